@@ -1,0 +1,19 @@
+"""Ranges of the object's amplitude and phase."""
+
+from __future__ import annotations
+
+from arraycon.kernels.backend import Array, Namespace
+
+
+def obja_thresh(
+    amplitude: Array, *, relax: float, thresh: tuple[float, float], xp: Namespace
+) -> Array:
+    """Relax the amplitude into a range."""
+    return relax * amplitude + (1 - relax) * xp.clip(amplitude, min=thresh[0], max=thresh[1])
+
+
+def objp_postiv(phase: Array, *, relax: float, mode: str, xp: Namespace) -> Array:
+    """Relax the phase towards non-negative values."""
+    if mode == "subtract_min":
+        return relax * phase + (1 - relax) * (phase - xp.min(phase))
+    return relax * phase + (1 - relax) * xp.clip(phase, min=0.0)

@@ -1,0 +1,40 @@
+"""Constraints that couple the object's amplitude to its phase."""
+
+from __future__ import annotations
+
+from arraycon.kernels import backend
+from arraycon.kernels.backend import Array, Namespace
+
+_SMALLEST_AMPLITUDE = 1e-6
+_GUARD = 1e-8
+
+
+def complex_ratio(
+    amplitude: Array, phase: Array, *, alpha1: float, alpha2: float, xp: Namespace
+) -> tuple[Array, Array]:
+    """Pull ln(amplitude) and phase towards one common ratio."""
+    dtype = backend.wide(amplitude, xp=xp)
+    log_amplitude = xp.log(xp.clip(amplitude, min=_SMALLEST_AMPLITUDE))
+    log_amplitude = _keep_infinite(log_amplitude, amplitude, xp)
+    absorbed = xp.sum(xp.abs(log_amplitude), dtype=dtype)
+    shifted = xp.sum(xp.abs(phase), dtype=dtype)
+    ratio = absorbed / (shifted + _GUARD)
+    to_phase = xp.astype(alpha1 * ratio, amplitude.dtype)
+    to_log = xp.astype(alpha2 / (ratio + _GUARD), amplitude.dtype)
+    return (
+        xp.exp((1 - alpha1) * log_amplitude - to_phase * phase),
+        (1 - alpha2) * phase - to_log * log_amplitude,
+    )
+
+
+def mirrored_amp(
+    amplitude: Array, phase: Array, *, relax: float, scale: float, power: float, xp: Namespace
+) -> Array:
+    """Relax the amplitude towards what the positive phase predicts."""
+    absorption = _keep_infinite(scale * xp.clip(phase, min=0.0) ** power, phase, xp)
+    return relax * amplitude + (1 - relax) * xp.clip(1 - absorption, min=0.0)
+
+
+def _keep_infinite(values: Array, source: Array, xp: Namespace) -> Array:
+    """Put NaN where a limit has turned an infinite input into an ordinary number."""
+    return xp.where(xp.isinf(source), xp.full_like(values, xp.nan), values)

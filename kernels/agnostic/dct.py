@@ -1,0 +1,32 @@
+"""Sparsity of the object in the discrete cosine transform."""
+
+from __future__ import annotations
+
+import math
+
+from arraycon.kernels import backend, fft
+from arraycon.kernels.backend import Array, Namespace
+
+
+def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
+    """Keep the DCT coefficients of largest modulus."""
+    coefficients = fft.dct2(obj, xp=xp)
+    if scope == "global":
+        kept = _keep_largest(coefficients, thresh, xp)
+    else:
+        ny, nx = obj.shape[-2:]
+        slices = xp.reshape(coefficients, (-1, ny, nx))
+        kept = xp.reshape(
+            xp.stack([_keep_largest(slices[i, ...], thresh, xp) for i in range(slices.shape[0])]),
+            obj.shape,
+        )
+    return fft.idct2(kept, xp=xp)
+
+
+def _keep_largest(coefficients: Array, thresh: float, xp: Namespace) -> Array:
+    size = math.prod(coefficients.shape)
+    n_keep = max(1, math.floor(thresh * size))
+    modulus = xp.abs(coefficients)
+    smallest_kept = backend.kth_smallest(xp.reshape(modulus, (-1,)), size - n_keep, xp=xp)
+    # "not smaller" rather than "at least as large" keeps NaN visible
+    return xp.where(modulus < smallest_kept, xp.zeros_like(coefficients), coefficients)

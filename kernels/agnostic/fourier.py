@@ -1,0 +1,61 @@
+"""Filters of the object in reciprocal space, laterally and in depth."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from arraycon.kernels import backend, fft
+from arraycon.kernels.agnostic import optics
+from arraycon.kernels.backend import Array, Namespace
+
+_VOLUME = (-3, -2, -1)
+# Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
+_AXIS = 1e-3
+# The arctangent is saturated long before; larger values would overflow when squared.
+_LARGEST_RATIO = 1e15
+
+
+def kr_filter(obj: Array, *, radius: float, width: float, xp: Namespace) -> Array:
+    """Soft circular low-pass filter of each slice."""
+    ny, nx = obj.shape[-2:]
+    ky, kx = _lateral(obj, xp)
+    mask = optics.low_pass(ky, kx, radius=radius, width=width, xp=xp)
+    spectrum = fft.rfftn(obj, axes=fft.LATERAL, xp=xp)
+    spectrum = spectrum * xp.astype(mask, obj.dtype)
+    return fft.irfftn(spectrum, shape=(ny, nx), axes=fft.LATERAL, xp=xp)
+
+
+def kz_filter(
+    obj: Array, *, beta: float, alpha: float, obj_type: str, boundary: str, xp: Namespace
+) -> Array:
+    """Missing-wedge filter over the last three axes."""
+    nz = obj.shape[-3]
+    volume = obj
+    if boundary == "mirror":
+        volume = xp.concat([obj, xp.flip(obj, axis=-3)], axis=-3)
+    spectrum = fft.rfftn(volume, axes=_VOLUME, xp=xp)
+    spectrum = spectrum * _wedge(volume, beta=beta, alpha=alpha, dtype=obj.dtype, xp=xp)
+    filtered = fft.irfftn(spectrum, shape=volume.shape[-3:], axes=_VOLUME, xp=xp)
+    filtered = filtered[..., :nz, :, :]
+    return 1 + 0.9 * (filtered - 1) if obj_type == "amplitude" else filtered
+
+
+def _lateral(obj: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Frequencies of the last two axes of a real transform, all of them non-negative along x."""
+    ny, nx = obj.shape[-2:]
+    ky = backend.frequencies(ny, obj, xp=xp)
+    kx = xp.abs(backend.frequencies(nx, obj, xp=xp)[: nx // 2 + 1])
+    return ky, kx
+
+
+def _wedge(volume: Array, *, beta: float, alpha: float, dtype: Any, xp: Namespace) -> Array:
+    """Wa on the half grid; its lateral factors in float64, the volume in the object's precision."""
+    ky, kx = _lateral(volume, xp)
+    lateral = ky[:, None] ** 2 + kx[None, :] ** 2
+    falloff = xp.astype(xp.exp(-alpha * lateral), dtype)
+    ratio = xp.clip(beta / xp.sqrt(lateral + _AXIS), max=_LARGEST_RATIO)
+    kz = backend.frequencies(volume.shape[-3], volume, xp=xp)[:, None, None]
+    steepness = xp.astype(kz**2, dtype) * xp.astype(ratio**2, dtype)
+    # 1 - (2/π)·arctan(t) is (2/π)·arctan(1/t), which keeps its digits where the filter is small
+    return (2 / math.pi) * xp.atan2(xp.ones_like(steepness), steepness) * falloff

@@ -1,0 +1,104 @@
+"""Removal of drifts that the diffraction patterns cannot fix: depth and scan origin."""
+
+from __future__ import annotations
+
+import math
+
+from arraycon.kernels import backend, fft
+from arraycon.kernels.agnostic import optics
+from arraycon.kernels.backend import Array, Namespace
+
+_GUARD = 1e-8
+# Shifts below this, in slices, change nothing.
+_SMALLEST_SHIFT = 1e-3
+
+
+def obj_z_recenter(
+    amplitude: Array,
+    phase: Array,
+    probe: Array,
+    *,
+    dx: float,
+    wavelength: float,
+    slice_thickness: float,
+    thresh: float | None,
+    scale: float,
+    max_shift: float | None,
+    xp: Namespace,
+) -> tuple[Array, Array, Array, Array]:
+    """Move the object's centre of mass to the middle slice and refocus the probe."""
+    shift = _depth_shift(phase, thresh=thresh, scale=scale, max_shift=max_shift, xp=xp)
+    moves = ~(xp.abs(shift) < _SMALLEST_SHIFT)
+    shift = xp.where(moves, shift, xp.zeros_like(shift))
+    moved_amplitude, moved_phase = _shift_object(amplitude, phase, shift, xp)
+    ramp = optics.propagation_rate(probe, dx=dx, wavelength=wavelength, xp=xp)
+    refocused = optics.propagate(probe, ramp * (-slice_thickness * shift), xp=xp)
+    return (
+        xp.where(moves, moved_amplitude, amplitude),
+        xp.where(moves, moved_phase, phase),
+        xp.where(moves, refocused, probe),
+        shift,
+    )
+
+
+def pos_recenter(shifts: Array, *, relax: float, xp: Namespace) -> Array:
+    """Subtract the mean shift."""
+    mean = xp.mean(xp.astype(shifts, backend.wide(shifts, xp=xp)), axis=0)
+    return shifts - xp.astype((1 - relax) * mean, shifts.dtype)
+
+
+def _depth_shift(
+    phase: Array,
+    *,
+    thresh: float | None,
+    scale: float,
+    max_shift: float | None,
+    xp: Namespace,
+) -> Array:
+    """Shift in slices (0-d float64 array)."""
+    nz = phase.shape[-3]
+    dtype = backend.wide(phase, xp=xp)
+    positive = xp.clip(phase, min=0.0)
+    if thresh is not None:
+        smallest_kept = _percentile(positive, thresh, xp)
+        positive = xp.where(positive < smallest_kept, xp.zeros_like(positive), positive)
+    others = tuple(axis for axis in range(phase.ndim) if axis != phase.ndim - 3)
+    mass = xp.sum(positive, axis=others, dtype=dtype) / (math.prod(phase.shape) / nz)
+    depth = xp.arange(nz, dtype=dtype, device=backend.device(phase))
+    total = xp.sum(mass)
+    centre = xp.sum(depth * mass) / (total + _GUARD)
+    limit = (nz - 1) / 2 if max_shift is None else min(max_shift, (nz - 1) / 2)
+    shift = xp.clip(scale * ((nz - 1) / 2 - centre), min=-limit, max=limit)
+    # Without any positive phase there is no centre of mass to move.
+    return xp.where(total == 0, xp.zeros_like(shift), shift)
+
+
+def _percentile(values: Array, thresh: float, xp: Namespace) -> Array:
+    """Smallest value that is not below the percentile.
+
+    Linear interpolation puts the percentile between two neighbouring order statistics, where there
+    are no values: comparing with the upper one is the same, exactly and without interpolating.
+    """
+    size = math.prod(values.shape)
+    position = thresh * (size - 1) / 100
+    # a rounding error above an integer position must not exclude the value at that position
+    upper = math.ceil(position - 4 * math.ulp(position))
+    return backend.kth_smallest(xp.reshape(values, (-1,)), max(upper, 0), xp=xp)
+
+
+def _shift_object(
+    amplitude: Array, phase: Array, shift: Array, xp: Namespace
+) -> tuple[Array, Array]:
+    dtype = backend.complex_dtype(phase, xp=xp)
+    kz = backend.frequencies(phase.shape[-3], phase, xp=xp)[:, None, None]
+    ramp = optics.phasor(-2 * math.pi * kz * shift, dtype, xp=xp)
+    transmission = xp.astype(amplitude, dtype) * optics.phasor(phase, dtype, xp=xp)
+    moved = _apply_ramp(transmission, ramp, xp)
+    expected = xp.real(_apply_ramp(xp.astype(phase, dtype), ramp, xp))
+    wrapped = xp.atan2(xp.imag(moved), xp.real(moved))
+    turns = xp.round((expected - wrapped) / (2 * math.pi))
+    return xp.abs(moved), wrapped + 2 * math.pi * turns
+
+
+def _apply_ramp(x: Array, ramp: Array, xp: Namespace) -> Array:
+    return fft.ifftn(fft.fftn(x, axes=(-3,), xp=xp) * ramp, axes=(-3,), xp=xp)

@@ -1,0 +1,181 @@
+"""Validation of arguments: every message names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any, Literal, NoReturn
+
+import array_api_compat
+from arraycon.kernels import backend
+from arraycon.kernels.backend import Array
+
+Kind = Literal["real", "complex", "floating"]
+_DTYPES: dict[Kind, tuple[str, ...]] = {
+    "real": ("float32", "float64"),
+    "complex": ("complex64", "complex128"),
+    "floating": ("float32", "float64", "complex64", "complex128"),
+}
+_AXES = ("...", "nz", "ny", "nx")
+
+
+def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
+    """Require a dtype of `kind` and at least `ndim` axes."""
+    xp = backend.namespace(**{name: x})
+    if not any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind]):
+        raise TypeError(f"{name}: expected {_either(_DTYPES[kind])}, got {_dtype(x)}")
+    if x.ndim < ndim:
+        axes = ", ".join(_AXES[-ndim:])
+        _reject(name, f"at least {ndim} axes (..., {axes})", f"shape {tuple(x.shape)}")
+
+
+def modes(name: str, probe: Array) -> None:
+    """Require complex probe modes of shape (pmode, ny, nx)."""
+    array(name, probe, kind="complex")
+    if probe.ndim != 3:
+        hint = "; a single mode is probe[None]" if probe.ndim == 2 else ""
+        _reject(name, "shape (pmode, ny, nx)", f"shape {tuple(probe.shape)}{hint}")
+
+
+def pairs(name: str, x: Array) -> None:
+    """Require a real array of shape (n, 2)."""
+    array(name, x, kind="real")
+    if x.ndim != 2 or x.shape[1] != 2:
+        _reject(name, "shape (n, 2), columns (y, x)", f"shape {tuple(x.shape)}")
+
+
+def same(name: str, x: Array, other_name: str, other: Array) -> None:
+    """Require shape, dtype and device of another array."""
+    if tuple(x.shape) != tuple(other.shape):
+        _reject(name, f"the shape of {other_name}, {tuple(other.shape)}", f"{tuple(x.shape)}")
+    if x.dtype != other.dtype:
+        raise TypeError(f"{name}: expected the dtype of {other_name}, {_dtype(other)}, "
+                        f"got {_dtype(x)}")  # fmt: skip
+    device, expected = array_api_compat.device(x), array_api_compat.device(other)
+    if device != expected:
+        _reject(name, f"the device of {other_name}, {expected}", f"{device}")
+
+
+def output(out: Array | None, like_name: str, like: Array, name: str = "out") -> None:
+    """Require that `out`, if given, can take a result shaped like `like`."""
+    if out is None:
+        return
+    backend.namespace(**{name: out, like_name: like})
+    same(name, out, like_name, like)
+    if array_api_compat.is_jax_array(out):
+        raise TypeError(f"{name}: expected None, because JAX arrays cannot be written to, got one")
+    if not array_api_compat.is_writeable_array(out):
+        _reject(name, "a writable array", "a read-only one")
+
+
+def outputs(out: Sequence[Array] | None, like: dict[str, Array]) -> tuple[Array | None, ...]:
+    """Require a sequence of output arrays, one for each array in `like`."""
+    if out is None:
+        return (None,) * len(like)
+    if not isinstance(out, Sequence) or len(out) != len(like):
+        raise TypeError(f"out: expected a tuple of {len(like)} arrays ({', '.join(like)}), "
+                        f"got {type(out).__name__}")  # fmt: skip
+    for i, (item, (name, array)) in enumerate(zip(out, like.items(), strict=True)):
+        output(item, name, array, name=f"out[{i}]")
+    return tuple(out)
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> float:
+    """Return a finite float with low <= value <= high and value > above."""
+    expected = _interval(low, high, above)
+    if isinstance(value, (bool, str, bytes)):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}") from None
+    if not (math.isfinite(result) and low <= result <= high and result > above):
+        _reject(name, expected, repr(result))
+    return result
+
+
+def optional_number(name: str, value: Any, *, low: float, high: float = math.inf) -> float | None:
+    """Return None or a number as `number` does."""
+    return None if value is None else number(name, value, low=low, high=high)
+
+
+def integer(name: str, value: Any, *, low: int) -> int:
+    """Return an int of at least `low`."""
+    expected = f"an integer ≥ {low}"
+    if isinstance(value, bool):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
+    if result < low:
+        _reject(name, expected, repr(result))
+    return result
+
+
+def odd(name: str, value: Any) -> int:
+    """Return an odd int of at least 1."""
+    result = integer(name, value, low=1)
+    if result % 2 == 0:
+        _reject(name, "an odd integer (an even kernel would shift the array)", repr(result))
+    return result
+
+
+def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
+    """Return one of the options."""
+    if value not in options:
+        _reject(name, _either(options), repr(value))
+    return str(value)
+
+
+def ascending(name: str, value: Any) -> tuple[float, float]:
+    """Return an ascending pair of finite floats."""
+    low, high = _pair(name, value, "an ascending pair of numbers")
+    result = number(f"{name}[0]", low), number(f"{name}[1]", high)
+    if not result[0] < result[1]:
+        _reject(name, "an ascending pair of numbers", repr(result))
+    return result
+
+
+def scan_shape(name: str, value: Any) -> tuple[int, int]:
+    """Return numbers of scan positions (slow, fast)."""
+    slow, fast = _pair(name, value, "a pair of integers (slow, fast)")
+    return integer(f"{name}[0]", slow, low=1), integer(f"{name}[1]", fast, low=1)
+
+
+def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
+    return first, second
+
+
+def _interval(low: float, high: float, above: float) -> str:
+    if above > -math.inf and high < math.inf:
+        return f"a number in ({above:g}, {high:g}]"
+    if above > -math.inf:
+        return f"a number > {above:g}"
+    if high < math.inf:
+        return f"a number in [{low:g}, {high:g}]"
+    return "a finite number" if low == -math.inf else f"a number ≥ {low:g}"
+
+
+def _either(options: tuple[str, ...]) -> str:
+    return f"{', '.join(options[:-1])} or {options[-1]}"
+
+
+def _dtype(x: Array) -> str:
+    return str(x.dtype).rpartition(".")[2]
+
+
+def _reject(name: str, expected: str, got: str) -> NoReturn:
+    raise ValueError(f"{name}: expected {expected}, got {got}")

@@ -1,0 +1,90 @@
+"""Ranges of the object's amplitude and phase."""
+
+from __future__ import annotations
+
+from arraycon.kernels import backend, check
+from arraycon.kernels.agnostic import clamp as agnostic
+from arraycon.kernels.backend import Array
+
+
+def obja_thresh(
+    amplitude: Array,
+    *,
+    relax: float = 0.0,
+    thresh: tuple[float, float] = (0.96, 1.04),
+    out: Array | None = None,
+) -> Array:
+    r"""Relax the amplitude into a range.
+
+    .. math:: A' = r A + (1-r)\, \mathrm{clip}(A, t_0, t_1)
+
+    Parameters
+    ----------
+    amplitude : array, any shape, float32 or float64
+    relax : float
+        Fraction r of the old amplitude that is kept, in [0, 1].
+    thresh : tuple of float
+        Lower and upper limit, ascending.
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `amplitude`.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or range; the message names it.
+    """
+    xp = backend.namespace(amplitude=amplitude)
+    check.array("amplitude", amplitude, kind="real")
+    relax = check.number("relax", relax, low=0, high=1)
+    thresh = check.ascending("thresh", thresh)
+    check.output(out, "amplitude", amplitude)
+    if backend.is_empty(amplitude):
+        return backend.store(backend.copy(amplitude, xp=xp), out)
+    return backend.store(agnostic.obja_thresh(amplitude, relax=relax, thresh=thresh, xp=xp), out)
+
+
+def objp_postiv(
+    phase: Array, *, relax: float = 0.0, mode: str = "clip_neg", out: Array | None = None
+) -> Array:
+    r"""Relax the phase towards non-negative values.
+
+    .. math::
+
+        φ' = r φ + (1-r) \max(φ, 0) \quad\text{or}\quad φ' = r φ + (1-r)\, (φ - \min φ)
+
+    Parameters
+    ----------
+    phase : array, any shape, float32 or float64
+        Phase in rad.
+    relax : float
+        Fraction r of the old phase that is kept, in [0, 1].
+    mode : {"clip_neg", "subtract_min"}
+        First or second equation; the minimum is that of the whole array.
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `phase`.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or range; the message names it.
+
+    Notes
+    -----
+    The name, misspelling included, is the key in PtyRAD's parameter files.
+    """
+    xp = backend.namespace(phase=phase)
+    check.array("phase", phase, kind="real")
+    relax = check.number("relax", relax, low=0, high=1)
+    mode = check.choice("mode", mode, ("clip_neg", "subtract_min"))
+    check.output(out, "phase", phase)
+    if backend.is_empty(phase):
+        return backend.store(backend.copy(phase, xp=xp), out)
+    return backend.store(agnostic.objp_postiv(phase, relax=relax, mode=mode, xp=xp), out)

@@ -1,0 +1,117 @@
+"""Constraints that couple the object's amplitude to its phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arraycon.kernels import backend, check
+from arraycon.kernels.agnostic import coupling as agnostic
+from arraycon.kernels.backend import Array
+
+
+def complex_ratio(
+    amplitude: Array,
+    phase: Array,
+    *,
+    alpha1: float = 1.0,
+    alpha2: float = 0.0,
+    out: Sequence[Array] | None = None,
+) -> tuple[Array, Array]:
+    r"""Pull amplitude and phase towards one ratio of absorption to phase shift.
+
+    With the amplitude A floored at :math:`10^{-6}` and one ratio
+    :math:`C = \sum|\ln A| / (\sum|φ| + 10^{-8})` for the whole array,
+
+    .. math::
+
+        A' = \exp\left((1-α_1) \ln A - α_1 C φ\right), \quad
+        φ' = (1-α_2)\, φ - \frac{α_2}{C + 10^{-8}} \ln A
+
+    Parameters
+    ----------
+    amplitude, phase : array, any shape, float32 or float64
+        Modulus and phase (rad) of the object.
+    alpha1, alpha2 : float
+        Weights of the amplitude's and of the phase's change.
+    out : tuple of two arrays, optional
+        Arrays for the results; may be the inputs.
+
+    Returns
+    -------
+    amplitude, phase : array
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+
+    Notes
+    -----
+    J. N. Clark, C. T. Putkunz, M. A. Pfeifer et al., Opt. Express 18, 1981 (2010). PtyRAD 1.0.0
+    gives NaN where A ≤ 0.
+    """
+    xp = backend.namespace(amplitude=amplitude, phase=phase)
+    check.array("amplitude", amplitude, kind="real")
+    check.same("phase", phase, "amplitude", amplitude)
+    options = {"alpha1": check.number("alpha1", alpha1), "alpha2": check.number("alpha2", alpha2)}
+    outs = check.outputs(out, {"amplitude": amplitude, "phase": phase})
+    results = (amplitude, phase)
+    if backend.is_empty(amplitude):
+        results = (backend.copy(amplitude, xp=xp), backend.copy(phase, xp=xp))
+    else:
+        results = agnostic.complex_ratio(amplitude, phase, xp=xp, **options)
+    return backend.store(results[0], outs[0]), backend.store(results[1], outs[1])
+
+
+def mirrored_amp(
+    amplitude: Array,
+    phase: Array,
+    *,
+    relax: float = 0.1,
+    scale: float = 0.03,
+    power: float = 4.0,
+    out: Array | None = None,
+) -> Array:
+    r"""Relax the amplitude towards the absorption that the positive phase predicts.
+
+    .. math:: A' = r A + (1-r) \max(1 - s \max(φ, 0)^p,\, 0)
+
+    Parameters
+    ----------
+    amplitude, phase : array, any shape, float32 or float64
+        Modulus and phase (rad) of the object.
+    relax : float
+        Fraction r of the old amplitude that is kept, in [0, 1].
+    scale : float
+        Absorption s of a phase of 1 rad, ≥ 0.
+    power : float
+        Exponent p, ≥ 0.
+    out : array, optional
+        Array for the result; may be `amplitude`.
+
+    Returns
+    -------
+    array
+        The new amplitude.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind, shape or range; the message names it.
+
+    Notes
+    -----
+    As PtyRAD 1.0.0, whose amplitude however becomes negative for strong phases.
+    """
+    xp = backend.namespace(amplitude=amplitude, phase=phase)
+    check.array("amplitude", amplitude, kind="real")
+    check.same("phase", phase, "amplitude", amplitude)
+    options = {
+        "relax": check.number("relax", relax, low=0, high=1),
+        "scale": check.number("scale", scale, low=0),
+        "power": check.number("power", power, low=0),
+    }
+    check.output(out, "amplitude", amplitude)
+    if backend.is_empty(amplitude):
+        return backend.store(backend.copy(amplitude, xp=xp), out)
+    return backend.store(agnostic.mirrored_amp(amplitude, phase, xp=xp, **options), out)

@@ -1,0 +1,99 @@
+"""Probe modes: orthogonalisation and total intensity."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+from arraycon.kernels import backend, check
+from arraycon.kernels.agnostic import modes as agnostic
+from arraycon.kernels.backend import Array
+
+
+@overload
+def ortho_pmode(
+    probe: Array, *, return_rotation: Literal[False] = ..., out: Array | None = ...
+) -> Array: ...
+@overload
+def ortho_pmode(
+    probe: Array, *, return_rotation: Literal[True], out: Array | None = ...
+) -> tuple[Array, Array]: ...
+def ortho_pmode(
+    probe: Array, *, return_rotation: bool = False, out: Array | None = None
+) -> Array | tuple[Array, Array]:
+    r"""Make the probe modes orthogonal by a unitary mix, strongest first.
+
+    With the Gram matrix :math:`G = P P^H` over pixels (accumulated in float64) and its eigenvectors
+    :math:`V`, the new modes are :math:`P' = U P` with :math:`U = V^H`, sorted by power. The free
+    phase of each eigenvector is fixed so that the overlap of the new mode with the input mode it
+    overlaps most is real and positive. The sum of :math:`|P|^2` over modes is kept at every pixel;
+    modes that are orthogonal and sorted come back as they were. Overlaps and differences of power
+    below the rounding of the dtype count as none.
+
+    Parameters
+    ----------
+    probe : array, shape (pmode, ny, nx), complex64 or complex128
+        Probe modes. Zero and duplicate modes are fine.
+    return_rotation : bool
+        Also return the unitary, so that an optimiser's moments can follow.
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `probe`.
+
+    Returns
+    -------
+    probe : array, shape (pmode, ny, nx)
+    rotation : array, shape (pmode, pmode)
+        Only with `return_rotation`: the unitary U with ``P' = U P``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `probe` is not a complex array of shape (pmode, ny, nx), or `out` does not match it.
+
+    Notes
+    -----
+    Mixed-state probes: P. Thibault and A. Menzel, Nature 494, 68 (2013). Unlike PtyRAD 1.0.0, which
+    leaves the phases to the eigensolver, a second call changes nothing beyond rounding.
+    """
+    xp = backend.namespace(probe=probe)
+    check.modes("probe", probe)
+    check.output(out, "probe", probe)
+    if backend.is_empty(probe):
+        rotation = xp.eye(probe.shape[0], dtype=probe.dtype, device=backend.device(probe))
+        result = backend.copy(probe, xp=xp)
+    else:
+        result, rotation = agnostic.ortho_pmode(probe, xp=xp)
+    result = backend.store(result, out)
+    return (result, rotation) if return_rotation else result
+
+
+def fix_probe_int(probe: Array, *, intensity: float, out: Array | None = None) -> Array:
+    r"""Scale the probe to a total intensity.
+
+    .. math:: P' = P \sqrt{I / \sum |P|^2}
+
+    with the sum over all modes and pixels in float64. A probe without power is returned unchanged.
+
+    Parameters
+    ----------
+    probe : array, shape (pmode, ny, nx), complex64 or complex128
+    intensity : float
+        Total intensity I > 0, in the units of :math:`|P|^2` (counts, mostly).
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `probe`.
+
+    Returns
+    -------
+    array, shape (pmode, ny, nx)
+
+    Raises
+    ------
+    TypeError, ValueError
+        `probe` or `out` does not fit, or `intensity` is not a positive number.
+    """
+    xp = backend.namespace(probe=probe)
+    check.modes("probe", probe)
+    intensity = check.number("intensity", intensity, above=0)
+    check.output(out, "probe", probe)
+    if backend.is_empty(probe):
+        return backend.store(backend.copy(probe, xp=xp), out)
+    return backend.store(agnostic.fix_probe_int(probe, intensity=intensity, xp=xp), out)

@@ -1,0 +1,141 @@
+"""Probe masks in reciprocal and in real space."""
+
+from __future__ import annotations
+
+from arraycon.kernels import backend, check
+from arraycon.kernels.agnostic import probe_masks as agnostic
+from arraycon.kernels.backend import Array
+
+
+def probe_mask_k(
+    probe: Array,
+    *,
+    radius: float = 0.22,
+    width: float = 0.05,
+    power_thresh: float = 0.95,
+    out: Array | None = None,
+) -> Array:
+    r"""Mask the strongest probe modes with a soft aperture in reciprocal space.
+
+    The modes are sorted by power. With :math:`c` the cumulative fraction of the power, the modes up
+    to and including the first with :math:`c >` `power_thresh` are masked, all if there is none:
+
+    .. math:: P' = F^{-1}[F[P]\, M(f)], \quad M(f) = \frac{1}{1 + \exp(5 (f - r)/w)}
+
+    where :math:`f` is the spatial frequency in fractions of Nyquist, each axis in its own. The
+    modes are sorted by power again.
+
+    Parameters
+    ----------
+    probe : array, shape (pmode, ny, nx), complex64 or complex128
+    radius : float
+        Radius r of the aperture, ≥ 0, in fractions of Nyquist.
+    width : float
+        Width w of its edge, ≥ 0, in fractions of Nyquist; 0 is a hard edge with ½ on it.
+    power_thresh : float
+        Fraction of the power, in [0, 1], that the masked modes hold at least.
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `probe`.
+
+    Returns
+    -------
+    array, shape (pmode, ny, nx)
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind, shape or range; the message names it.
+
+    Notes
+    -----
+    As PtyRAD 1.0.0, which however raises for non-square probes and where no mode passes the
+    threshold.
+    """
+    xp = backend.namespace(probe=probe)
+    check.modes("probe", probe)
+    radius = check.number("radius", radius, low=0)
+    width = check.number("width", width, low=0)
+    power_thresh = check.number("power_thresh", power_thresh, low=0, high=1)
+    check.output(out, "probe", probe)
+    if backend.is_empty(probe):
+        return backend.store(backend.copy(probe, xp=xp), out)
+    result = agnostic.probe_mask_k(
+        probe, radius=radius, width=width, power_thresh=power_thresh, xp=xp
+    )
+    return backend.store(result, out)
+
+
+def probe_mask_r(
+    probe: Array,
+    *,
+    dx: float,
+    wavelength: float,
+    radius: float = 0.95,
+    order: int = 6,
+    power_thresh: float = 0.95,
+    z_range: tuple[float, float] = (-500.0, 500.0),
+    z_steps: int = 101,
+    out: Array | None = None,
+) -> Array:
+    r"""Mask the strongest probe modes with a super-Gaussian window at their focus.
+
+    The modes are chosen as in `probe_mask_k`. The focus is the plane of `z_range` where
+    :math:`\sum |P_{dz}|^4` of the strongest mode is largest (the first, if several are), with
+
+    .. math::
+
+        P_{dz} = F^{-1}[F[P]\, H(dz)], \quad
+        H(dz) = \exp\left(i\, dz\, (\sqrt{k^2 - K^2} - k)\right)
+
+    :math:`k = 2π/λ`, :math:`K` the lateral angular frequency and evanescent waves clamped to
+    :math:`\sqrt{\cdot} = 0`. There the chosen modes are multiplied by
+    :math:`\exp(-\tfrac12 (R/\text{radius})^{2\,\text{order}})`, with R measured from pixel
+    (ny//2, nx//2), and all are brought back and sorted by power.
+
+    Parameters
+    ----------
+    probe : array, shape (pmode, ny, nx), complex64 or complex128
+    dx, wavelength : float
+        Pixel size and wavelength in Å, > 0.
+    radius : float
+        Radius of the window in half-widths of the array, ≥ 0.
+    order : int
+        Order of the super-Gaussian, ≥ 1; high orders have sharp edges.
+    power_thresh : float
+        Fraction of the power, in [0, 1], that the masked modes hold at least.
+    z_range : tuple of float
+        First and last plane of the focus search in Å, ascending.
+    z_steps : int
+        Number of planes, ≥ 1, both ends included; with 1 only the first.
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `probe`.
+
+    Returns
+    -------
+    array, shape (pmode, ny, nx)
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind, shape or range; the message names it.
+
+    Notes
+    -----
+    PtyRAD 1.0.0 centres the window half a pixel off the probe, and keeps the constant phase
+    exp(i k dz) in its propagator, which costs float32 accuracy.
+    """
+    xp = backend.namespace(probe=probe)
+    check.modes("probe", probe)
+    options = {
+        "dx": check.number("dx", dx, above=0),
+        "wavelength": check.number("wavelength", wavelength, above=0),
+        "radius": check.number("radius", radius, low=0),
+        "order": check.integer("order", order, low=1),
+        "power_thresh": check.number("power_thresh", power_thresh, low=0, high=1),
+        "z_range": check.ascending("z_range", z_range),
+        "z_steps": check.integer("z_steps", z_steps, low=1),
+    }
+    check.output(out, "probe", probe)
+    if backend.is_empty(probe):
+        return backend.store(backend.copy(probe, xp=xp), out)
+    return backend.store(agnostic.probe_mask_r(probe, xp=xp, **options), out)

@@ -1,0 +1,127 @@
+"""Removal of drifts that the diffraction patterns cannot fix: depth and scan origin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arraycon.kernels import backend, check
+from arraycon.kernels.agnostic import recenter as agnostic
+from arraycon.kernels.backend import Array
+
+
+def obj_z_recenter(
+    amplitude: Array,
+    phase: Array,
+    probe: Array,
+    *,
+    dx: float,
+    wavelength: float,
+    slice_thickness: float,
+    thresh: float | None = 95.0,
+    scale: float = 1.0,
+    max_shift: float | None = 10.0,
+    out: Sequence[Array] | None = None,
+) -> tuple[Array, Array, Array, Array]:
+    r"""Move the object to the middle of its slices and refocus the probe accordingly.
+
+    Of :math:`v = \max(φ, 0)` the values below the `thresh` percentile are set to 0; with the mean
+    :math:`m_z` of each slice the shift, in slices, is
+
+    .. math::
+
+        s = \mathrm{clip}\left(\text{scale}\left(\frac{n_z-1}{2} -
+        \frac{\sum z\, m_z}{\sum m_z + 10^{-8}}\right),\,
+        \pm\min(\text{max\_shift}, \tfrac{n_z-1}{2})\right)
+
+    :math:`A e^{iφ}` is moved along z by a Fourier phase ramp; the new phase is unwrapped against
+    the equally shifted real phase. The probe is propagated by :math:`-s` times the slice thickness
+    with the propagator of `probe_mask_r`. Shifts below :math:`10^{-3}` slices, and objects of one
+    slice or without positive phase, change nothing.
+
+    Parameters
+    ----------
+    amplitude, phase : array, shape (..., nz, ny, nx), float32 or float64
+        Modulus and phase (rad) of the object; one shift for all leading axes.
+    probe : array, shape (pmode, ny, nx), complex64 or complex128
+    dx, wavelength, slice_thickness : float
+        Pixel size, wavelength and distance between slices in Å, > 0.
+    thresh : float or None
+        Percentile in [0, 100] below which phase does not count; None counts all.
+    scale : float
+        Fraction of the way to go, in [0, 1].
+    max_shift : float or None
+        Largest shift in slices, ≥ 0; None is no limit.
+    out : tuple of three arrays, optional
+        Arrays for amplitude, phase and probe; may be the inputs.
+
+    Returns
+    -------
+    amplitude, phase, probe : array
+    shift : array, 0-d, float64
+        Shift in slices, positive towards larger z. It stays on the device: ``float(shift)`` reads
+        it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind, shape or range; the message names it.
+
+    Notes
+    -----
+    PtyRAD 1.0.0 wraps the moved phase into (-π, π]: 3.5 rad becomes -2.78 rad.
+    """
+    xp = backend.namespace(amplitude=amplitude, phase=phase, probe=probe)
+    check.array("amplitude", amplitude, kind="real", ndim=3)
+    check.same("phase", phase, "amplitude", amplitude)
+    check.modes("probe", probe)
+    options = {
+        "dx": check.number("dx", dx, above=0),
+        "wavelength": check.number("wavelength", wavelength, above=0),
+        "slice_thickness": check.number("slice_thickness", slice_thickness, above=0),
+        "thresh": None if thresh is None else check.number("thresh", thresh, low=0, high=100),
+        "scale": check.number("scale", scale, low=0, high=1),
+        "max_shift": None if max_shift is None else check.number("max_shift", max_shift, low=0),
+    }
+    arrays = {"amplitude": amplitude, "phase": phase, "probe": probe}
+    outs = check.outputs(out, arrays)
+    if amplitude.shape[-3] == 1 or any(backend.is_empty(array) for array in arrays.values()):
+        moved = [backend.copy(array, xp=xp) for array in arrays.values()]
+        shift = xp.zeros((), dtype=backend.wide(phase, xp=xp), device=backend.device(phase))
+    else:
+        *moved, shift = agnostic.obj_z_recenter(amplitude, phase, probe, xp=xp, **options)
+    results = [backend.store(array, target) for array, target in zip(moved, outs, strict=True)]
+    return results[0], results[1], results[2], shift
+
+
+def pos_recenter(shifts: Array, *, relax: float = 0.0, out: Array | None = None) -> Array:
+    r"""Remove the common drift of the probe positions.
+
+    .. math:: s' = s - (1-r)\, \overline{s}
+
+    with the mean over all positions, accumulated in float64.
+
+    Parameters
+    ----------
+    shifts : array, shape (n, 2), float32 or float64
+        Position corrections (y, x) in px.
+    relax : float
+        Fraction r of the mean that is kept, in [0, 1].
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `shifts`.
+
+    Returns
+    -------
+    array, shape (n, 2)
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind, shape or range; the message names it.
+    """
+    xp = backend.namespace(shifts=shifts)
+    check.pairs("shifts", shifts)
+    relax = check.number("relax", relax, low=0, high=1)
+    check.output(out, "shifts", shifts)
+    if backend.is_empty(shifts):
+        return backend.store(backend.copy(shifts, xp=xp), out)
+    return backend.store(agnostic.pos_recenter(shifts, relax=relax, xp=xp), out)
