@@ -66,8 +66,9 @@ class _Transforms(Protocol):
 
 def _engine(xp: Namespace) -> _Transforms:
     if array_api_compat.is_numpy_namespace(xp) and backend.accelerated():
-        return _numpy_engine()
-    engine: _Transforms = xp.fft
+        engine: _Transforms = _numpy_engine()
+    else:
+        engine = xp.fft
     return engine
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import fourier as agnostic
 from arraycon.kernels.backend import Array
@@ -101,7 +103,7 @@ def kz_filter(
     """
     xp = backend.namespace(obj=obj)
     check.array("obj", obj, kind="real", ndim=3)
-    options = {
+    options: dict[str, Any] = {
         "beta": check.number("beta", beta, low=0),
         "alpha": check.number("alpha", alpha, low=0),
         "obj_type": check.choice("obj_type", obj_type, ("phase", "amplitude")),

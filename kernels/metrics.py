@@ -19,8 +19,9 @@ def change(new: Array, old: Array, *, xp: Namespace) -> tuple[Array, Array]:
     changed = xp.zeros((), dtype=backend.wide(old, xp=xp), device=backend.device(old))
     before = changed
     for index in itertools.product(*map(range, old.shape[:-2])):
-        changed = changed + _sum_of_squares(new[(*index, ...)] - old[(*index, ...)], xp)
-        before = before + _sum_of_squares(old[(*index, ...)], xp)
+        key = (*index, ...)
+        changed = changed + _sum_of_squares(new[key] - old[key], xp)
+        before = before + _sum_of_squares(old[key], xp)
     return changed, before
 
 

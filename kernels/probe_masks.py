@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import probe_masks as agnostic
 from arraycon.kernels.backend import Array
@@ -126,7 +128,7 @@ def probe_mask_r(
     """
     xp = backend.namespace(probe=probe)
     check.modes("probe", probe)
-    options = {
+    options: dict[str, Any] = {
         "dx": check.number("dx", dx, above=0),
         "wavelength": check.number("wavelength", wavelength, above=0),
         "radius": check.number("radius", radius, low=0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import recenter as agnostic
@@ -74,7 +75,7 @@ def obj_z_recenter(
     check.array("amplitude", amplitude, kind="real", ndim=3)
     check.same("phase", phase, "amplitude", amplitude)
     check.modes("probe", probe)
-    options = {
+    options: dict[str, Any] = {
         "dx": check.number("dx", dx, above=0),
         "wavelength": check.number("wavelength", wavelength, above=0),
         "slice_thickness": check.number("slice_thickness", slice_thickness, above=0),

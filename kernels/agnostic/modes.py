@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from arraycon.kernels import backend
 from arraycon.kernels.backend import Array, Namespace
 
@@ -60,7 +62,7 @@ def _noise(probe: Array, xp: Namespace) -> float:
     """Relative size of an overlap that rounding alone leaves between orthogonal modes."""
     precision = 2 * float(xp.finfo(probe.dtype).eps)
     accumulation = float(xp.finfo(backend.wide(probe, xp=xp)).eps)
-    return max(precision, accumulation * float(probe.shape[-1] * probe.shape[-2]) ** 0.5)
+    return max(precision, accumulation * math.sqrt(probe.shape[-1] * probe.shape[-2]))
 
 
 def _rotation(gram: Array, *, noise: float, xp: Namespace) -> Array:

@@ -1,0 +1,120 @@
+"""State: the arrays and calibrations that a reconstruction hands over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from arraycon.kernels import backend, check
+
+ARRAYS = (
+    "object_amplitude",
+    "object_phase",
+    "object",
+    "probe",
+    "position_shifts",
+    "tilts",
+)
+LENGTHS = ("dx", "wavelength", "slice_thickness")
+
+
+@dataclass(eq=False)
+class State:
+    """Arrays and calibrations of one reconstruction; every field is optional.
+
+    The arrays are not copied: `Constraints.apply` changes the very arrays given here, in place
+    where their library allows it (JAX arrays cannot be written to and are replaced).
+
+    Parameters
+    ----------
+    object_amplitude, object_phase : array, shape (..., nz, ny, nx), real
+        Modulus and phase (rad) of each slice, normally (omode, nz, ny, nx).
+    object : array, shape (..., nz, ny, nx), complex
+        Instead of the two above. It is split for the object constraints and joined afterwards,
+        so its phase stays within (-π, π].
+    probe : array, shape (pmode, ny, nx), complex
+        Probe modes in real space, centred on pixel (ny//2, nx//2).
+    probe_intensity : float
+        Total intensity Σ|P|² that `fix_probe_int` restores.
+    position_shifts : array, shape (n, 2), real
+        Probe position corrections (y, x) in px.
+    tilts : array, shape (n, 2) or (1, 2), real
+        Object tilts (y, x) in mrad.
+    scan_shape : tuple of int
+        Numbers of scan positions (slow, fast).
+    dx, wavelength, slice_thickness : float
+        Pixel size, wavelength and distance between slices in Å.
+
+    Raises
+    ------
+    TypeError
+        An array has a dtype outside float32/64 (complex64/128 for `object` and `probe`), or the
+        arrays come from different libraries.
+    ValueError
+        A shape or a number is impossible; the message names the field.
+    """
+
+    object_amplitude: Any = None
+    object_phase: Any = None
+    object: Any = None
+    probe: Any = None
+    probe_intensity: float | None = None
+    position_shifts: Any = None
+    tilts: Any = None
+    scan_shape: tuple[int, int] | None = None
+    dx: float | None = None
+    wavelength: float | None = None
+    slice_thickness: float | None = None
+
+    def __post_init__(self) -> None:
+        self.validate()
+
+    def validate(self) -> None:
+        """Check every field again; `Constraints.apply` calls this before anything runs."""
+        given = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        if given:
+            backend.namespace(**given)
+        self._validate_object(given)
+        if self.probe is not None:
+            check.modes("probe", self.probe)
+        for name in ("position_shifts", "tilts"):
+            if name in given:
+                check.pairs(name, given[name])
+        if self.scan_shape is not None:
+            self.scan_shape = check.scan_shape("scan_shape", self.scan_shape)
+        for name in (*LENGTHS, "probe_intensity"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, check.number(name, value, above=0))
+
+    def _validate_object(self, given: dict[str, Any]) -> None:
+        parts = [name for name in ("object_amplitude", "object_phase") if name in given]
+        if "object" in given:
+            if parts:
+                raise ValueError(
+                    f"object: expected either a complex object or object_amplitude and "
+                    f"object_phase, got object and {' and '.join(parts)}"
+                )
+            check.array("object", self.object, kind="complex", ndim=3)
+        for name in parts:
+            check.array(name, given[name], kind="real", ndim=3)
+        if len(parts) == 2:
+            check.same("object_phase", self.object_phase, "object_amplitude", self.object_amplitude)
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Names of the fields that have a value; a complex object counts as both its parts."""
+        names = {field.name for field in fields(self) if getattr(self, field.name) is not None}
+        if "object" in names:
+            names |= {"object_amplitude", "object_phase"}
+        return frozenset(names)
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            shown = f"{value.dtype} {tuple(value.shape)}" if field.name in ARRAYS else f"{value!r}"
+            parts.append(f"{field.name}={shown}")
+        return f"State({', '.join(parts)})"
