@@ -1,0 +1,1 @@
+"""The `arraycon` command; `app` needs Typer, `job` is what `apply` does without it."""

@@ -1,0 +1,289 @@
+"""The ``arraycon`` command."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+import arraycon
+from arraycon.cli import doctor, job, tables
+from arraycon.cli.errors import console, reported, shown_warnings, warn
+from arraycon.io import atomic
+from arraycon.params import files, templates
+
+app = typer.Typer(
+    help="Physical constraints for ptychographic reconstructions.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_NO_LOG = logging.NullHandler()
+params_app = typer.Typer(help="Check parameter files, and make new ones.", no_args_is_help=True)
+app.add_typer(params_app, name="params")
+
+
+class Backend(str, Enum):
+    """Array libraries that the command can compute with."""
+
+    numpy = "numpy"
+    cupy = "cupy"
+
+
+class Kind(str, Enum):
+    """Parameter templates."""
+
+    minimal = "minimal"
+    recommended = "recommended"
+    full = "full"
+
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
+# typer before 0.15 cannot read `Path | None` on every Python that is supported
+Out = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--out", "-o", help="File to write; without it the text goes to the terminal."),
+]
+
+
+def main() -> None:
+    """Run the command and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        # a terminal that cannot show Å gets a question mark instead of a traceback
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    if hasattr(signal, "SIGTERM"):
+        # batch systems end a job so; its temporary files must go as well
+        signal.signal(signal.SIGTERM, _terminate)
+    app(prog_name="arraycon")
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"arraycon {arraycon.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _asked: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Physical constraints for ptychographic reconstructions."""
+    # errors are reported here; without a handler Python would print the library's log lines too
+    logging.getLogger("arraycon").addHandler(_NO_LOG)
+
+
+@app.command()
+def apply(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Reconstruction: PtyRAD's .hdf5, or an .npz of State fields."
+        ),
+    ],
+    params: Annotated[
+        Path,
+        typer.Option("--params", "-p", help="Parameters, .yaml, .toml or .json; PtyRAD's own do."),
+    ],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", "-o", help="File to write, in the format of FILE."),
+    ] = None,
+    iteration: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1,
+            help="Apply what is due at this iteration, counted from 1; by default "
+            "the one at which FILE ended (niter), else 1.",
+        ),
+    ] = None,
+    iterations: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="A:B",
+            help="Apply what is due at each of the iterations from A to B, "
+            "both included, counted from 1.",
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
+    ] = Backend.numpy,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Replace FILE itself, atomically, instead of --out.")
+    ] = False,
+    figure: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FIG.png", help="Draw before and after; lengths in Å, phase in rad."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Apply constraints to a saved reconstruction.
+
+    The output has the format of FILE; whatever is not understood in it is kept untouched.
+    """
+    with reported(debug=debug):
+        todo = job.Job(
+            source=file,
+            target=_target(file, out, in_place),
+            params=params,
+            iterations=_iterations(iteration, iterations),
+            backend=backend.value,
+            figure=figure,
+            in_place=in_place,
+        )
+        perform(todo)
+
+
+def perform(todo: job.Job) -> job.Outcome:
+    """Do a job and print what came of it."""
+    out = console()
+    with shown_warnings():
+        found, constraints = job.load(todo)
+    due = job.iterations_of(todo, found)
+    why = ""
+    if todo.iterations is None:
+        why = " (where the file ended)" if found.iteration else " (the file records none)"
+    out.print(f"{job.say(due)}{why}, on {todo.backend}", soft_wrap=True)
+    with shown_warnings():
+        done = job.run(todo, found, constraints, progress=_progress)
+    out.print(tables.outcome(done))
+    if not done.changed:
+        warn(f"{todo.target}: nothing was changed, the file is a copy of the input")
+    for path in filter(None, (todo.target, todo.figure)):
+        out.print(f"wrote {path}", soft_wrap=True)
+    return done
+
+
+def _progress(iterations: range) -> Iterable[int]:
+    bar = console(stderr=True)
+    if len(iterations) == 1 or not bar.is_terminal:
+        return iterations
+    return track(iterations, description="iterations", console=bar, transient=True)
+
+
+def _target(file: Path, out: Path | None, in_place: bool) -> Path:
+    if in_place and out is not None:
+        raise atomic.OutputError("--in-place replaces FILE itself; expected no --out beside it")
+    if in_place:
+        return file
+    if out is None:
+        raise atomic.OutputError("expected --out FILE, or --in-place to replace the input")
+    return out
+
+
+def _iterations(one: int | None, several: str | None) -> range | None:
+    if one is not None and several is not None:
+        raise atomic.OutputError("--iteration and --iterations: expected one of them, got both")
+    if several is not None:
+        return job.parse_iterations(several)
+    return None if one is None else range(one, one + 1)
+
+
+@params_app.command("check")
+def params_check(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Parameter file, .yaml, .toml or .json.")
+    ],
+    debug: Debug = False,
+) -> None:
+    """Say what a parameter file switches on.
+
+    A table of what is active, when, and whether only by default; warnings; exit code 2 if invalid.
+    """
+    with reported(debug=debug):
+        with shown_warnings():
+            params = files.load(job.existing(file))
+        console().print(tables.schedule(params))
+
+
+@params_app.command("schema")
+def params_schema(out: Out = None, debug: Debug = False) -> None:
+    """Print the JSON schema of parameter files.
+
+    Editors that know it complete and check parameters.
+    """
+    with reported(debug=debug):
+        _give(json.dumps(templates.schema(), indent=2, ensure_ascii=False) + "\n", out)
+
+
+@params_app.command("template")
+def params_template(
+    kind: Annotated[Kind, typer.Option(help="How much to write down.")] = Kind.recommended,
+    out: Out = None,
+    debug: Debug = False,
+) -> None:
+    """Print a parameter file to start from."""
+    with reported(debug=debug):
+        if out is not None and out.exists():
+            # it may be somebody's edited parameters
+            raise atomic.OutputError(f"{out}: exists already; choose another name")
+        _give(templates.template(kind.value), out)
+
+
+def _give(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        atomic.write_text(out, text)
+        console().print(f"wrote {out}", soft_wrap=True)
+
+
+@app.command("doctor")
+def doctor_command(debug: Debug = False) -> None:
+    """Show what is installed and what is fast.
+
+    Versions, array libraries that answer, fast paths, and the commands that install what lacks.
+    """
+    with reported(debug=debug):
+        console().print(tables.doctor(doctor.examine()))
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder to write to; it is made if need be.")
+    ] = Path("demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+    size: Annotated[int, typer.Option(min=32, max=2048, help="Object width in px of 0.2 Å.")] = 128,
+    slices: Annotated[int, typer.Option(min=2, max=64, help="Object slices of 8 Å.")] = 8,
+    iterations: Annotated[int, typer.Option(min=1, help="Iterations to apply, from 1.")] = 3,
+    debug: Debug = False,
+) -> None:
+    """Constrain a small synthetic reconstruction.
+
+    Its file, the recommended parameters, the result, a figure and a table go to a folder.
+    """
+    from arraycon import demo as package
+
+    with reported(debug=debug):
+        done = package.prepare(out, seed=seed, size=size, slices=slices, iterations=iterations)
+        outcome = perform(done.job)
+        rows = package.compare(done, outcome.state)
+        console().print(tables.comparison(rows))
+        _table_file(out / "table.txt", tables.outcome(outcome), tables.comparison(rows))
+        console().print(f"wrote {out / 'table.txt'}", soft_wrap=True)
+
+
+def _table_file(path: Path, *shown: Any) -> None:
+    with atomic.replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+        plain = Console(file=file, width=110, no_color=True, markup=False, force_terminal=False)
+        for item in shown:
+            plain.print(item)

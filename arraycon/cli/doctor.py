@@ -1,0 +1,225 @@
+"""Facts about this installation: versions, array libraries that answer, fast paths."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+
+import arraycon
+from arraycon.kernels import backend
+
+PACKAGES = (
+    "numpy", "scipy", "pydantic", "array-api-compat", "numba", "ducc0", "h5py", "PyYAML",
+    "matplotlib", "typer", "rich", "torch", "jax", "dask", "array-api-strict",
+)  # fmt: skip
+CUPY_PACKAGES = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the doctor's report.
+
+    Parameters
+    ----------
+    name : str
+        What it is about.
+    good : bool or None
+        Whether it works or is on; None if it is merely not there.
+    detail : str
+        What was found, or why it is not on.
+    remedy : str
+        Command that would change it; empty if there is none.
+    """
+
+    name: str
+    good: bool | None
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `examine` finds out."""
+
+    versions: dict[str, str | None]
+    libraries: tuple[Fact, ...]
+    fast_paths: tuple[Fact, ...]
+
+
+def examine() -> Report:
+    """Look at this installation; nothing that is broken in it makes this fail."""
+    cupy = _cupy()
+    libraries = (
+        _library("numpy", lambda: importlib.import_module("numpy").asarray([-1.0, 1.0])),
+        cupy,
+        _library("torch", lambda: importlib.import_module("torch").asarray([-1.0, 1.0])),
+        _library("jax", lambda: importlib.import_module("jax.numpy").asarray([-1.0, 1.0])),
+    )
+    return Report(_versions(), libraries, (_switch(), _fft(), _numba(), _cuda(cupy)))
+
+
+def cuda_version() -> tuple[int, int] | None:
+    """CUDA version that the installed NVIDIA driver supports, None without a driver."""
+    for name in ("libcuda.so.1", "nvcuda.dll"):
+        with contextlib.suppress(OSError, AttributeError):
+            number = ctypes.c_int()
+            if ctypes.CDLL(name).cuDriverGetVersion(ctypes.byref(number)) == 0 and number.value:
+                return number.value // 1000, number.value % 1000 // 10
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return None
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        shown = subprocess.run([command], capture_output=True, text=True, timeout=10, check=False)
+        found = re.search(r"CUDA Version:\s*(\d+)\.(\d+)", shown.stdout)
+        if found:
+            return int(found[1]), int(found[2])
+    return None
+
+
+def cupy_remedy(cuda: tuple[int, int] | None) -> str:
+    """Command that installs the CuPy for a driver; both commands if there is none to ask."""
+    commands = {major: f'pip install "arraycon[cuda{major}x]"' for major in (12, 13)}
+    if cuda is None:
+        return f"{commands[12]} (CUDA 12) or {commands[13]} (CUDA 13)"
+    if cuda[0] < 12:
+        return f"update the NVIDIA driver (it supports CUDA {cuda[0]}.{cuda[1]}, 12 is needed)"
+    return commands[min(cuda[0], 13)]
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {
+        "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
+        "arraycon": arraycon.__version__,
+    }
+    versions |= {name: _version(name) for name in PACKAGES}
+    installed = {name: _version(name) for name in CUPY_PACKAGES}
+    versions |= {name: version for name, version in installed.items() if version}
+    return versions if any(installed.values()) else versions | {"cupy": None}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _present(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _library(name: str, make: Callable[[], Any]) -> Fact:
+    """Whether a constraint runs on an array of the library."""
+    if not _present(name):
+        return Fact(name, None, "not installed (optional)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = arraycon.objp_postiv(make())
+            values = [float(value) for value in result]
+            device = array_api_compat.device(result)
+    except Exception as error:  # whatever another package raises when it is broken
+        return Fact(name, False, f"fails: {_line(error)}")
+    if values != [0.0, 1.0]:
+        return Fact(name, False, f"computes wrong numbers: {values}")
+    return Fact(name, True, f"computes on {device}")
+
+
+def _cupy() -> Fact:
+    cuda = cuda_version()
+    driver = f"the driver supports CUDA {cuda[0]}.{cuda[1]}" if cuda else "no NVIDIA driver found"
+    if not _present("cupy"):
+        return Fact("cupy", None, f"not installed; {driver}", cupy_remedy(cuda))
+    several = [name for name in CUPY_PACKAGES if _version(name)]
+    if len(several) > 1:
+        detail = f"{' and '.join(several)} are installed and overwrite each other"
+        return Fact("cupy", False, detail, f"pip uninstall {' '.join(several)}, then install one")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cupy = importlib.import_module("cupy")
+    except Exception as error:  # wrong CUDA, missing libraries, a damaged install
+        return Fact("cupy", False, f"import fails: {_line(error)}; {driver}", cupy_remedy(cuda))
+    try:
+        name = cupy.cuda.runtime.getDeviceProperties(0)["name"]
+        free, total = cupy.cuda.runtime.memGetInfo()
+    except Exception as error:  # CUDARuntimeError has no base class of its own
+        return Fact("cupy", False, f"imports, but no GPU answers: {_line(error)}; {driver}")
+    answer = _library("cupy", lambda: cupy.asarray([-1.0, 1.0]))
+    shown = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    memory = f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    return Fact("cupy", answer.good, f"{answer.detail}: {shown}, {memory}; {driver}")
+
+
+def _switch() -> Fact:
+    setting = os.environ.get(backend.SWITCH, "")
+    try:
+        on = backend.accelerated()
+    except ValueError as error:
+        return Fact("fast paths", False, str(error), f"unset {backend.SWITCH}")
+    if on:
+        return Fact("fast paths", True, f"allowed ({backend.SWITCH} is {setting or 'not set'})")
+    detail = f"switched off by {backend.SWITCH}={setting}: the array-API reference computes"
+    return Fact("fast paths", False, detail, f"unset {backend.SWITCH}")
+
+
+def _forced_off() -> bool:
+    try:
+        return not backend.accelerated()
+    except ValueError:
+        return True
+
+
+def _fft() -> Fact:
+    name = "FFT on NumPy"
+    if _forced_off():
+        return Fact(name, False, "numpy.fft, one thread: fast paths are off")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if _present("ducc0"):
+        return Fact(name, True, f"ducc0 {_version('ducc0')}, up to {cores} threads")
+    detail = f"scipy.fft, up to {cores} threads; ducc0, which is faster, is not installed"
+    return Fact(name, False, detail, 'pip install "arraycon[fft]"')
+
+
+def _numba() -> Fact:
+    name = "compiled CPU kernels"
+    if not _present("arraycon.kernels.cpu"):
+        return Fact(name, None, "none in this version: NumPy arrays take the array-API path")
+    if _forced_off():
+        return Fact(name, False, "fast paths are off")
+    if not _present("numba"):
+        return Fact(name, False, "Numba is not installed", "pip install numba")
+    return Fact(name, True, f"Numba {_version('numba')}")
+
+
+def _cuda(cupy: Fact) -> Fact:
+    name = "CUDA kernels"
+    if not _present("arraycon.kernels.gpu"):
+        return Fact(name, None, "none in this version: CuPy arrays take the array-API path")
+    if _forced_off():
+        return Fact(name, False, "fast paths are off")
+    if not cupy.good:
+        return Fact(name, False, f"CuPy: {cupy.detail}", cupy.remedy)
+    return Fact(name, True, "used for CuPy arrays")
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
