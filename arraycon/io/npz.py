@@ -98,7 +98,6 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str) -> Any:
     try:
         with archive.open(f"{name}.npy") as file:
             value = np.lib.format.read_array(file, allow_pickle=False)
-            file.read()  # the checksum is compared at the end of the member
     except _ZIP_ERRORS as error:
         if "allow_pickle" in str(error):
             raise ReadError(
