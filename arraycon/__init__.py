@@ -34,6 +34,8 @@ from arraycon.kernels import (
     probe_mask_r,
     tilt_smooth,
     use_agnostic,
+    use_threads,
+    warmup,
 )
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ __all__ = [
     "tilt_smooth",
     "unregister",
     "use_agnostic",
+    "use_threads",
+    "warmup",
 ]
 
 

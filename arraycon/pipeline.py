@@ -152,8 +152,9 @@ class Constraints:
         iteration : int
             Counted from 1.
         measure : bool
-            Whether to record how much each target changed. This takes one more pass over each
-            target, but does not wait for a GPU: figures are fetched when they are read.
+            Whether to record how much each target changed. That takes the old and the new values
+            at once: a temporary copy of each target and one more pass over it. False works in
+            place. Neither waits for a GPU: figures are fetched when they are read.
 
         Returns
         -------
@@ -210,12 +211,19 @@ def _ordered(blocks: Mapping[str, Block], order: Sequence[str] | None) -> tuple[
 def _missing(step: Step, block: Block, missing: tuple[str, ...]) -> str:
     kind = getattr(block, "obj_type", None)
     setting = f" (obj_type: {kind})" if kind else ""
-    return f"{step.name}{setting}: needs {' and '.join(missing)}, which the state does not have"
+    return f"{step.name}{setting}: needs {_and(missing)}, which the state does not have"
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _run(step: Step, block: Block, fields: Fields, iteration: int, measure: bool) -> Record:
     try:
-        returned = step.run(fields, block)
+        # Measuring a change takes the old values beside the new ones; without it the kernels work
+        # in place, and check everything before they write.
+        outs = {} if measure or not step.in_place else fields.writable(step.writes(block))
+        returned = step.run(fields, block, outs)
         updates, figures = returned if isinstance(returned, tuple) else (returned, {})
         fields.validate(step.name, updates, step.writes(block))
         figures = {**(_measure(fields, updates) if measure else {}), **figures}

@@ -17,8 +17,13 @@ Inputs: TypeAlias = Mapping[str, Any]
 Updates: TypeAlias = Mapping[str, Any]
 """New arrays by the name of the field that they replace."""
 
-Run: TypeAlias = Callable[[Inputs, Any], Updates | tuple[Updates, Mapping[str, Measured]]]
-"""A constraint: inputs and parameters in, new arrays (and metrics, if there are any) out."""
+Returned: TypeAlias = Updates | tuple[Updates, Mapping[str, Measured]]
+
+Run: TypeAlias = Callable[[Inputs, Any], Returned]
+"""A user's constraint: inputs and parameters in, new arrays (and metrics, if there are any) out."""
+
+RunInto: TypeAlias = Callable[[Inputs, Any, Mapping[str, Any]], Returned]
+"""A constraint that writes its results into the arrays of the last argument, where it has any."""
 
 Names: TypeAlias = Callable[[Any], tuple[str, ...]]
 
@@ -32,9 +37,11 @@ class Step:
     """One constraint: its function, and the state's fields that it needs and changes."""
 
     name: str
-    run: Run
+    run: RunInto
     needs: Names
     writes: Names
+    in_place: bool = True
+    """Whether `run` writes into arrays that it is given."""
 
 
 STEPS: dict[str, Step] = {}
@@ -92,7 +99,13 @@ def register(
 
     def decorate(run: Run) -> Run:
         params.register_model(name, model)
-        STEPS[name] = Step(name, run, lambda _: needed, lambda _: written)
+        STEPS[name] = Step(
+            name,
+            lambda inputs, block, _: run(inputs, block),
+            lambda _: needed,
+            lambda _: written,
+            in_place=False,
+        )
         return run
 
     return decorate
@@ -121,7 +134,9 @@ def _targets(block: Any) -> tuple[str, ...]:
     return _OBJECT.get(block.obj_type, _BOTH)
 
 
-def _add(name: str, run: Run, needs: Names | Sequence[str], writes: Names | Sequence[str]) -> None:
+def _add(
+    name: str, run: RunInto, needs: Names | Sequence[str], writes: Names | Sequence[str]
+) -> None:
     STEPS[name] = Step(
         name,
         run,
@@ -134,9 +149,9 @@ def _add_single(name: str, field: str, scalars: Mapping[str, str] | None = None)
     """Add a constraint of one array, whose kernel takes further fields as named arguments."""
     kernel, arguments = getattr(kernels, name), dict(scalars or {})
 
-    def run(inputs: Inputs, block: Block) -> Updates:
+    def run(inputs: Inputs, block: Block, outs: Updates) -> Updates:
         given = {argument: inputs[scalar] for argument, scalar in arguments.items()}
-        return {field: kernel(inputs[field], **given, **_options(block))}
+        return {field: kernel(inputs[field], out=outs.get(field), **given, **_options(block))}
 
     _add(name, run, (field, *arguments.values()), (field,))
 
@@ -145,40 +160,56 @@ def _add_object(name: str) -> None:
     """Add a constraint that treats amplitude and phase alike, as `obj_type` chooses."""
     kernel = getattr(kernels, name)
 
-    def run(inputs: Inputs, block: Block) -> Updates:
-        return {field: kernel(inputs[field], **_options(block)) for field in _targets(block)}
+    def run(inputs: Inputs, block: Block, outs: Updates) -> Updates:
+        return {
+            field: kernel(inputs[field], out=outs.get(field), **_options(block))
+            for field in _targets(block)
+        }
 
     _add(name, run, _targets, _targets)
 
 
-def _kz_filter(inputs: Inputs, block: Block) -> Updates:
+def _kz_filter(inputs: Inputs, block: Block, outs: Updates) -> Updates:
     return {
         field: kernels.kz_filter(
-            inputs[field], obj_type=field.removeprefix("object_"), **_options(block)
+            inputs[field],
+            obj_type=field.removeprefix("object_"),
+            out=outs.get(field),
+            **_options(block),
         )
         for field in _targets(block)
     }
 
 
-def _complex_ratio(inputs: Inputs, block: Block) -> Updates:
-    new = kernels.complex_ratio(*(inputs[field] for field in _BOTH), **_options(block))
+def _complex_ratio(inputs: Inputs, block: Block, outs: Updates) -> Updates:
+    new = kernels.complex_ratio(
+        *(inputs[field] for field in _BOTH),
+        out=tuple(outs.get(field) for field in _BOTH),
+        **_options(block),
+    )
     results = dict(zip(_BOTH, new, strict=True))
     return {field: results[field] for field in _targets(block)}
 
 
-def _mirrored_amp(inputs: Inputs, block: Block) -> Updates:
+def _mirrored_amp(inputs: Inputs, block: Block, outs: Updates) -> Updates:
     amplitude, phase = (inputs[field] for field in _BOTH)
-    return {"object_amplitude": kernels.mirrored_amp(amplitude, phase, **_options(block))}
+    out = outs.get("object_amplitude")
+    return {"object_amplitude": kernels.mirrored_amp(amplitude, phase, out=out, **_options(block))}
 
 
-def _obj_z_recenter(inputs: Inputs, block: Block) -> tuple[Updates, Mapping[str, Measured]]:
+def _obj_z_recenter(inputs: Inputs, block: Block, outs: Updates) -> Returned:
     lengths = {name: inputs[name] for name in ("dx", "wavelength", "slice_thickness")}
-    amplitude, phase, probe = (inputs[field] for field in (*_BOTH, "probe"))
-    amplitude, phase, probe, shift = kernels.obj_z_recenter(
-        amplitude, phase, probe, **lengths, **_options(block)
+    fields = (*_BOTH, "probe")
+    amplitude, phase, probe = (inputs[field] for field in fields)
+    *moved, shift = kernels.obj_z_recenter(
+        amplitude,
+        phase,
+        probe,
+        out=tuple(outs.get(field) for field in fields),
+        **lengths,
+        **_options(block),
     )
-    updates = {"object_amplitude": amplitude, "object_phase": phase, "probe": probe}
-    return updates, {"shift (slices)": shift}
+    return dict(zip(fields, moved, strict=True)), {"shift (slices)": shift}
 
 
 _add_single("ortho_pmode", "probe")

@@ -38,6 +38,15 @@ class Fields(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._state.present)
 
+    def writable(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Arrays that results may be written into directly; JAX's are not among them."""
+        arrays = {name: self[name] for name in names}
+        return {
+            name: array
+            for name, array in arrays.items()
+            if array_api_compat.is_writeable_array(array)
+        }
+
     def validate(self, name: str, updates: Mapping[str, Any], writes: tuple[str, ...]) -> None:
         """Check that all of what constraint `name` returned can take its fields' places."""
         for field, new in updates.items():

@@ -1,8 +1,8 @@
 """How: the sixteen constraints as pure functions of arrays and numbers.
 
-Each family is one module of the same name here (validation and choice of the backend) and in
-`agnostic` (the array API standard alone, the reference). Nothing here knows parameters, schedules
-or files.
+Each family is one module of the same name here (validation and choice of the backend), in
+`agnostic` (the array API standard alone, the reference) and in `cpu` (NumPy arrays, by Numba).
+Nothing here knows parameters, schedules or files.
 """
 
 from arraycon.kernels.backend import use_agnostic
@@ -14,6 +14,8 @@ from arraycon.kernels.fourier import kr_filter, kz_filter
 from arraycon.kernels.modes import fix_probe_int, ortho_pmode
 from arraycon.kernels.probe_masks import probe_mask_k, probe_mask_r
 from arraycon.kernels.recenter import obj_z_recenter, pos_recenter
+from arraycon.kernels.threads import use_threads
+from arraycon.kernels.warmup import warmup
 
 __all__ = [
     "complex_ratio",
@@ -33,4 +35,6 @@ __all__ = [
     "probe_mask_r",
     "tilt_smooth",
     "use_agnostic",
+    "use_threads",
+    "warmup",
 ]

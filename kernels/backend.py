@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import array_api_compat
+import numpy as np
+
+logger = logging.getLogger("arraycon")
 
 Array: TypeAlias = Any
 """An array of any library that array-api-compat knows; the standard has no type to name."""
@@ -75,6 +80,40 @@ def accelerated() -> bool:
     if setting not in ("auto", "agnostic"):
         raise ValueError(f"{SWITCH}: expected auto or agnostic, got {setting!r}")
     return setting == "auto" and not _forced.get()
+
+
+def compiled(xp: Namespace) -> bool:
+    """Whether arrays of this namespace take the compiled CPU path."""
+    return array_api_compat.is_numpy_namespace(xp) and accelerated() and _numba_works()
+
+
+@functools.cache
+def _numba_works() -> bool:
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # absent, or built for another NumPy
+        logger.info("Numba cannot be imported, NumPy arrays take the array-API path: %s", error)
+        return False
+    return True
+
+
+def working_copy(array: Array, out: Array | None) -> Array:
+    """Return a C-contiguous NumPy array with the values of `array`, to be worked on in place.
+
+    It is `out` itself wherever that is possible; `finish` completes what this began.
+    """
+    if out is None:
+        return np.array(array, order="C")
+    if not (out.flags.c_contiguous and out.flags.aligned):
+        return np.array(array, order="C")
+    if out is not array:
+        out[...] = array
+    return out
+
+
+def finish(work: Array, out: Array | None) -> Array:
+    """Return a `working_copy`, by way of `out` if there is one."""
+    return work if out is None or out is work else store(work, out)
 
 
 def is_empty(array: Array) -> bool:

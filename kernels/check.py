@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NoReturn
 
 import array_api_compat
+
 from arraycon.kernels import backend
 from arraycon.kernels.backend import Array
 
@@ -69,13 +70,14 @@ def output(out: Array | None, like_name: str, like: Array, name: str = "out") ->
         _reject(name, "a writable array", "a read-only one")
 
 
-def outputs(out: Sequence[Array] | None, like: dict[str, Array]) -> tuple[Array | None, ...]:
+def outputs(out: Sequence[Array | None] | None, like: dict[str, Array]) -> tuple[Array | None, ...]:
     """Require a sequence of output arrays, one for each array in `like`."""
     if out is None:
         return (None,) * len(like)
     if not isinstance(out, Sequence) or len(out) != len(like):
         raise TypeError(f"out: expected a tuple of {len(like)} arrays ({', '.join(like)}), "
                         f"got {type(out).__name__}")  # fmt: skip
+    # None in place of one array: that result is returned in a new one
     for i, (item, (name, array)) in enumerate(zip(out, like.items(), strict=True)):
         output(item, name, array, name=f"out[{i}]")
     return tuple(out)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import coupling as agnostic
 from arraycon.kernels.backend import Array
@@ -15,7 +17,7 @@ def complex_ratio(
     *,
     alpha1: float = 1.0,
     alpha2: float = 0.0,
-    out: Sequence[Array] | None = None,
+    out: Sequence[Array | None] | None = None,
 ) -> tuple[Array, Array]:
     r"""Pull amplitude and phase towards one ratio of absorption to phase shift.
 
@@ -55,9 +57,14 @@ def complex_ratio(
     check.same("phase", phase, "amplitude", amplitude)
     options = {"alpha1": check.number("alpha1", alpha1), "alpha2": check.number("alpha2", alpha2)}
     outs = check.outputs(out, {"amplitude": amplitude, "phase": phase})
-    results = (amplitude, phase)
     if backend.is_empty(amplitude):
         results = (backend.copy(amplitude, xp=xp), backend.copy(phase, xp=xp))
+    elif backend.compiled(xp):
+        from arraycon.kernels.cpu import coupling as cpu
+
+        work = backend.working_copy(amplitude, outs[0]), backend.working_copy(phase, outs[1])
+        cpu.complex_ratio(*work, **options)
+        return backend.finish(work[0], outs[0]), backend.finish(work[1], outs[1])
     else:
         results = agnostic.complex_ratio(amplitude, phase, xp=xp, **options)
     return backend.store(results[0], outs[0]), backend.store(results[1], outs[1])
@@ -114,4 +121,10 @@ def mirrored_amp(
     check.output(out, "amplitude", amplitude)
     if backend.is_empty(amplitude):
         return backend.store(backend.copy(amplitude, xp=xp), out)
+    if backend.compiled(xp):
+        from arraycon.kernels.cpu import coupling as cpu
+
+        work = backend.working_copy(amplitude, out)
+        cpu.mirrored_amp(work, np.ascontiguousarray(phase), **options)
+        return backend.finish(work, out)
     return backend.store(agnostic.mirrored_amp(amplitude, phase, xp=xp, **options), out)

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import arraycon
 from arraycon import Constraints, figure, io, params, pipeline
 from arraycon.cli import app, doctor, job, tables
+from arraycon.kernels import threads as kernel_threads
 from arraycon.params import ConstraintParams
 
 OFF: dict[str, Any] = {"obj_rblur": None, "obj_zblur": None, "pos_recenter": None}
@@ -689,6 +690,20 @@ def test_signals(number: signal.Signals, code: int) -> None:
         assert running.wait(timeout=30) == code
     assert errors == ("error: interrupted\n" if number == signal.SIGINT else "")
     assert names() == ["model.hdf5", "params.yaml"]
+
+
+def test_warmup() -> None:
+    code, output = run("warmup")
+    assert code == 0
+    assert all(name in output for name in params.ORDER)
+
+
+def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(app, "perform", lambda _: seen.append(kernel_threads.count()))
+    assert run("apply", "a.npz", "-p", "p.yaml", "-o", "b.npz", "--threads", "5")[0] == 0
+    assert run("apply", "a.npz", "-p", "p.yaml", "-o", "b.npz", "--threads", "0")[0] == 2
+    assert seen == [5]
 
 
 @pytest.mark.parametrize("package", ["typer", "rich"])

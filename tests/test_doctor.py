@@ -217,3 +217,15 @@ def test_library_with_wrong_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_module_without_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cupy", types.ModuleType("cupy"))  # find_spec raises then
     assert fact(doctor.examine(), "cupy").good is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARRAYCON_THREADS", "3")
+    found = fact(doctor.examine(), "threads")
+    assert found.good
+    assert "3 of" in found.detail
+    monkeypatch.setenv("ARRAYCON_THREADS", "many")
+    found = fact(doctor.examine(), "threads")
+    assert found.good is False
+    assert "expected an integer ≥ 1, got 'many'" in found.detail

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import pytest
 import scipy.fft
-from arraycon.kernels import backend, fft
-from arraycon.kernels.agnostic import dct, fourier, modes
 from libraries import Library, relative_error
 
 import arraycon
+from arraycon.kernels import backend, fft
+from arraycon.kernels.agnostic import dct, fourier, modes
 
 RNG_SEED = 20
 

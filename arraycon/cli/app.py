@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -133,6 +134,12 @@ def apply(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FIG.png", help="Draw before and after; lengths in Å, phase in rad."),
     ] = None,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1, help="Threads to use; by default ARRAYCON_THREADS, else all processors."
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Apply constraints to a saved reconstruction.
@@ -149,7 +156,8 @@ def apply(
             figure=figure,
             in_place=in_place,
         )
-        perform(todo)
+        with arraycon.use_threads(threads) if threads else contextlib.nullcontext():
+            perform(todo)
 
 
 def perform(todo: job.Job) -> job.Outcome:
@@ -244,6 +252,13 @@ def _give(text: str, out: Path | None) -> None:
     else:
         atomic.write_text(out, text)
         console().print(f"wrote {out}", soft_wrap=True)
+
+
+@app.command()
+def warmup(debug: Debug = False) -> None:
+    """Compile all kernels now, so that the first iteration of a run does not wait for it."""
+    with reported(debug=debug):
+        console().print(tables.seconds(arraycon.warmup()))
 
 
 @app.command("doctor")

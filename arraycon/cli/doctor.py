@@ -20,7 +20,7 @@ from typing import Any
 import array_api_compat
 
 import arraycon
-from arraycon.kernels import backend
+from arraycon.kernels import backend, threads
 
 PACKAGES = (
     "numpy", "scipy", "pydantic", "array-api-compat", "numba", "ducc0", "h5py", "PyYAML",
@@ -69,7 +69,7 @@ def examine() -> Report:
         _library("torch", lambda: importlib.import_module("torch").asarray([-1.0, 1.0])),
         _library("jax", lambda: importlib.import_module("jax.numpy").asarray([-1.0, 1.0])),
     )
-    return Report(_versions(), libraries, (_switch(), _fft(), _numba(), _cuda(cupy)))
+    return Report(_versions(), libraries, (_switch(), _threads(), _fft(), _numba(), _cuda(cupy)))
 
 
 def cuda_version() -> tuple[int, int] | None:
@@ -191,10 +191,9 @@ def _fft() -> Fact:
     name = "FFT on NumPy"
     if _forced_off():
         return Fact(name, False, "numpy.fft, one thread: fast paths are off")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if _present("ducc0"):
-        return Fact(name, True, f"ducc0 {_version('ducc0')}, up to {cores} threads")
-    detail = f"scipy.fft, up to {cores} threads; ducc0, which is faster, is not installed"
+        return Fact(name, True, f"ducc0 {_version('ducc0')}")
+    detail = "scipy.fft; ducc0, which is faster, is not installed"
     return Fact(name, False, detail, 'pip install "arraycon[fft]"')
 
 
@@ -206,7 +205,22 @@ def _numba() -> Fact:
         return Fact(name, False, "fast paths are off")
     if not _present("numba"):
         return Fact(name, False, "Numba is not installed", "pip install numba")
-    return Fact(name, True, f"Numba {_version('numba')}")
+    try:
+        importlib.import_module("numba")
+    except Exception as error:  # built for another NumPy, or damaged
+        detail = f"Numba cannot be imported: {_line(error)}"
+        return Fact(name, False, detail, "pip install --upgrade numba")
+    return Fact(name, True, f"Numba {_version('numba')}; `arraycon warmup` compiles ahead")
+
+
+def _threads() -> Fact:
+    setting = os.environ.get(threads.SETTING)
+    try:
+        number = threads.count()
+    except ValueError as error:
+        return Fact("threads", False, str(error), f"unset {threads.SETTING}")
+    source = f"{threads.SETTING}={setting}" if setting else f"{threads.SETTING} is not set"
+    return Fact("threads", True, f"{number} of {threads.cores()} processors ({source})")
 
 
 def _cuda(cupy: Fact) -> Fact:

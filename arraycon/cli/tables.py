@@ -82,6 +82,15 @@ def doctor(report: Report) -> RenderableType:
     )
 
 
+def seconds(measured: Mapping[str, float]) -> RenderableType:
+    """Table of how long each constraint took."""
+    table = _table("constraint", "seconds")
+    table.columns[1].justify = "right"
+    for name, value in {**measured, "all": sum(measured.values())}.items():
+        table.add_row(name, f"{value:.2f}")
+    return table
+
+
 def comparison(rows: Mapping[str, tuple[float, float, float | None]]) -> RenderableType:
     """Table of quantities before and after, and in truth."""
     table = _table("quantity", "before", "after", "truth")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from arraycon.kernels import backend
 from arraycon.kernels.backend import Array, Namespace
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from arraycon.kernels import backend
 from arraycon.kernels.backend import Array, Namespace
 
-_SMALLEST_AMPLITUDE = 1e-6
-_GUARD = 1e-8
+SMALLEST_AMPLITUDE = 1e-6
+GUARD = 1e-8
 
 
 def complex_ratio(
@@ -14,13 +14,13 @@ def complex_ratio(
 ) -> tuple[Array, Array]:
     """Pull ln(amplitude) and phase towards one common ratio."""
     dtype = backend.wide(amplitude, xp=xp)
-    log_amplitude = xp.log(xp.clip(amplitude, min=_SMALLEST_AMPLITUDE))
+    log_amplitude = xp.log(xp.clip(amplitude, min=SMALLEST_AMPLITUDE))
     log_amplitude = _keep_infinite(log_amplitude, amplitude, xp)
     absorbed = xp.sum(xp.abs(log_amplitude), dtype=dtype)
     shifted = xp.sum(xp.abs(phase), dtype=dtype)
-    ratio = absorbed / (shifted + _GUARD)
+    ratio = absorbed / (shifted + GUARD)
     to_phase = xp.astype(alpha1 * ratio, amplitude.dtype)
-    to_log = xp.astype(alpha2 / (ratio + _GUARD), amplitude.dtype)
+    to_log = xp.astype(alpha2 / (ratio + GUARD), amplitude.dtype)
     return (
         xp.exp((1 - alpha1) * log_amplitude - to_phase * phase),
         (1 - alpha2) * phase - to_log * log_amplitude,

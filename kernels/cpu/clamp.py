@@ -1,0 +1,50 @@
+"""Ranges of the object's amplitude and phase."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from arraycon.kernels import threads
+from arraycon.kernels.backend import Array
+from arraycon.kernels.cpu.compiled import kernel
+
+# Fewer elements than this are done before a second thread has woken up.
+_GRAIN = 1 << 16
+
+
+def obja_thresh(amplitude: Array, *, relax: float, thresh: tuple[float, float]) -> None:
+    """Relax the amplitude into a range."""
+    flat, cast = amplitude.reshape(-1), amplitude.dtype.type
+    arguments = cast(relax), cast(1 - relax), cast(thresh[0]), cast(thresh[1])
+    threads.run(lambda i, j: _clip(flat[i:j], *arguments), flat.size, grain=_GRAIN)
+
+
+def objp_postiv(phase: Array, *, relax: float, mode: str) -> None:
+    """Relax the phase towards non-negative values."""
+    flat, cast = phase.reshape(-1), phase.dtype.type
+    if mode == "subtract_min":
+        # NumPy's minimum is vectorised and keeps NaN; a Numba loop that keeps NaN is not faster
+        lows: list[float] = []
+        threads.run(lambda i, j: lows.append(np.min(flat[i:j])), flat.size, grain=_GRAIN)
+        arguments = cast(relax), cast(1 - relax), cast(np.min(lows))
+        threads.run(lambda i, j: _lower(flat[i:j], *arguments), flat.size, grain=_GRAIN)
+        return
+    arguments = cast(relax), cast(1 - relax), cast(0), cast(np.inf)
+    threads.run(lambda i, j: _clip(flat[i:j], *arguments), flat.size, grain=_GRAIN)
+
+
+@kernel
+def _clip(x: Array, relax: float, keep: float, low: float, high: float) -> None:
+    # one array, not input and output: the same memory under two names is not vectorised
+    for i in range(x.size):
+        value = x[i]
+        clipped = low if value < low else value
+        clipped = high if clipped > high else clipped
+        x[i] = relax * value + keep * clipped
+
+
+@kernel
+def _lower(x: Array, relax: float, keep: float, offset: float) -> None:
+    for i in range(x.size):
+        value = x[i]
+        x[i] = relax * value + keep * (value - offset)

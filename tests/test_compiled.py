@@ -1,0 +1,82 @@
+"""Compiled kernels: where they are kept, and what happens where they cannot be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import arraycon
+from arraycon.kernels import backend
+from arraycon.params import ORDER
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+BLUR = """
+import sys, numpy, arraycon
+result = arraycon.obj_rblur(numpy.ones((2, 8, 8), "float32"))
+sys.exit(0 if numpy.allclose(result, 1) else "wrong result")
+"""
+
+
+def start(code: str, cache: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONWARNINGS": "error"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_several_first_runs_at_once(tmp_path):
+    runs = [start(BLUR, tmp_path) for _ in range(4)]
+    for run in runs:
+        _, errors = run.communicate(timeout=120)
+        assert run.returncode == 0, errors
+    assert list(tmp_path.rglob("*.nbi"))
+
+
+def test_without_a_place_for_the_cache(tmp_path):
+    code = "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n" + BLUR
+    run = start(code, tmp_path)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
+@pytest.mark.parametrize("ending", ["*.nbi", "*.nbc"])
+def test_a_damaged_cache(tmp_path, ending):
+    run = start(BLUR, tmp_path)
+    run.communicate(timeout=120)
+    for file in tmp_path.rglob(ending):
+        file.write_bytes(file.read_bytes()[:20])
+    run = start(BLUR, tmp_path)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+
+
+def test_warmup_runs_every_constraint():
+    seconds = arraycon.warmup()
+    assert tuple(seconds) == ORDER
+    assert all(value > 0 for value in seconds.values())
+
+
+def test_without_numba_the_reference_computes(monkeypatch):
+    obj = np.random.default_rng(0).random((3, 9, 9))
+    expected = arraycon.obj_rblur(obj)
+    monkeypatch.setattr(backend, "_numba_works", lambda: False)
+    assert not backend.compiled(backend.namespace(obj=obj))
+    np.testing.assert_allclose(arraycon.obj_rblur(obj), expected, atol=1e-14)
+
+
+def test_a_numba_that_cannot_be_imported_is_logged(monkeypatch, caplog):
+    backend._numba_works.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with caplog.at_level("INFO", "arraycon"):
+        assert not backend._numba_works()
+    backend._numba_works.cache_clear()
+    assert "Numba cannot be imported" in caplog.text

@@ -1,0 +1,173 @@
+"""The number of threads, and the pool that uses them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import arraycon
+from arraycon.kernels import threads
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+@pytest.mark.parametrize("size", [0, 1, 2, 5, 100])
+@pytest.mark.parametrize("grain", [1, 3, 1000])
+def test_every_item_is_done_once(number, size, grain):
+    done = np.zeros(size, int)
+    ranges = []
+
+    def work(start, stop):
+        ranges.append((start, stop))
+        done[start:stop] += 1
+
+    with threads.use_threads(number):
+        threads.run(work, size, grain=grain)
+    assert np.all(done == 1)
+    assert len(ranges) <= number
+    if size >= number * grain:
+        assert len(ranges) == number
+
+
+def test_ranges_are_worked_on_at_the_same_time():
+    meeting = threading.Barrier(2, timeout=20)
+    with threads.use_threads(2):
+        threads.run(lambda *_: meeting.wait(), 2)  # alone, neither would come back
+
+
+def test_an_exception_comes_out_when_all_are_done():
+    finished = []
+
+    def work(start, stop):
+        if start == 0:
+            raise RuntimeError("first")
+        time.sleep(0.1)
+        finished.append(stop)
+
+    with threads.use_threads(2), pytest.raises(RuntimeError, match="first"):
+        threads.run(work, 2)
+    assert finished == [2]
+
+    def other(start, _):
+        if start > 0:
+            raise RuntimeError("second")
+
+    with threads.use_threads(2), pytest.raises(RuntimeError, match="second"):
+        threads.run(other, 2)
+
+
+def test_work_within_work_is_not_divided():
+    counts = []
+
+    def work(*_):
+        threads.run(lambda *_: counts.append(threads.count()), 10)
+
+    with threads.use_threads(2):
+        threads.run(work, 2)
+        assert threads.count() == 2
+    assert counts == [1, 1]
+
+
+def test_many_callers_at_once():
+    obj = np.random.default_rng(0).random((4, 64, 64)).astype("float32")
+    expected = arraycon.obj_rblur(obj)
+    wrong = []
+
+    def call():
+        for _ in range(20):
+            with threads.use_threads(3):
+                if not np.array_equal(arraycon.obj_rblur(obj), expected):
+                    wrong.append(1)
+
+    callers = [threading.Thread(target=call) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(timeout=60)
+        assert not caller.is_alive()
+    assert not wrong
+
+
+FORK = """
+import os, sys
+import numpy as np
+import arraycon
+from arraycon.kernels import threads
+
+obj = np.random.default_rng(0).random((4, 256, 256))
+with threads.use_threads(2):
+    results = [arraycon.obj_rblur(obj), arraycon.kr_filter(obj), arraycon.kz_filter(obj)]
+    child = os.fork()
+    again = [arraycon.obj_rblur(obj), arraycon.kr_filter(obj), arraycon.kz_filter(obj)]
+same = all(np.array_equal(a, b) for a, b in zip(results, again))
+if child == 0:
+    os._exit(0 if same else 1)
+_, status = os.waitpid(child, 0)
+sys.exit(0 if same and status == 0 else 1)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_process_computes_too():
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], timeout=120, check=False)
+    assert done.returncode == 0
+
+
+def test_the_number_of_threads(monkeypatch):
+    monkeypatch.delenv(threads.SETTING, raising=False)
+    assert threads.count() == threads.cores() >= 1
+    monkeypatch.setenv(threads.SETTING, "3")
+    assert threads.count() == 3
+    with threads.use_threads(2):
+        assert threads.count() == 2
+        with threads.use_threads(5):
+            assert threads.count() == 5
+        assert threads.count() == 2
+    assert threads.count() == 3
+
+
+@pytest.mark.parametrize("setting", ["0", "-1", "two", "1.5"])
+def test_a_wrong_setting_is_named(monkeypatch, setting):
+    monkeypatch.setenv(threads.SETTING, setting)
+    with pytest.raises(
+        ValueError, match=f"ARRAYCON_THREADS: expected an integer ≥ 1, got '{setting}'"
+    ):
+        threads.count()
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", True])
+def test_a_wrong_number_is_named(number):
+    with (
+        pytest.raises((TypeError, ValueError), match="threads: expected an integer ≥ 1, got"),
+        threads.use_threads(number),
+    ):
+        pass
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads():
+    rng = np.random.default_rng(0)
+    obj = rng.random((2, 5, 40, 50)).astype("float32")
+    probe = (rng.normal(size=(3, 32, 32)) + 1j * rng.normal(size=(3, 32, 32))).astype("complex64")
+    calls = {
+        "obj_rblur": (obj,),
+        "obj_zblur": (obj,),
+        "kr_filter": (obj,),
+        "kz_filter": (obj,),
+        "kr_thresh": (obj,),
+        "mirrored_amp": (obj, obj),
+        "objp_postiv": (obj,),
+        "ortho_pmode": (probe,),
+        "probe_mask_k": (probe,),
+    }
+    for name, arrays in calls.items():
+        results = []
+        for number in (1, 2, 5):
+            with threads.use_threads(number):
+                results.append(getattr(arraycon, name)(*arrays))
+        for result in results[1:]:
+            np.testing.assert_allclose(result, results[0], rtol=1e-5, atol=1e-6, err_msg=name)
