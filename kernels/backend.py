@@ -11,7 +11,7 @@ import contextvars
 import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -97,18 +97,29 @@ def _numba_works() -> bool:
     return True
 
 
-def working_copy(array: Array, out: Array | None) -> Array:
+def working_copy(array: Array, out: Array | None, *read_later: Array) -> Array:
     """Return a C-contiguous NumPy array with the values of `array`, to be worked on in place.
 
-    It is `out` itself wherever that is possible; `finish` completes what this began.
+    It is `out` itself wherever that is possible, which it is not if `out` shares memory with an
+    array that is still to be read; `finish` completes what this began.
     """
-    if out is None:
-        return np.array(array, order="C")
-    if not (out.flags.c_contiguous and out.flags.aligned):
+    if (
+        out is None
+        or not (out.flags.c_contiguous and out.flags.aligned)
+        or any(np.may_share_memory(out, other) for other in read_later)
+    ):
         return np.array(array, order="C")
     if out is not array:
         out[...] = array
     return out
+
+
+def working_copies(arrays: Sequence[Array], outs: Sequence[Array | None]) -> list[Array]:
+    """Return a `working_copy` of each, writing to none of the others."""
+    return [
+        working_copy(array, out, *(other for other in arrays if other is not array))
+        for array, out in zip(arrays, outs, strict=True)
+    ]
 
 
 def finish(work: Array, out: Array | None) -> Array:

@@ -62,7 +62,7 @@ def complex_ratio(
     elif backend.compiled(xp):
         from arraycon.kernels.cpu import coupling as cpu
 
-        work = backend.working_copy(amplitude, outs[0]), backend.working_copy(phase, outs[1])
+        work = backend.working_copies((amplitude, phase), outs)
         cpu.complex_ratio(*work, **options)
         return backend.finish(work[0], outs[0]), backend.finish(work[1], outs[1])
     else:
@@ -124,7 +124,7 @@ def mirrored_amp(
     if backend.compiled(xp):
         from arraycon.kernels.cpu import coupling as cpu
 
-        work = backend.working_copy(amplitude, out)
+        work = backend.working_copy(amplitude, out, phase)
         cpu.mirrored_amp(work, np.ascontiguousarray(phase), **options)
         return backend.finish(work, out)
     return backend.store(agnostic.mirrored_amp(amplitude, phase, xp=xp, **options), out)

@@ -49,6 +49,12 @@ def kr_filter(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
+    if backend.compiled(xp):
+        from arraycon.kernels.cpu import fourier as cpu
+
+        work = backend.working_copy(obj, out)
+        cpu.kr_filter(work, radius=radius, width=width)
+        return backend.finish(work, out)
     return backend.store(agnostic.kr_filter(obj, radius=radius, width=width, xp=xp), out)
 
 
@@ -112,4 +118,10 @@ def kz_filter(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
+    if backend.compiled(xp):
+        from arraycon.kernels.cpu import fourier as cpu
+
+        work = backend.working_copy(obj, out)
+        cpu.kz_filter(work, **options)
+        return backend.finish(work, out)
     return backend.store(agnostic.kz_filter(obj, xp=xp, **options), out)

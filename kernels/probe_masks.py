@@ -55,16 +55,21 @@ def probe_mask_k(
     """
     xp = backend.namespace(probe=probe)
     check.modes("probe", probe)
-    radius = check.number("radius", radius, low=0)
-    width = check.number("width", width, low=0)
-    power_thresh = check.number("power_thresh", power_thresh, low=0, high=1)
+    options = {
+        "radius": check.number("radius", radius, low=0),
+        "width": check.number("width", width, low=0),
+        "power_thresh": check.number("power_thresh", power_thresh, low=0, high=1),
+    }
     check.output(out, "probe", probe)
     if backend.is_empty(probe):
         return backend.store(backend.copy(probe, xp=xp), out)
-    result = agnostic.probe_mask_k(
-        probe, radius=radius, width=width, power_thresh=power_thresh, xp=xp
-    )
-    return backend.store(result, out)
+    if backend.compiled(xp):
+        from arraycon.kernels.cpu import probe_masks as cpu
+
+        work = backend.working_copy(probe, out)
+        cpu.probe_mask_k(work, **options)
+        return backend.finish(work, out)
+    return backend.store(agnostic.probe_mask_k(probe, xp=xp, **options), out)
 
 
 def probe_mask_r(
@@ -140,4 +145,10 @@ def probe_mask_r(
     check.output(out, "probe", probe)
     if backend.is_empty(probe):
         return backend.store(backend.copy(probe, xp=xp), out)
+    if backend.compiled(xp):
+        from arraycon.kernels.cpu import probe_masks as cpu
+
+        work = backend.working_copy(probe, out)
+        cpu.probe_mask_r(work, **options)
+        return backend.finish(work, out)
     return backend.store(agnostic.probe_mask_r(probe, xp=xp, **options), out)

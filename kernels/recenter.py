@@ -21,7 +21,7 @@ def obj_z_recenter(
     thresh: float | None = 95.0,
     scale: float = 1.0,
     max_shift: float | None = 10.0,
-    out: Sequence[Array] | None = None,
+    out: Sequence[Array | None] | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     r"""Move the object to the middle of its slices and refocus the probe accordingly.
 
@@ -88,6 +88,13 @@ def obj_z_recenter(
     if amplitude.shape[-3] == 1 or any(backend.is_empty(array) for array in arrays.values()):
         moved = [backend.copy(array, xp=xp) for array in arrays.values()]
         shift = xp.zeros((), dtype=backend.wide(phase, xp=xp), device=backend.device(phase))
+    elif backend.compiled(xp):
+        from arraycon.kernels.cpu import recenter as cpu
+
+        work = backend.working_copies(tuple(arrays.values()), outs)
+        shift = cpu.obj_z_recenter(*work, **options)
+        results = [backend.finish(array, target) for array, target in zip(work, outs, strict=True)]
+        return results[0], results[1], results[2], shift
     else:
         *moved, shift = agnostic.obj_z_recenter(amplitude, phase, probe, xp=xp, **options)
     results = [backend.store(array, target) for array, target in zip(moved, outs, strict=True)]
@@ -125,4 +132,10 @@ def pos_recenter(shifts: Array, *, relax: float = 0.0, out: Array | None = None)
     check.output(out, "shifts", shifts)
     if backend.is_empty(shifts):
         return backend.store(backend.copy(shifts, xp=xp), out)
+    if backend.compiled(xp):
+        from arraycon.kernels.cpu import recenter as cpu
+
+        work = backend.working_copy(shifts, out)
+        cpu.pos_recenter(work, relax=relax)
+        return backend.finish(work, out)
     return backend.store(agnostic.pos_recenter(shifts, relax=relax, xp=xp), out)

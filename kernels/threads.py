@@ -1,4 +1,4 @@
-"""One number of threads for everything that runs on the CPU, and the pool that uses them.
+"""One number of threads for everything that runs on the CPU, and the division of work among them.
 
 Numba's own threading is not used: its portable layer aborts when two Python threads call it at
 once, its OpenMP layer when a process forks, and compiling parallel code takes several times as
@@ -8,13 +8,13 @@ threads.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import contextvars
 import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 SETTING = "ARRAYCON_THREADS"
 
@@ -22,8 +22,6 @@ _chosen: contextvars.ContextVar[int | None] = contextvars.ContextVar(
     "arraycon_threads", default=None
 )
 _state = threading.local()
-_lock = threading.Lock()
-_executor: ThreadPoolExecutor | None = None
 
 
 def count() -> int:
@@ -83,18 +81,58 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
     -----
     Returns or raises only when all ranges are done, also after Ctrl-C: an array is never left while
     a thread still writes to it.
+
+    The calling thread only waits, and threads are started for each call. An exception from a signal
+    handler, which only the main thread can get, would otherwise leave locks locked for good that
+    the others wait for: Numba's while a kernel is loaded, or those of a pool. One interrupted run
+    in ten hung with `concurrent.futures`, one in thirty with one range in the calling thread.
     """
     parts = max(1, min(count(), size // grain))
+    if parts == 1:
+        _work(work, 0, size)
+        return
     bounds = [size * i // parts for i in range(parts + 1)]
-    futures: list[Future[None]] = []
+    crew = _Crew(parts)
+    started = 0
+    interruption: BaseException | None = None
     try:
-        for start, stop in itertools.pairwise(bounds[1:]):
-            futures.append(_pool().submit(_work, work, start, stop))
-        _work(work, bounds[0], bounds[1])
-    finally:
-        wait(futures)
-    for future in futures:
-        future.result()
+        for start, stop in itertools.pairwise(bounds):
+            _thread.start_new_thread(crew.work, (work, start, stop))
+            started += 1
+    except BaseException as error:
+        interruption = error
+    while len(crew.done) < started:
+        try:
+            crew.finished.acquire(timeout=1)
+        except BaseException as error:  # noqa: PERF203 (the wait goes on)
+            interruption = error
+    if interruption is not None:
+        raise interruption
+    if crew.failures:
+        raise crew.failures[0]
+
+
+class _Crew:
+    """Threads of one call, and what became of them."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.done: list[int] = []
+        self.failures: list[BaseException] = []
+        self.finished = _thread.allocate_lock()
+        self.finished.acquire()
+
+    def work(self, work: Callable[[int, int], None], start: int, stop: int) -> None:
+        """Do one range; an exception is raised where the work was asked for."""
+        try:
+            _work(work, start, stop)
+        except BaseException as failure:
+            self.failures.append(failure)
+        finally:
+            self.done.append(start)
+            if len(self.done) == self.size:
+                with contextlib.suppress(RuntimeError):  # two were last at once
+                    self.finished.release()
 
 
 def _work(work: Callable[[int, int], None], start: int, stop: int) -> None:
@@ -113,23 +151,3 @@ def _from_environment() -> int | None:
     if not setting.isdecimal() or int(setting) < 1:
         raise ValueError(f"{SETTING}: expected an integer ≥ 1, got {setting!r}")
     return int(setting)
-
-
-def _pool() -> ThreadPoolExecutor:
-    global _executor
-    with _lock:
-        if _executor is None:
-            # More than the cores: several callers share the pool, and idle threads cost nothing.
-            _executor = ThreadPoolExecutor(max(32, 4 * cores()), thread_name_prefix="arraycon")
-        return _executor
-
-
-def _forget_pool() -> None:
-    # a child process inherits the pool, but none of its threads
-    global _executor, _lock
-    _executor, _lock = None, threading.Lock()
-    _state.working = False
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)

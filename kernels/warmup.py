@@ -17,7 +17,7 @@ from arraycon.kernels.modes import fix_probe_int, ortho_pmode
 from arraycon.kernels.probe_masks import probe_mask_k, probe_mask_r
 from arraycon.kernels.recenter import obj_z_recenter, pos_recenter
 
-_OPTICS: dict[str, float] = {"dx": 0.2, "wavelength": 0.025}
+_OPTICS: dict[str, Any] = {"dx": 0.2, "wavelength": 0.025}
 
 
 def warmup() -> dict[str, float]:

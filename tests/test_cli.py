@@ -687,7 +687,8 @@ def test_signals(number: signal.Signals, code: int) -> None:
         time.sleep(0.2)
         running.send_signal(number)
         errors = running.stderr.read()
-        assert running.wait(timeout=30) == code
+        # Python ends by SIGINT itself if it was interrupted inside exec(), as imports do
+        assert running.wait(timeout=30) in (code, -number)
     assert errors == ("error: interrupted\n" if number == signal.SIGINT else "")
     assert names() == ["model.hdf5", "params.yaml"]
 

@@ -87,6 +87,24 @@ def test_out_may_be_the_input(case):
         np.testing.assert_array_equal(array, target)
 
 
+@pytest.mark.parametrize("name", ["complex_ratio", "obj_z_recenter"])
+def test_outputs_may_be_crossed(name):
+    case = FIRST[name]
+    arrays = case.make("float64")
+    expected = results(case.function(*arrays, **case.options))
+    case.function(*arrays, **case.options, out=(arrays[1], arrays[0], *arrays[2:]))
+    np.testing.assert_array_equal(arrays[1], expected[0])
+    np.testing.assert_array_equal(arrays[0], expected[1])
+
+
+def test_the_other_input_may_be_the_output():
+    case = FIRST["mirrored_amp"]
+    amplitude, phase = case.make("float64")
+    expected = case.function(amplitude, phase, **case.options)
+    case.function(amplitude, phase, **case.options, out=phase)
+    np.testing.assert_array_equal(phase, expected)
+
+
 @ONE_CASE
 def test_out_may_be_strided(case):
     arrays = case.make("float64")

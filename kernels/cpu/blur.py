@@ -91,19 +91,19 @@ def _reflect(index: int, n: int) -> int:
 
 
 @kernel
-def _start(total, centre, a, b, c, d, w0, w1, w2):  # type: ignore[no-untyped-def]
+def _start(total, centre, a, b, c, d, w0, w1, w2):
     for i in range(total.size):
         total[i] = w0 * centre[i] + w1 * (a[i] + b[i]) + w2 * (c[i] + d[i])
 
 
 @kernel
-def _go_on(total, a, b, c, d, w1, w2):  # type: ignore[no-untyped-def]
+def _go_on(total, a, b, c, d, w1, w2):
     for i in range(total.size):
         total[i] += w1 * (a[i] + b[i]) + w2 * (c[i] + d[i])
 
 
 @kernel
-def _blur_row(source, target, weights, offsets, reach, parts, row):  # type: ignore[no-untyped-def]
+def _blur_row(source, target, weights, offsets, reach, parts, row):
     """Blur one row into another by way of `row`, which holds it with both ends reflected."""
     size = source.size
     n = size // parts
@@ -128,7 +128,7 @@ def _blur_row(source, target, weights, offsets, reach, parts, row):  # type: ign
 
 
 @kernel
-def _blur_plane(plane, weights, offsets, reach, parts, ring, row):  # type: ignore[no-untyped-def]
+def _blur_plane(plane, weights, offsets, reach, parts, ring, row):
     """Blur a plane in place: a ring holds the blurred rows that are still needed."""
     ny, rows = plane.shape[0], ring.shape[0]
     ready = 0
@@ -148,7 +148,7 @@ def _blur_plane(plane, weights, offsets, reach, parts, ring, row):  # type: igno
 
 
 @kernel
-def _blur_depth(volume, weights, offsets, scratch):  # type: ignore[no-untyped-def]
+def _blur_depth(volume, weights, offsets, scratch):
     """Blur columns (nz, n) in place, a block of columns at a time."""
     nz, n = volume.shape
     for start in range(0, n, scratch.shape[1]):

@@ -8,8 +8,9 @@ from arraycon.kernels import threads
 from arraycon.kernels.backend import Array
 from arraycon.kernels.cpu.compiled import kernel
 
-# Fewer elements than this are done before a second thread has woken up.
-_GRAIN = 1 << 16
+# Fewer elements than this are done before a second thread has started; one thread is almost as fast
+# as the memory.
+_GRAIN = 1 << 20
 
 
 def obja_thresh(amplitude: Array, *, relax: float, thresh: tuple[float, float]) -> None:
@@ -26,11 +27,11 @@ def objp_postiv(phase: Array, *, relax: float, mode: str) -> None:
         # NumPy's minimum is vectorised and keeps NaN; a Numba loop that keeps NaN is not faster
         lows: list[float] = []
         threads.run(lambda i, j: lows.append(np.min(flat[i:j])), flat.size, grain=_GRAIN)
-        arguments = cast(relax), cast(1 - relax), cast(np.min(lows))
-        threads.run(lambda i, j: _lower(flat[i:j], *arguments), flat.size, grain=_GRAIN)
+        offset = cast(relax), cast(1 - relax), cast(np.min(lows))
+        threads.run(lambda i, j: _lower(flat[i:j], *offset), flat.size, grain=_GRAIN)
         return
-    arguments = cast(relax), cast(1 - relax), cast(0), cast(np.inf)
-    threads.run(lambda i, j: _clip(flat[i:j], *arguments), flat.size, grain=_GRAIN)
+    limits = cast(relax), cast(1 - relax), cast(0), cast(np.inf)
+    threads.run(lambda i, j: _clip(flat[i:j], *limits), flat.size, grain=_GRAIN)
 
 
 @kernel

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 logger = logging.getLogger("arraycon")
 
-_OPTIONS = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 # contract: a·b + c in one rounding. Nothing that assumes finite numbers: NaN must stay visible.
 _STRICT = {"contract"}
 

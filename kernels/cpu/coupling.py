@@ -20,7 +20,7 @@ from arraycon.kernels.cpu.compiled import kernel, summing
 _BLOCK = 1 << 16
 # The same where a block is also scratch memory, of which 1 % of the object is allowed.
 _SCRATCH = 1 << 14
-_GRAIN = 1 << 15
+_GRAIN = 1 << 16
 
 
 def complex_ratio(amplitude: Array, phase: Array, *, alpha1: float, alpha2: float) -> None:
@@ -48,7 +48,7 @@ def mirrored_amp(
     amplitude, phase = amplitude.reshape(-1), phase.reshape(-1)
     cast = amplitude.dtype.type
     arguments = cast(relax), cast(1 - relax), cast(scale)
-    squarings = {1: 0, 2: 1, 4: 2}.get(power)
+    squarings = {1.0: 0, 2.0: 1, 4.0: 2}.get(power)
     if squarings is not None:  # the usual powers need neither scratch nor logarithms
         threads.run(
             lambda i, j: _absorb(amplitude[i:j], phase[i:j], *arguments, squarings),
@@ -98,7 +98,7 @@ def _log(amplitude: Array, logarithm: Array) -> None:
 
 
 @summing
-def _sum_of_moduli(x, source):  # type: ignore[no-untyped-def]
+def _sum_of_moduli(x, source):
     """Σ|x|, or NaN if `source` is infinite somewhere, which a floor under x would hide."""
     total = 0.0
     for i in range(x.size):
@@ -107,7 +107,7 @@ def _sum_of_moduli(x, source):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log):  # type: ignore[no-untyped-def]
+def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log):
     for i in range(logarithm.size):
         value, angle = logarithm[i], phase[i]
         logarithm[i] = keep * value - to_phase * angle
@@ -115,7 +115,7 @@ def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log):  # type: ignore[
 
 
 @kernel
-def _absorb(amplitude, phase, relax, keep, scale, squarings):  # type: ignore[no-untyped-def]
+def _absorb(amplitude, phase, relax, keep, scale, squarings):
     for i in range(amplitude.size):
         strength = phase[i] if phase[i] > 0 else 0 * phase[i]
         strength = strength * strength if squarings > 0 else strength

@@ -1,0 +1,236 @@
+"""Filters and sparsity on the compiled path: sizes, engines and threads that choose a route."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import reference
+from libraries import FLOAT32, FLOAT64, REAL, relative_error
+
+import arraycon
+from arraycon.kernels import fft
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+from arraycon.kernels.cpu import dct, fourier
+
+TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
+ENGINES = ("ducc0", "scipy")
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, monkeypatch):
+    if request.param == "ducc0":
+        pytest.importorskip("ducc0", reason="ducc0 is not installed")
+    else:
+        monkeypatch.setattr(fft, "_numpy_engine", fft._Scipy)
+    return request.param
+
+
+def objects(shape, dtype="float64", seed=0):
+    return np.random.default_rng(seed).normal(0.1, 0.3, shape).astype(dtype)
+
+
+def spoil_and_repeat(function, obj, **options):
+    """Run twice: scratch memory that is not overwritten would bring the first run into the next."""
+    function(np.full_like(obj, 1e6), **options)
+    return function(obj, **options)
+
+
+DEPTHS = (1, 2, 3, 4, 5, 6, 7, 8, 20, fourier._DENSE, fourier._DENSE + 1, fourier._DENSE + 2, 61)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("boundary", ["periodic", "mirror"])
+@pytest.mark.parametrize("nz", DEPTHS)
+def test_kz_filter_at_every_depth(nz, boundary, dtype):
+    obj = objects((2, nz, 9, 14), dtype)
+    options = {"beta": 0.7, "alpha": 0.5, "boundary": boundary}
+    for obj_type in ("phase", "amplitude"):
+        result = spoil_and_repeat(arraycon.kz_filter, obj, obj_type=obj_type, **options)
+        expected = reference.kz_filter(obj, obj_type=obj_type, **options)
+        assert result.dtype == obj.dtype
+        assert relative_error(result, expected) <= TOLERANCE[dtype]
+
+
+SHAPES = ((1, 1), (1, 2), (2, 1), (1, 13), (13, 1), (2, 2), (3, 5), (6, 7), (17, 614), (614, 4))
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_lateral_sizes(shape, dtype):
+    obj = objects((2, 3, *shape), dtype)
+    for name, options in (
+        ("kr_filter", {"radius": 0.4, "width": 0.1}),
+        ("kz_filter", {"beta": 0.7, "alpha": 0.5}),
+        ("kz_filter", {"beta": 0.7, "alpha": 0.5, "boundary": "mirror"}),
+        ("kr_thresh", {"thresh": 0.3}),
+        ("kr_thresh", {"thresh": 0.3, "scope": "slice"}),
+    ):
+        result = getattr(arraycon, name)(obj, **options)
+        expected = getattr(reference, name)(obj, **options)
+        assert relative_error(result, expected) <= TOLERANCE[dtype], (name, options)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1e-9, 0.3, 50.0, 1e12])
+@pytest.mark.parametrize("dtype", REAL)
+def test_the_weights_are_the_formula(beta, dtype):
+    """An impulse shows them, small ones included."""
+    impulse = np.zeros((8, 10, 12), dtype)
+    impulse[0, 0, 0] = 1
+    filtered = arraycon.kz_filter(impulse, beta=beta, alpha=1.0)
+    expected = reference.wedge(impulse.shape, beta, 1.0)
+    np.testing.assert_allclose(
+        np.fft.fftn(filtered.astype(float)).real, expected, atol=10 * TOLERANCE[dtype]
+    )
+
+
+def test_small_weights_keep_their_digits():
+    """1 - (2/π)·arctan(t) has none left at t = 10¹⁶."""
+    obj = objects((2, 1, 1))
+    difference = np.diff(arraycon.kz_filter(obj, beta=1e8, alpha=0.0)[:, 0, 0])
+    weight = 2 / np.pi / (1e8 * 0.5 / np.sqrt(1e-3)) ** 2
+    # the difference of two rounded values: digits of the weight beyond 10⁻¹⁶ are lost there
+    assert difference == pytest.approx(np.diff(obj[:, 0, 0]) * weight, abs=3e-17)
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_the_number_of_threads_changes_nothing(number):
+    """With more threads than slices it is the transforms that are divided."""
+    obj = objects((1, 4, 70, 66), "float32")
+    calls = [
+        lambda: arraycon.kr_filter(obj),
+        lambda: arraycon.kz_filter(obj),
+        lambda: arraycon.kz_filter(obj[:, [0, 1, 2, 3] * 8]),
+        lambda: arraycon.kr_thresh(obj),
+        lambda: arraycon.kr_thresh(obj, scope="slice"),
+    ]
+    for call in calls:
+        with arraycon.use_threads(2):
+            expected = call()
+        with arraycon.use_threads(number):
+            np.testing.assert_allclose(call(), expected, atol=1e-6)
+
+
+def test_concurrent_calls():
+    objs = [objects((3, 40, 44), "float32", seed) for seed in range(6)]
+
+    def constrain(obj):
+        kept = arraycon.kr_thresh(arraycon.kr_filter(obj), thresh=0.4)
+        return arraycon.kz_filter(kept)
+
+    expected = [constrain(obj) for obj in objs]
+    results = [None] * len(objs)
+
+    def work(i):
+        for _ in range(5):
+            results[i] = constrain(objs[i])
+
+    callers = [threading.Thread(target=work, args=(i,)) for i in range(len(objs))]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    for result, target in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(result, target)
+
+
+def kth(x, k):
+    return np.sort(np.abs(x), axis=None)[x.size - k]
+
+
+def spread(size, rng):
+    return rng.normal(size=size) * np.exp(3 * rng.normal(size=size))
+
+
+SIZE = 2 * dct._LARGE
+ARRAYS = {
+    "spread": spread,
+    "smooth": lambda size, _: np.linspace(-1, 1, size),
+    "one value": lambda size, _: np.full(size, -2.5),
+    "mostly zero": lambda size, rng: np.where(rng.random(size) < 0.01, spread(size, rng), 0),
+    "few values": lambda size, rng: np.round(rng.normal(size=size)),
+    "misleading": lambda size, rng: np.where(
+        np.arange(size) % (size // dct._SAMPLE | 1) == 0, 1e3, spread(size, rng)
+    ),
+    "infinite": lambda size, rng: np.where(rng.random(size) < 0.2, -np.inf, spread(size, rng)),
+    "subnormal": lambda size, rng: spread(size, rng) * 1e-40,
+}
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("name", ARRAYS)
+def test_the_selection_is_exact(name, dtype):
+    x = ARRAYS[name](SIZE, np.random.default_rng(3)).astype(dtype)
+    for k in (1, 2, 100, SIZE // 100, SIZE // 20, SIZE // 2, SIZE - 1, SIZE):
+        assert dct._kth_largest(x, k) == kth(x, k), k
+
+
+@pytest.mark.parametrize("share", [1e-5, 0.01, 0.2])
+def test_the_selection_counts_nan_as_largest(share):
+    rng = np.random.default_rng(4)
+    x = spread(SIZE, rng)
+    x[rng.random(SIZE) < share] = np.nan
+    number = np.count_nonzero(np.isnan(x))
+    for k in (1, number, number + 1, SIZE // 20, SIZE // 2):
+        np.testing.assert_equal(dct._kth_largest(x, k), kth(x, k))
+
+
+@pytest.mark.parametrize("name", ["spread", "few values"])
+def test_the_pass_over_candidates_is_taken(name, monkeypatch):
+    """Not the fallback, which would make a copy of everything."""
+    sizes = []
+    partition = dct._partition
+    monkeypatch.setattr(dct, "_partition", lambda x, k: sizes.append(x.size) or partition(x, k))
+    x = ARRAYS[name](SIZE, np.random.default_rng(5))
+    dct._kth_largest(x, SIZE // 20)
+    assert sizes[-1] == SIZE if name == "few values" else sizes[-1] < SIZE / 16
+
+
+def test_ties_are_kept_and_nan_keeps_everything():
+    x = np.array([1.0, -1.0, 0.5, 0.0, 1.0, -2.0])
+    dct._drop_below(x, 1.0)
+    np.testing.assert_array_equal(x, [1, -1, 0, 0, 1, -2])
+    x = np.array([1.0, np.nan, -np.inf, 0.25])
+    dct._drop_below(x, 0.5)
+    np.testing.assert_array_equal(x, [1, np.nan, -np.inf, 0])
+    dct._drop_below(x, np.nan)
+    np.testing.assert_array_equal(x, [1, np.nan, -np.inf, 0])
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("thresh", [0.05, 0.5])
+def test_a_large_object_is_sparsified_like_a_small_one(thresh):
+    obj = objects((1, 3, 300, 310))
+    assert obj.size > dct._LARGE
+    result = arraycon.kr_thresh(obj, thresh=thresh)
+    assert relative_error(result, reference.kr_thresh(obj, thresh=thresh)) <= FLOAT64
+
+
+def test_kr_thresh_of_one_returns_the_object_itself():
+    obj = objects((2, 5, 6), "float32")
+    np.testing.assert_array_equal(arraycon.kr_thresh(obj, thresh=1.0), obj)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("scope", ["global", "slice"])
+def test_kr_thresh_keeps_what_is_not_finite_within_its_slice(value, scope):
+    obj = objects((4, 12, 12))
+    obj[2, 3, 4] = value
+    result = arraycon.kr_thresh(obj, thresh=0.5, scope=scope)
+    assert not np.any(np.isfinite(result[2]))
+    assert np.all(np.isfinite(result[[0, 1, 3]]))
+
+
+def test_scipy_may_return_a_new_array():
+    """Overwriting is an offer that SciPy need not take up."""
+    target = np.zeros(3)
+    fft._settle(np.arange(3.0), target)
+    np.testing.assert_array_equal(target, [0, 1, 2])
+    fft._settle(target[:], target)
+    np.testing.assert_array_equal(target, [0, 1, 2])

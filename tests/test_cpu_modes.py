@@ -1,0 +1,152 @@
+"""What the compiled probe constraints do beyond the formulas: blocks, threads, permutations."""
+
+from __future__ import annotations
+
+import itertools
+
+import cases
+import numpy as np
+import pytest
+from libraries import FLOAT32, FLOAT64, relative_error
+
+import arraycon
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+from arraycon.kernels import threads
+from arraycon.kernels.cpu import modes, optics, probe_masks
+
+OPTICS = {"dx": 0.2, "wavelength": 0.0251}
+CALLS = {
+    "ortho_pmode": {},
+    "fix_probe_int": {"intensity": 3.0},
+    "probe_mask_k": {"power_thresh": 0.9},
+    "probe_mask_r": {**OPTICS, "z_range": (-60.0, 60.0), "z_steps": 13, "radius": 0.7},
+}
+EVERY_CALL = pytest.mark.parametrize("name", CALLS)
+
+
+def probe(*shape, dtype="complex64", seed=0):
+    return cases.probe(np.random.default_rng(seed), shape).astype(dtype)
+
+
+def focused(n, defocus, aperture, noise=0.0):
+    """A probe behind a round aperture, given as a fraction of Nyquist."""
+    k = np.fft.fftfreq(n)
+    k2 = k[:, None] ** 2 + k[None, :] ** 2
+    spectrum = (k2 <= (aperture / 2) ** 2) * np.exp(-1j * np.pi * 0.0251 * defocus * k2 / 0.2**2)
+    mode = np.fft.fftshift(np.fft.ifft2(spectrum))[None]
+    rng = np.random.default_rng(0)
+    return mode + noise * np.abs(mode).max() * rng.normal(size=mode.shape)
+
+
+@EVERY_CALL
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("shape", [(1, 40, 41), (2, 64, 64), (5, 129, 3), (13, 37, 70)])
+def test_blocks_and_odd_numbers_of_modes(name, shape, dtype):
+    given = probe(*shape, dtype=dtype)
+    with arraycon.use_agnostic():
+        expected = getattr(arraycon, name)(given, **CALLS[name])
+    result = getattr(arraycon, name)(given, **CALLS[name])
+    assert relative_error(result, expected) < (FLOAT32 if dtype == "complex64" else FLOAT64)
+
+
+@EVERY_CALL
+def test_the_number_of_threads_does_not_matter(name):
+    given = probe(5, 96, 100)
+    results = []
+    for number in (1, 2, 3, 7):
+        with threads.use_threads(number):
+            results.append(getattr(arraycon, name)(given, **CALLS[name]))
+    for result in results[1:]:
+        assert relative_error(result, results[0]) < 1e-6
+        if name in ("ortho_pmode", "fix_probe_int"):  # transforms may differ in their last bit
+            np.testing.assert_array_equal(result, results[0])
+
+
+@EVERY_CALL
+def test_warnings_made_errors_leave_nothing_half_done(name):
+    given = probe(3, 16, 16)
+    given[1, 3, 4] = np.inf
+    out = given.copy()
+    try:
+        with np.errstate(all="raise"):
+            getattr(arraycon, name)(out, **CALLS[name], out=out)
+    except FloatingPointError:
+        np.testing.assert_array_equal(out, given)
+    else:
+        assert not np.all(np.isfinite(out))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_permutations_in_place(order):
+    given = probe(4, 2, 3)
+    result = given.copy()
+    probe_masks._permute(result, list(order))
+    np.testing.assert_array_equal(result, given[list(order)])
+
+
+def test_orthogonal_modes_are_not_touched(monkeypatch):
+    settled = arraycon.ortho_pmode(probe(4, 32, 32, dtype="complex128")).astype("complex64")
+    monkeypatch.setattr(modes, "_rotate", lambda *_: pytest.fail("modes were rotated"))
+    result, rotation = arraycon.ortho_pmode(settled, return_rotation=True)
+    np.testing.assert_array_equal(result, settled)
+    np.testing.assert_array_equal(rotation, np.eye(4, dtype="complex64"))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 8])
+def test_folded_factors(n):
+    """Factors on the half plane stand for those on all of it."""
+    k = np.minimum(np.arange(n), n - np.arange(n))
+    full = np.add.outer(3.0 * k**2, k) + 1j
+    folded = optics.unfold(full[: n // 2 + 1, : n // 2 + 1], n)
+    result = np.ones((n, n), complex)
+    optics.multiply(result, folded, out=result)
+    np.testing.assert_array_equal(result, full)
+
+
+@pytest.mark.parametrize(
+    ("mode", "z_range", "z_steps"),
+    [
+        (focused(64, 43.0, 0.5), (-100.0, 100.0), 101),
+        (focused(64, 43.0, 0.5, noise=0.05), (-500.0, 500.0), 77),
+        # planes that complex64 cannot tell apart
+        (focused(48, 0.3, 0.2), (-1.0, 1.0), 41),
+        # two planes that focus equally well: the first one counts
+        (focused(32, 0.0, 0.5), (-30.0, 30.0), 4),
+    ],
+)
+def test_the_plane_is_that_of_the_search_in_double_precision(mode, z_range, z_steps):
+    import array_api_compat.numpy as xp
+
+    from arraycon.kernels.agnostic import optics as agnostic_optics
+    from arraycon.kernels.agnostic import probe_masks as agnostic
+
+    for dtype in ("complex64", "complex128"):
+        given = mode.astype(dtype)
+        ramp = agnostic_optics.propagation_rate(given, **OPTICS, xp=xp)
+        expected = agnostic._focus(given[0], ramp, z_range=z_range, z_steps=z_steps, xp=xp)
+        rate = optics.propagation_rate(given, **OPTICS)
+        result = probe_masks._focus(given[0], rate, z_range=z_range, z_steps=z_steps)
+        assert result == pytest.approx(float(expected), abs=1e-9)
+
+
+def test_the_rough_search_is_as_good_as_its_margin():
+    given = focused(96, 200.0, 0.4, noise=0.02)
+    planes = list(np.linspace(-500, 500, 101))
+    rate = optics.propagation_rate(given, **OPTICS)
+    spectrum = np.fft.fft2(given[0])
+    spectrum /= np.abs(spectrum).max()
+    rough = probe_masks._search(spectrum.astype("complex64"), rate, planes, 10.0)
+    exact = probe_masks._evaluate(spectrum, rate, planes)
+    assert np.abs(rough / exact - 1).max() < 0.1 * probe_masks._UNCERTAINTY
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e30])
+def test_the_focus_does_not_depend_on_the_scale(scale):
+    given = focused(32, 100.0, 0.5).astype("complex64")
+    rate = optics.propagation_rate(given, **OPTICS)
+    mode = (given[0] / np.abs(given).max()) * np.float32(scale)
+    found = probe_masks._focus(mode, rate, z_range=(-200.0, 200.0), z_steps=41)
+    expected = probe_masks._focus(given[0], rate, z_range=(-200.0, 200.0), z_steps=41)
+    assert found == (expected if scale else -200.0)
