@@ -18,10 +18,10 @@ _AXIS = 1e-3
 # The arctangent is saturated long before; larger values would overflow when squared.
 _LARGEST_RATIO = 1e15
 
-# Up to this depth the transform along z is a product with a small matrix, beyond it an FFT. Two
-# threads, AVX-512, nz×512×512 float32, ms by matrix and by ducc0 in blocks: 1.5 and 3.5 at nz = 6,
-# 5.8 and 6.4 at 20, 10.7 and 9.2 at 30, 24 and 16 at 50. (SciPy's FFT: 4.7, 7.6, 14, 31.)
-_DENSE = 24
+# Up to this depth the transform along z is a product with a small matrix, beyond it an FFT. One
+# thread, AVX-512, nz×512×512 float32, ms by matrix, ducc0 and SciPy: 2.8, 6.3 and 7.5 at nz = 6;
+# 11, 19 and 21 at 20; 31, 38 and 50 at 40; 45, 49 and 71 at 50.
+_DENSE = 48
 # Bytes in a block of that FFT; from a quarter to twice of it the time is the same.
 _BLOCK = 1 << 20
 
@@ -30,7 +30,6 @@ def kr_filter(obj: Array, *, radius: float, width: float) -> None:
     """Soft circular low-pass filter of each slice."""
     slices = obj.reshape(-1, *obj.shape[-2:])
     mask = _mask(slices, radius=radius, width=width)
-    half = len(mask)
 
     def work(start: int, stop: int) -> None:
         spectrum, pairs = _buffer(slices)
@@ -38,8 +37,8 @@ def kr_filter(obj: Array, *, radius: float, width: float) -> None:
             for x in slices[start:stop]:
                 fft.rfft2_into(x, spectrum)
                 # By Numba all of this is 5 % faster, and the first call 0.3 s slower.
-                pairs[:half] *= mask
-                pairs[half:] *= mask[len(x) - half : 0 : -1]
+                pairs[: len(mask)] *= mask
+                pairs[len(mask) :] *= mask[len(x) - len(mask) : 0 : -1]
                 fft.irfft2_into(spectrum, x)
 
     fft.over_slices(work, len(slices))
@@ -52,11 +51,9 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
     Real and imaginary parts lie side by side there; along z they are filtered independently.
     """
     nz, ny, nx = obj.shape[-3:]
-    amplitude, mirror = obj_type == "amplitude", boundary == "mirror"
     volumes = obj.reshape(-1, nz, ny, nx)
-    wedge = _wedge(
-        volumes[0], beta=beta, alpha=alpha, scale=0.9 if amplitude else 1.0, mirror=mirror
-    )
+    mirror, scale = boundary == "mirror", 0.9 if obj_type == "amplitude" else 1.0
+    wedge = _wedge(volumes[0], beta=beta, alpha=alpha, scale=scale, mirror=mirror)
     # the highest frequency along x: ky takes the place of kx
     last = np.zeros((nz, 1, 2 * ny), obj.dtype)
     last_wedge = wedge._replace(ky2=wedge.kx2[-1:], kx2=wedge.ky2)
@@ -64,8 +61,7 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
         _transform(volume, last.reshape(nz, ny, 2))
         _filter_depth(volume, wedge, mirror)
         _filter_depth(last, last_wedge, mirror)
-        if amplitude:
-            volume[:, 0, 0] += 0.1 * ny * nx  # 1 + 0.9 (F - 1)
+        volume[:, 0, 0] += (1 - scale) * ny * nx  # 1 + 0.9 (F - 1) of an amplitude
         _transform(volume, last.reshape(nz, ny, 2), inverse=True)
 
 
@@ -116,7 +112,7 @@ def _frequencies(n: int) -> Array:
 
 
 class _Wedge(NamedTuple):
-    """What Wa on the half grid is made of: all of it would be half an object."""
+    """What Wa is computed from, row by row: all of it would take half as much as the object."""
 
     ky2: Array  # (ny,)
     kx2: Array  # (nx//2 + 1,)
@@ -169,10 +165,7 @@ def _along_z(block: Array, mirror: bool, *, inverse: bool = False) -> None:
 
 
 class _Basis(NamedTuple):
-    """Orthonormal cosines and sines along z, which the filter only multiplies by weights.
-
-    Slices come in pairs, over which a cosine is even and a sine odd: half of each is enough.
-    """
+    """Orthonormal cosines, even over pairs of slices, and sines, odd: half of each is enough."""
 
     partner: Array  # of each of the first slices, maybe itself
     which: Array  # (nz,): index of the frequency of each vector, cosines first
@@ -196,8 +189,8 @@ def _basis(nz: int, mirror: bool, dtype: Any) -> _Basis:
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(dtype)
     pairs = np.count_nonzero(n <= partner)
     cosines, sines = vectors[:pairs, :pairs], vectors[pairs:, partner[pairs:]]
-    transposes = cosines.T.copy(), sines.T.copy()
-    return _Basis(partner[:pairs], which, cosines.copy(), sines.copy(), *transposes)
+    matrices = (cosines, sines, cosines.T, sines.T)
+    return _Basis(partner[:pairs], which, *(matrix.copy() for matrix in matrices))
 
 
 @kernel
@@ -283,8 +276,7 @@ def _product(matrix: Array, source: Array, target: Array) -> None:
     columns = target.shape[1]
     whole = matrix.shape[1] // 4 * 4
     for i in range(matrix.shape[0]):
-        for j in range(columns):
-            target[i, j] = 0
+        target[i] = 0
         for n in range(0, whole, 4):
             a, b, c, d = matrix[i, n], matrix[i, n + 1], matrix[i, n + 2], matrix[i, n + 3]
             for j in range(columns):
