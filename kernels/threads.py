@@ -97,8 +97,7 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
     interruption: BaseException | None = None
     try:
         for start, stop in itertools.pairwise(bounds):
-            _thread.start_new_thread(crew.work, (work, start, stop))
-            started += 1
+            started += _start(crew.work, (work, start, stop))
     except BaseException as error:
         interruption = error
     while len(crew.done) < started:
@@ -110,6 +109,15 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
         raise interruption
     if crew.failures:
         raise crew.failures[0]
+
+
+def _start(function: Callable[..., None], arguments: tuple[object, ...]) -> int:
+    """Call a function in a new thread, or here where the system grants no more; return 1."""
+    try:
+        _thread.start_new_thread(function, arguments)
+    except RuntimeError:
+        function(*arguments)
+    return 1
 
 
 class _Crew:

@@ -61,6 +61,21 @@ def test_an_exception_comes_out_when_all_are_done():
         threads.run(other, 2)
 
 
+def test_without_more_threads_the_work_is_done_all_the_same(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", refuse)
+    done = np.zeros(10, int)
+
+    def work(start, stop):
+        done[start:stop] += 1
+
+    with threads.use_threads(3):
+        threads.run(work, 10)
+    assert np.all(done == 1)
+
+
 def test_work_within_work_is_not_divided():
     counts = []
 
