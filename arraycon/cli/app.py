@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 import arraycon
-from arraycon.cli import doctor, job, tables
+from arraycon.cli import bench, doctor, job, tables
 from arraycon.cli.errors import console, reported, shown_warnings, warn
 from arraycon.io import atomic
 from arraycon.params import files, templates
@@ -33,6 +33,7 @@ app = typer.Typer(
 _NO_LOG = logging.NullHandler()
 params_app = typer.Typer(help="Check parameter files, and make new ones.", no_args_is_help=True)
 app.add_typer(params_app, name="params")
+app.command("bench")(bench.command)
 
 
 class Backend(str, Enum):

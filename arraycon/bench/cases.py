@@ -1,0 +1,206 @@
+"""What is measured: sizes, seeded inputs, and the parameters of each constraint."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from arraycon.params import ParameterWarning
+from arraycon.params.models import ORDER
+from arraycon.pipeline import Constraints
+from arraycon.state import ARRAYS
+from arraycon.steps import STEPS
+
+NAMES: tuple[str, ...] = tuple(ORDER)
+"""The sixteen in order of execution."""
+
+Fields = dict[str, Any]
+"""Fields of a state by name: arrays that may be written to, and numbers."""
+
+PROBE_INTENSITY, SLICE_THICKNESS = 1.6e4, 8.0
+DX, WAVELENGTH = 0.2, 0.0251
+DEFOCUS = 93.0  # Å, between two planes of the default focus search, so that no two of them tie
+_APERTURE = 0.3  # of Nyquist: 19 mrad at 0.2 Å and 300 kV
+
+
+@dataclass(frozen=True)
+class Size:
+    """Shapes of one benchmark.
+
+    Parameters
+    ----------
+    name : str
+        As ``--size`` takes it.
+    object : tuple of int
+        (omode, nz, ny, nx).
+    probe : tuple of int
+        (pmode, ny, nx).
+    scan : tuple of int
+        Positions (slow, fast).
+    """
+
+    name: str
+    object: tuple[int, int, int, int]
+    probe: tuple[int, int, int]
+    scan: tuple[int, int]
+
+    def __str__(self) -> str:
+        shapes = ("×".join(map(str, shape)) for shape in (self.object, self.probe, self.scan))
+        return "object {}, probe {}, scan {}".format(*shapes)
+
+
+SIZES = {
+    size.name: size
+    for size in (
+        Size("small", (1, 6, 256, 256), (4, 128, 128), (32, 32)),
+        Size("medium", (1, 20, 512, 512), (8, 256, 256), (128, 128)),
+        Size("large", (2, 40, 1024, 1024), (8, 512, 512), (256, 256)),
+        # 614 = 2·307, as wide as PtyRAD's demonstration object: no transform likes it
+        Size("awkward", (1, 6, 614, 614), (4, 192, 192), (64, 64)),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One constraint at one size.
+
+    Parameters
+    ----------
+    name : str
+        One of the sixteen.
+    size : Size
+        Shapes of its inputs.
+    dtype : str
+        ``float32`` or ``float64``; the probe is complex of the same precision.
+    seed : int
+        Of all random numbers.
+    """
+
+    name: str
+    size: Size
+    dtype: str = "float32"
+    seed: int = field(default=0, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.name not in NAMES:
+            raise ValueError(f"expected constraints out of {', '.join(NAMES)}, got {self.name!r}")
+        if self.dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype: expected float32 or float64, got {self.dtype!r}")
+
+    @property
+    def constraints(self) -> Constraints:
+        """Pipeline in which this constraint alone is on, with its default parameters."""
+        blocks: dict[str, Any] = dict.fromkeys(NAMES)
+        blocks[self.name] = {"start_iter": 1}
+        with warnings.catch_warnings():
+            # the default depth blur is a truncated Gaussian, which is no news here
+            warnings.simplefilter("ignore", ParameterWarning)
+            return Constraints(blocks)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the constraint, its schedule left out."""
+        block = self.constraints.params.blocks()[self.name]
+        dumped: dict[str, Any] = block.model_dump(exclude={"start_iter", "step", "end_iter"})
+        return dumped
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Fields of the state that the constraint reads."""
+        return STEPS[self.name].needs(self.constraints.params.blocks()[self.name])
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Those of `needs` that are arrays."""
+        return tuple(name for name in self.needs if name in ARRAYS)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Arrays that the constraint changes."""
+        return STEPS[self.name].writes(self.constraints.params.blocks()[self.name])
+
+    @property
+    def unit(self) -> str:
+        """Array that extra memory is a fraction of."""
+        return self.arrays[0]
+
+    @property
+    def unit_bytes(self) -> int:
+        """Size of that array."""
+        shape = self.size.probe if self.unit == "probe" else self.size.object
+        if self.unit in ("position_shifts", "tilts"):
+            shape = (*self.size.scan, 2)
+        item = np.dtype(self.dtype).itemsize * (2 if self.unit == "probe" else 1)
+        return item * math.prod(shape)
+
+    def fields(self) -> Fields:
+        """Return fresh inputs, the same at every call."""
+        return {name: self._field(name) for name in self.needs}
+
+    def _field(self, name: str) -> Any:
+        scalars: Mapping[str, Any] = {
+            "dx": DX,
+            "wavelength": WAVELENGTH,
+            "slice_thickness": SLICE_THICKNESS,
+            "probe_intensity": PROBE_INTENSITY,
+            "scan_shape": self.size.scan,
+        }
+        if name in scalars:
+            return scalars[name]
+        rng = np.random.default_rng((self.seed, ARRAYS.index(name)))
+        if name == "probe":
+            return probe(rng, self.size.probe, self.dtype)
+        if name in ("position_shifts", "tilts"):
+            rows = self.size.scan[0] * self.size.scan[1]
+            return (0.3 + rng.standard_normal((rows, 2))).astype(self.dtype)
+        values = rng.standard_normal(self.size.object, dtype=np.dtype(self.dtype).type)
+        return amplitude(values) if name == "object_amplitude" else phase(values)
+
+
+def amplitude(noise: NDArray[Any]) -> NDArray[Any]:
+    """Turn unit noise into a positive amplitude around 1, partly outside the default limits."""
+    noise *= 0.02
+    noise += 1
+    return np.clip(noise, 0.5, None, out=noise)
+
+
+def phase(noise: NDArray[Any]) -> NDArray[Any]:
+    """Turn unit noise into a phase of both signs, stronger in the upper slices.
+
+    Its centre of mass is off-centre, so that `obj_z_recenter` has something to move; it stays well
+    within ±π, where PtyRAD does not wrap it.
+    """
+    strength = np.linspace(0.15, 0.05, noise.shape[1], dtype=noise.dtype)
+    noise *= strength[:, None, None]
+    return np.clip(noise, -1, 1, out=noise)
+
+
+def probe(rng: np.random.Generator, shape: tuple[int, int, int], dtype: str) -> NDArray[Any]:
+    """Return defocused, overlapping modes of clearly different powers, strongest first.
+
+    The strongest has a sharp focus: in mere noise the search of `probe_mask_r` would be decided by
+    rounding, and no two implementations would agree. They are sorted, as they are after the first
+    `ortho_pmode`: PtyRAD's `probe_mask_k` chooses modes without sorting them.
+    """
+    pmode, ny, nx = shape
+    ky, kx = np.fft.fftfreq(ny)[:, None], np.fft.fftfreq(nx)[None, :]
+    square = (ky**2 + kx**2) / DX**2
+    aperture = 1 / (1 + np.exp((np.sqrt(square) * 2 * DX - _APERTURE) / 0.01))
+    spectrum = aperture * np.exp(1j * np.pi * WAVELENGTH * DEFOCUS * square)
+    shifts = rng.uniform(-0.6, 0.6, (pmode, 2)) * np.arange(pmode)[:, None]  # px
+    ramps = np.exp(2j * np.pi * (ky * shifts[:, :1, None] + kx * shifts[:, 1:, None]))
+    modes = np.fft.fftshift(np.fft.ifft2(spectrum * ramps), axes=(1, 2))
+    level = np.sqrt(np.mean(np.abs(modes) ** 2))
+    noise = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    modes = modes / level + 0.05 * noise
+    powers = 0.5 ** np.arange(pmode)
+    modes *= np.sqrt(powers / np.sum(np.abs(modes) ** 2, axis=(1, 2)))[:, None, None]
+    scaled: NDArray[Any] = (modes * 100).astype(np.result_type(dtype, np.complex64))
+    return scaled

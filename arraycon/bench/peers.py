@@ -1,0 +1,139 @@
+"""The contenders: whatever computes one case, with its inputs restored before each run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arraycon.bench import ptyrad_model
+from arraycon.bench.cases import Case, Fields
+from arraycon.kernels import backend
+from arraycon.state import State
+
+FAST, AGNOSTIC, PLAIN, PTYRAD, FLOOR = "fast", "agnostic", "plain", "PtyRAD", "floor"
+CONTENDERS = (FAST, AGNOSTIC, PLAIN, PTYRAD, FLOOR)
+
+UNEQUAL = {
+    "probe_mask_r": "PtyRAD's window lies half a pixel off the probe",
+    "kr_thresh": "PtyRAD's inverse transform does not invert its forward one",
+}
+"""Constraints whose results differ from PtyRAD's on purpose, and why."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to compute a case.
+
+    Parameters
+    ----------
+    name : str
+        One of `CONTENDERS`.
+    restore : callable
+        Puts the inputs back; never timed. Without it, values would drift to zeros and subnormal
+        numbers under repeated application, which take another time than real data.
+    run : callable
+        What is timed: changes the arrays in place.
+    result : callable
+        Gives the arrays that the constraint writes, by field; not copies.
+    """
+
+    name: str
+    restore: Callable[[], None]
+    run: Callable[[], None]
+    result: Callable[[], dict[str, Any]]
+
+
+class Absent(Exception):
+    """A contender cannot take part; the message says why."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """The contenders of one case.
+
+    Parameters
+    ----------
+    contenders : tuple of Contender
+        Those that take part.
+    absent : dict of str to str
+        Why the others do not.
+    floor : str
+        What the floor is.
+    """
+
+    contenders: tuple[Contender, ...]
+    absent: dict[str, str]
+    floor: str
+
+
+def gather(case: Case, *, threads: int, names: tuple[str, ...] = CONTENDERS) -> Field:
+    """Set up the contenders of a case on arrays of the same values.
+
+    Those that compute with NumPy share one set of arrays, PtyRAD has its own parameters; both stay
+    in place, as they do in a reconstruction.
+    """
+    # not before: in a process whose first call is timed, SciPy's import belongs to that call
+    from arraycon.bench import floors, plain
+
+    pristine = case.fields()
+    work = {name: _copied(value) for name, value in pristine.items()}
+    found, absent = [], {}
+    kind, run_floor = floors.floor(case, work) if FLOOR in names else ("", lambda: None)
+
+    def restore() -> None:
+        for name in case.arrays:
+            np.copyto(work[name], pristine[name])
+
+    def numpy_contender(name: str, run: Callable[[], None]) -> Contender:
+        return Contender(name, restore, run, lambda: {field: work[field] for field in case.writes})
+
+    runs: dict[str, Callable[[], None]] = {
+        FAST: _pipeline(case, work),
+        AGNOSTIC: _agnostic(_pipeline(case, work)),
+        PLAIN: functools.partial(plain.PORTS[case.name], work, **case.parameters),
+        FLOOR: run_floor,
+    }
+    for name in names:
+        if name == PTYRAD:
+            try:
+                found.append(_ptyrad(case, pristine, threads))
+            except Absent as error:
+                absent[name] = str(error)
+        else:
+            found.append(numpy_contender(name, runs[name]))
+    return Field(tuple(found), absent, kind)
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _pipeline(case: Case, work: Fields) -> Callable[[], None]:
+    constraints, state = case.constraints, State(**work)
+
+    def run() -> None:
+        constraints.apply(state, 1, measure=False)
+
+    return run
+
+
+def _agnostic(pipeline: Callable[[], None]) -> Callable[[], None]:
+    def run() -> None:
+        with backend.use_agnostic():
+            pipeline()
+
+    return run
+
+
+def _ptyrad(case: Case, pristine: Fields, threads: int) -> Contender:
+    if case.dtype != "float32":
+        raise Absent("PtyRAD computes in float32 only")
+    reason = ptyrad_model.unavailable()
+    if reason:
+        raise Absent(reason)
+    model = ptyrad_model.StandIn(case, pristine, threads=threads)
+    return Contender(PTYRAD, model.restore, model.run, model.result)

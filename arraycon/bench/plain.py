@@ -1,0 +1,259 @@
+"""The constraints as one writes them in NumPy and SciPy without a thought for speed.
+
+Whole arrays, temporaries, `numpy.fft`, and the formulas read from top to bottom. Filters are cast
+to the object's precision, so that the port is not slow merely because a mask was float64. Each
+function takes the fields by name, and the options, and changes the arrays in place as the package
+does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+from numpy.typing import NDArray
+
+from arraycon.bench.cases import Fields
+
+Array = NDArray[Any]
+
+OBJECT = ("object_amplitude", "object_phase")
+LATERAL, VOLUME = (-2, -1), (-3, -2, -1)
+
+
+def ortho_pmode(fields: Fields) -> None:
+    """Singular value decomposition of the modes."""
+    probe = fields["probe"]
+    pixels = probe.reshape(len(probe), -1)
+    left, sizes, rows = np.linalg.svd(pixels, full_matrices=False)
+    new = sizes[:, None] * rows
+    # each mode gets the phase of the input mode that it overlaps most
+    overlap = left * sizes
+    strongest = overlap[np.argmax(np.abs(overlap), axis=0), np.arange(len(sizes))]
+    new *= (strongest / np.abs(strongest))[:, None]
+    probe[...] = new.reshape(probe.shape)
+
+
+def probe_mask_k(fields: Fields, *, radius: float, width: float, power_thresh: float) -> None:
+    """Mask on the full complex transform."""
+    probe = _sorted(fields["probe"])
+    n = _masked(probe, power_thresh)
+    mask = _sigmoid(probe, radius, width)
+    probe[:n] = np.fft.ifft2(np.fft.fft2(probe[:n]) * mask)
+    fields["probe"][...] = _sorted(probe)
+
+
+def probe_mask_r(
+    fields: Fields,
+    *,
+    radius: float,
+    order: int,
+    power_thresh: float,
+    z_range: tuple[float, float],
+    z_steps: int,
+) -> None:
+    """One propagation per plane of the focus search."""
+    probe = _sorted(fields["probe"])
+    n = _masked(probe, power_thresh)
+    planes = np.linspace(*z_range, z_steps)
+    sharpness = [np.sum(np.abs(_propagated(probe[0], dz, fields)) ** 4) for dz in planes]
+    focus = planes[np.argmax(sharpness)]
+    ny, nx = probe.shape[-2:]
+    y, x = np.arange(ny)[:, None] - ny // 2, np.arange(nx)[None, :] - nx // 2
+    distance = np.hypot(y / (ny / 2), x / (nx / 2))
+    mask = np.exp(-0.5 * (distance / radius) ** (2 * order)).astype(probe.real.dtype)
+    focused = _propagated(probe, focus, fields)
+    focused[:n] *= mask
+    fields["probe"][...] = _sorted(_propagated(focused, -focus, fields))
+
+
+def fix_probe_int(fields: Fields) -> None:
+    """Rescale by the total intensity."""
+    probe = fields["probe"]
+    probe *= np.sqrt(fields["probe_intensity"] / np.sum(np.abs(probe) ** 2))
+
+
+def obj_rblur(fields: Fields, *, obj_type: str, kernel_size: int, std: float) -> None:
+    """Two correlations of the whole array."""
+    weights = _taps(kernel_size, std)
+    for obj in _targets(fields, obj_type):
+        blurred = scipy.ndimage.correlate1d(obj, weights, axis=-2, mode="mirror")
+        obj[...] = scipy.ndimage.correlate1d(blurred, weights, axis=-1, mode="mirror")
+
+
+def obj_zblur(fields: Fields, *, obj_type: str, kernel_size: int, std: float) -> None:
+    """One correlation of the whole array."""
+    for obj in _targets(fields, obj_type):
+        weights = _taps(kernel_size, std)
+        obj[...] = scipy.ndimage.correlate1d(obj, weights, axis=-3, mode="nearest")
+
+
+def kr_filter(fields: Fields, *, obj_type: str, radius: float, width: float) -> None:
+    """Full complex transform of every slice."""
+    for obj in _targets(fields, obj_type):
+        mask = _sigmoid(obj, radius, width)
+        obj[...] = np.fft.ifft2(np.fft.fft2(obj) * mask).real
+
+
+def kz_filter(
+    fields: Fields, *, obj_type: str, beta: float, alpha: float, boundary: str = "periodic"
+) -> None:
+    """Full complex transform of the volume, the filter on the full grid."""
+    if boundary != "periodic":
+        raise NotImplementedError(boundary)
+    for name in _names(obj_type):
+        obj = fields[name]
+        kz, ky, kx = np.meshgrid(*(np.fft.fftfreq(n) for n in obj.shape[-3:]), indexing="ij")
+        lateral = kx**2 + ky**2
+        wedge = 1 - 2 / np.pi * np.arctan((beta * np.abs(kz)) ** 2 / (lateral + 1e-3))
+        weights = (wedge * np.exp(-alpha * lateral)).astype(obj.dtype)
+        new = np.fft.ifftn(np.fft.fftn(obj, axes=VOLUME) * weights, axes=VOLUME).real
+        obj[...] = 1 + 0.9 * (new - 1) if name == "object_amplitude" else new
+
+
+def kr_thresh(fields: Fields, *, obj_type: str, thresh: float, scope: str = "global") -> None:
+    """Transform, partition, transform back."""
+    if scope != "global":
+        raise NotImplementedError(scope)
+    for obj in _targets(fields, obj_type):
+        coefficients = scipy.fft.dctn(obj, axes=LATERAL)
+        modulus = np.abs(coefficients)
+        n = modulus.size - max(1, int(thresh * modulus.size))
+        limit = np.partition(modulus.ravel(), n)[n]
+        obj[...] = scipy.fft.idctn(np.where(modulus >= limit, coefficients, 0), axes=LATERAL)
+
+
+def complex_ratio(fields: Fields, *, obj_type: str, alpha1: float, alpha2: float) -> None:
+    """Expressions on whole arrays."""
+    amplitude, phase = (fields[name] for name in OBJECT)
+    logarithm = np.log(np.maximum(amplitude, 1e-6))
+    ratio = np.sum(np.abs(logarithm)) / (np.sum(np.abs(phase)) + 1e-8)
+    new_amplitude = np.exp((1 - alpha1) * logarithm - alpha1 * ratio * phase)
+    new_phase = (1 - alpha2) * phase - alpha2 / (ratio + 1e-8) * logarithm
+    if obj_type in ("amplitude", "both"):
+        amplitude[...] = new_amplitude
+    if obj_type in ("phase", "both"):
+        phase[...] = new_phase
+
+
+def mirrored_amp(fields: Fields, *, relax: float, scale: float, power: float) -> None:
+    """Expressions on whole arrays."""
+    amplitude, phase = (fields[name] for name in OBJECT)
+    predicted = np.maximum(1 - scale * np.maximum(phase, 0) ** power, 0)
+    amplitude[...] = relax * amplitude + (1 - relax) * predicted
+
+
+def obj_z_recenter(
+    fields: Fields, *, thresh: float | None, scale: float, max_shift: float | None
+) -> None:
+    """Percentile, complex object, transform along the depth."""
+    amplitude, phase = (fields[name] for name in OBJECT)
+    nz = phase.shape[-3]
+    values = np.maximum(phase, 0)
+    if thresh is not None:
+        values[values < np.percentile(values, thresh)] = 0
+    mass = values.mean(axis=(0, 2, 3))
+    centre = np.sum(np.arange(nz) * mass) / (mass.sum() + 1e-8)
+    limit = (nz - 1) / 2 if max_shift is None else min(max_shift, (nz - 1) / 2)
+    shift = np.clip(scale * ((nz - 1) / 2 - centre), -limit, limit)
+    if abs(shift) < 1e-3:
+        return
+    ramp = np.exp(-2j * np.pi * np.fft.fftfreq(nz) * shift)[:, None, None]
+    ramp = ramp.astype(np.result_type(phase, np.complex64))
+    moved = np.fft.ifft(np.fft.fft(amplitude * np.exp(1j * phase), axis=-3) * ramp, axis=-3)
+    expected = np.fft.ifft(np.fft.fft(phase, axis=-3) * ramp, axis=-3).real
+    angle = np.angle(moved)
+    amplitude[...] = np.abs(moved)
+    phase[...] = angle + 2 * np.pi * np.round((expected - angle) / (2 * np.pi))
+    dz = -shift * fields["slice_thickness"]
+    fields["probe"][...] = _propagated(fields["probe"], dz, fields)
+
+
+def obja_thresh(fields: Fields, *, relax: float, thresh: tuple[float, float]) -> None:
+    """Expression on the whole array."""
+    amplitude = fields["object_amplitude"]
+    amplitude[...] = relax * amplitude + (1 - relax) * np.clip(amplitude, *thresh)
+
+
+def objp_postiv(fields: Fields, *, relax: float, mode: str) -> None:
+    """Expression on the whole array."""
+    phase = fields["object_phase"]
+    positive = np.maximum(phase, 0) if mode == "clip_neg" else phase - phase.min()
+    phase[...] = relax * phase + (1 - relax) * positive
+
+
+def pos_recenter(fields: Fields, *, relax: float) -> None:
+    """Subtract the mean."""
+    shifts = fields["position_shifts"]
+    shifts -= ((1 - relax) * shifts.mean(axis=0)).astype(shifts.dtype)
+
+
+def tilt_smooth(fields: Fields, *, std: float) -> None:
+    """Two correlations over the scan."""
+    tilts = fields["tilts"]
+    grid = tilts.reshape(*fields["scan_shape"], 2)
+    for axis in (0, 1):
+        grid = scipy.ndimage.correlate1d(grid, _taps(5, std), axis=axis, mode="mirror")
+    tilts[...] = grid.reshape(-1, 2)
+
+
+PORTS: dict[str, Callable[..., None]] = {
+    port.__name__: port
+    for port in (
+        ortho_pmode, probe_mask_k, probe_mask_r, fix_probe_int, obj_rblur, obj_zblur, kr_filter,
+        kz_filter, kr_thresh, complex_ratio, mirrored_amp, obj_z_recenter, obja_thresh,
+        objp_postiv, pos_recenter, tilt_smooth,
+    )
+}  # fmt: skip
+"""The sixteen by name."""
+
+
+def _names(obj_type: str) -> tuple[str, ...]:
+    return OBJECT if obj_type == "both" else (f"object_{obj_type}",)
+
+
+def _targets(fields: Fields, obj_type: str) -> tuple[Array, ...]:
+    return tuple(fields[name] for name in _names(obj_type))
+
+
+def _taps(kernel_size: int, std: float) -> Array:
+    j = np.arange(kernel_size) - kernel_size // 2
+    weights: Array = np.exp(-(j**2) / (2 * std**2))
+    weights /= weights.sum()
+    return weights
+
+
+def _sigmoid(like: Array, radius: float, width: float) -> Array:
+    """Return the soft disc of radius and width in fractions of Nyquist, DC first."""
+    ky, kx = (np.fft.fftfreq(n) / 0.5 for n in like.shape[-2:])
+    distance = np.hypot(ky[:, None], kx[None, :])
+    mask: Array = 1 / (1 + np.exp(5 * (distance - radius) / width))
+    return mask.astype(like.real.dtype)
+
+
+def _power(probe: Array) -> Array:
+    power: Array = np.sum(np.abs(probe) ** 2, axis=(1, 2))
+    return power
+
+
+def _sorted(probe: Array) -> Array:
+    return probe[np.argsort(-_power(probe), kind="stable")]
+
+
+def _masked(probe: Array, power_thresh: float) -> int:
+    """Count the modes, sorted by power, that a mask applies to."""
+    power = _power(probe)
+    above = np.cumsum(power) / power.sum() > power_thresh
+    return int(np.argmax(above)) + 1 if above.any() else len(probe)
+
+
+def _propagated(probe: Array, dz: float, fields: Fields) -> Array:
+    k = 2 * np.pi / fields["wavelength"]
+    ky, kx = (2 * np.pi * np.fft.fftfreq(n, fields["dx"]) for n in probe.shape[-2:])
+    along = np.sqrt(np.maximum(k**2 - ky[:, None] ** 2 - kx[None, :] ** 2, 0))
+    propagator = np.exp(1j * dz * (along - k)).astype(probe.dtype)
+    propagated: Array = np.fft.ifft2(np.fft.fft2(probe) * propagator)
+    return propagated

@@ -1,0 +1,127 @@
+"""``arraycon bench``: measure this installation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from arraycon.cli.errors import console, reported
+from arraycon.io import atomic
+
+if TYPE_CHECKING:
+    from arraycon.bench import Bench, Case
+
+FILES = ("bench.json", "bench.png", "table.txt")
+
+
+class SizeName(str, Enum):
+    """Sizes of `arraycon.bench.SIZES`."""
+
+    small = "small"
+    medium = "medium"
+    large = "large"
+    awkward = "awkward"
+
+
+def command(
+    size: Annotated[
+        SizeName, typer.Option(help="Shapes of the inputs; large takes 12 GiB and hours.")
+    ] = SizeName.small,
+    only: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="NAME,NAME", help="Constraints to measure; by default all sixteen."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Least number of timed calls of each.")] = 7,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Threads of all contenders; by default those of the package."),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Also import, first call and peak memory of fresh processes."),
+    ] = False,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", "-o", help=f"Folder for {', '.join(FILES)}; made if need be."),
+    ] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback when something fails.")
+    ] = False,
+) -> None:
+    """Measure how fast the constraints are here.
+
+    Against PtyRAD if it is installed, plain NumPy, and the floor that no code can pass.
+    """
+    from arraycon import bench
+    from arraycon.bench import reporting
+
+    with reported(debug=debug):
+        names = _names(only)
+        if out is not None:
+            _prepare(out)
+        done = bench.run(
+            bench.SIZES[size.value],
+            names=names,
+            rounds=rounds,
+            threads=threads,
+            full=full,
+            progress=_progress,
+        )
+        screen = console()
+        # a narrow terminal folds lines; cut figures would be of no use
+        width = max(screen.width, reporting.WIDTH)
+        screen.print(reporting.table(done), width=width, crop=False)
+        if out is not None:
+            write(done, out)
+            for name in FILES:
+                screen.print(f"wrote {out / name}", soft_wrap=True)
+
+
+def write(done: Bench, folder: Path) -> None:
+    """Write the results as JSON, chart and table into a folder that is there."""
+    from arraycon.bench import chart, reporting
+
+    data, picture, text = (folder / name for name in FILES)
+    atomic.write_text(data, json.dumps(reporting.as_json(done), indent=1) + "\n")
+    with atomic.replacing(picture) as draft:
+        chart.save(done, draft)
+    with atomic.replacing(text) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+        plain = Console(file=file, width=2 * reporting.WIDTH, no_color=True, markup=False)
+        plain.print(reporting.table(done))
+
+
+def _names(only: str | None) -> Sequence[str]:
+    from arraycon.bench import NAMES
+
+    if only is None:
+        return NAMES
+    asked = list(filter(None, (name.strip() for name in only.split(","))))
+    unknown = [name for name in asked if name not in NAMES]
+    if unknown or not asked:
+        raise ValueError(f"--only: expected names out of {', '.join(NAMES)}, got {only!r}")
+    return [name for name in NAMES if name in asked]
+
+
+def _prepare(folder: Path) -> None:
+    """Find out now, and not after minutes, whether the results can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"{folder}: cannot be made: {atomic.reason(error)}"
+        raise atomic.OutputError(text) from error
+    for name in FILES:
+        atomic.check_output(folder / name)
+
+
+def _progress(cases: Sequence[Case]) -> Iterable[Case]:
+    bar = console(stderr=True)
+    if not bar.is_terminal:
+        return cases
+    return track(cases, description="constraints", console=bar, transient=True)
