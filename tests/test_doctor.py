@@ -193,6 +193,7 @@ def test_kernels_follow_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
             m not in missing and (m.startswith("arraycon.kernels.") or m == "numba" or present(m))
         ),
     )
+    monkeypatch.setitem(sys.modules, "numba", types.ModuleType("numba"))
     report = doctor.examine()
     assert fact(report, "compiled CPU kernels").good is True
     if fact(report, "cupy").good is not True:
@@ -229,3 +230,13 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     found = fact(doctor.examine(), "threads")
     assert found.good is False
     assert "expected an integer ≥ 1, got 'many'" in found.detail
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_numba_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = doctor._present
+    monkeypatch.setattr(doctor, "_present", lambda module: module == "numba" or present(module))
+    monkeypatch.setitem(sys.modules, "numba", None)
+    found = fact(doctor.examine(), "compiled CPU kernels")
+    assert found.good is False
+    assert "Numba cannot be imported" in found.detail

@@ -39,7 +39,7 @@ def fix_probe_int(probe: Array, *, intensity: float, xp: Namespace) -> Array:
 
 def ortho_pmode(probe: Array, *, xp: Namespace) -> tuple[Array, Array]:
     """Orthogonal modes, strongest first, and the unitary that makes them."""
-    rotation = _rotation(_gram(probe, xp), noise=_noise(probe, xp), xp=xp)
+    rotation = unitary(_gram(probe, xp), noise=rounding_noise(probe, xp), xp=xp)
     rotation = xp.astype(rotation, probe.dtype)
     pixels = xp.reshape(probe, (probe.shape[0], -1))
     return xp.reshape(rotation @ pixels, probe.shape), rotation
@@ -58,14 +58,14 @@ def _gram(probe: Array, xp: Namespace) -> Array:
     return gram
 
 
-def _noise(probe: Array, xp: Namespace) -> float:
+def rounding_noise(probe: Array, xp: Namespace) -> float:
     """Relative size of an overlap that rounding alone leaves between orthogonal modes."""
     precision = 2 * float(xp.finfo(probe.dtype).eps)
     accumulation = float(xp.finfo(backend.wide(probe, xp=xp)).eps)
     return max(precision, accumulation * math.sqrt(probe.shape[-1] * probe.shape[-2]))
 
 
-def _rotation(gram: Array, *, noise: float, xp: Namespace) -> Array:
+def unitary(gram: Array, *, noise: float, xp: Namespace) -> Array:
     """Rows are the eigenvectors of the Gram matrix, sorted and with their phases fixed."""
     power = xp.real(xp.linalg.diagonal(gram))
     total = xp.sum(power)

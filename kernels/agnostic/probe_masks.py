@@ -9,7 +9,7 @@ from arraycon.kernels.agnostic import modes, optics
 from arraycon.kernels.backend import Array, Namespace
 
 # Symmetric defoci of a real probe focus equally well but for rounding: the first of them counts.
-_TIE = 1e-12
+TIE = 1e-12
 # exp(-½ exp(7.5)) is 0 in float64; larger exponents would only overflow.
 _LARGEST_EXPONENT = 7.5
 
@@ -49,7 +49,7 @@ def probe_mask_r(
     probe, chosen = _select(probe, power_thresh, xp)
     ramp = optics.propagation_rate(probe, dx=dx, wavelength=wavelength, xp=xp)
     defocus = _focus(probe[0, ...], ramp, z_range=z_range, z_steps=z_steps, xp=xp)
-    window = _window(probe, radius=radius, order=order, xp=xp)
+    window = super_gaussian(probe, radius=radius, order=order, xp=xp)
     window = xp.astype(window, backend.real_dtype(probe, xp=xp))
     focused = optics.propagate(probe, ramp * defocus, xp=xp)
     masked = optics.propagate(focused * window, -ramp * defocus, xp=xp)
@@ -99,12 +99,12 @@ def _focus(
             for z in planes
         ]
     )
-    sharpest = sharpness >= (1 - _TIE) * xp.max(sharpness)
+    sharpest = sharpness >= (1 - TIE) * xp.max(sharpness)
     first = xp.argmax(xp.astype(sharpest, xp.int32))
     return z_range[0] + xp.astype(first, ramp.dtype) * step
 
 
-def _window(probe: Array, *, radius: float, order: int, xp: Namespace) -> Array:
+def super_gaussian(probe: Array, *, radius: float, order: int, xp: Namespace) -> Array:
     """exp(-½ (R/radius)^(2·order)), R in half-widths from pixel (ny//2, nx//2)."""
     ny, nx = probe.shape[-2:]
     y = backend.coordinates(ny, probe, xp=xp)[:, None] / (ny / 2)

@@ -8,9 +8,9 @@ from arraycon.kernels import backend, fft
 from arraycon.kernels.agnostic import optics
 from arraycon.kernels.backend import Array, Namespace
 
-_GUARD = 1e-8
+GUARD = 1e-8
 # Shifts below this, in slices, change nothing.
-_SMALLEST_SHIFT = 1e-3
+SMALLEST_SHIFT = 1e-3
 
 
 def obj_z_recenter(
@@ -28,7 +28,7 @@ def obj_z_recenter(
 ) -> tuple[Array, Array, Array, Array]:
     """Move the object's centre of mass to the middle slice and refocus the probe."""
     shift = _depth_shift(phase, thresh=thresh, scale=scale, max_shift=max_shift, xp=xp)
-    moves = ~(xp.abs(shift) < _SMALLEST_SHIFT)
+    moves = ~(xp.abs(shift) < SMALLEST_SHIFT)
     shift = xp.where(moves, shift, xp.zeros_like(shift))
     moved_amplitude, moved_phase = _shift_object(amplitude, phase, shift, xp)
     ramp = optics.propagation_rate(probe, dx=dx, wavelength=wavelength, xp=xp)
@@ -66,7 +66,7 @@ def _depth_shift(
     mass = xp.sum(positive, axis=others, dtype=dtype) / (math.prod(phase.shape) / nz)
     depth = xp.arange(nz, dtype=dtype, device=backend.device(phase))
     total = xp.sum(mass)
-    centre = xp.sum(depth * mass) / (total + _GUARD)
+    centre = xp.sum(depth * mass) / (total + GUARD)
     limit = (nz - 1) / 2 if max_shift is None else min(max_shift, (nz - 1) / 2)
     shift = xp.clip(scale * ((nz - 1) / 2 - centre), min=-limit, max=limit)
     # Without any positive phase there is no centre of mass to move.

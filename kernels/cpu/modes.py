@@ -59,7 +59,7 @@ def fix_probe_int(probe: Array, *, intensity: float) -> None:
 def ortho_pmode(probe: Array) -> Array:
     """Make the modes orthogonal, strongest first; return the unitary that does it."""
     pixels = _pixels(probe)
-    rotation = agnostic._rotation(_gram(pixels), noise=agnostic._noise(probe, xp), xp=xp)
+    rotation = agnostic.unitary(_gram(pixels), noise=agnostic.rounding_noise(probe, xp), xp=xp)
     rotation = rotation.astype(probe.dtype)
     # the usual case after the first iteration but for rounding; NaN is not equal to anything
     if not np.array_equal(rotation, np.eye(len(probe))):

@@ -48,7 +48,7 @@ def probe_mask_r(
     rate = optics.propagation_rate(probe, dx=dx, wavelength=wavelength)
     chosen = _select(probe, power_thresh)
     defocus = _focus(probe[0], rate, z_range=z_range, z_steps=z_steps)
-    window = _without_tail(agnostic._window(probe, radius=radius, order=order, xp=xp), probe)
+    window = _without_tail(agnostic.super_gaussian(probe, radius=radius, order=order, xp=xp), probe)
     there = optics.phasors(rate, defocus, probe.shape[-1], probe.dtype)
     back = there.conj()
 
@@ -121,7 +121,7 @@ def _focus(mode: Array, rate: Array, *, z_range: tuple[float, float], z_steps: i
         return planes[0]
     # transformed once more rather than kept, which would cost a quarter of the search's memory
     exact = _evaluate(_spectrum(mode), rate, planes)
-    sharpest = exact >= (1 - agnostic._TIE) * np.max(exact)
+    sharpest = exact >= (1 - agnostic.TIE) * np.max(exact)
     return planes[int(np.argmax(sharpest))]
 
 

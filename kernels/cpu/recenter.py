@@ -54,7 +54,7 @@ def obj_z_recenter(
     The shift is a 0-d array.
     """
     shift = _depth_shift(phase, thresh=thresh, scale=scale, max_shift=max_shift)
-    if abs(shift) < agnostic._SMALLEST_SHIFT:
+    if abs(shift) < agnostic.SMALLEST_SHIFT:
         return np.zeros(())
     rate = optics.propagation_rate(probe, dx=dx, wavelength=wavelength)
     volume = (-1, phase.shape[-3], phase.shape[-2] * phase.shape[-1])
@@ -81,7 +81,7 @@ def _depth_shift(
     with np.errstate(all="ignore"):
         mass = _slice_sums(phase, floor) * (nz / phase.size)
         total = np.sum(mass)
-        centre = np.sum(np.arange(nz) * mass) / (total + agnostic._GUARD)
+        centre = np.sum(np.arange(nz) * mass) / (total + agnostic.GUARD)
         limit = (nz - 1) / 2 if max_shift is None else min(max_shift, (nz - 1) / 2)
         shift = np.clip(scale * ((nz - 1) / 2 - centre), -limit, limit)
     # Without any positive phase there is no centre of mass to move.
