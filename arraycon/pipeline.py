@@ -154,7 +154,8 @@ class Constraints:
         measure : bool
             Whether to record how much each target changed. That takes the old and the new values
             at once: a temporary copy of each target and one more pass over it. False works in
-            place. Neither waits for a GPU: figures are fetched when they are read.
+            place, where only Ctrl-C or a lack of memory between amplitude and phase can leave one
+            of them changed. Neither waits for a GPU: figures are fetched when they are read.
 
         Returns
         -------
@@ -229,7 +230,7 @@ def _run(step: Step, block: Block, fields: Fields, iteration: int, measure: bool
         figures = {**(_measure(fields, updates) if measure else {}), **figures}
         fields.commit(updates)
     except BaseException:
-        logger.error("iteration %d: %s failed and changed nothing", iteration, step.name)
+        logger.error("iteration %d: %s failed", iteration, step.name)
         raise
     logger.debug("iteration %d: %s changed %s", iteration, step.name, tuple(updates))
     return Record(step.name, iteration, tuple(updates), Metrics(figures))

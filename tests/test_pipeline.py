@@ -256,7 +256,7 @@ def test_a_failing_constraint_leaves_the_state_as_before_it(how, error, message,
         only(objp_postiv={}, broken={"how": how}).apply(failing, 3)
     only(objp_postiv={}).apply(expected, 3)
     assert_equal(snapshot(expected), snapshot(failing))
-    assert "iteration 3: broken failed and changed nothing" in caplog.text
+    assert "iteration 3: broken failed" in caplog.text
 
 
 def test_registered_constraints_run_after_the_sixteen_or_where_they_are_put():
