@@ -79,9 +79,9 @@ def obj_z_recenter(
         "dx": check.number("dx", dx, above=0),
         "wavelength": check.number("wavelength", wavelength, above=0),
         "slice_thickness": check.number("slice_thickness", slice_thickness, above=0),
-        "thresh": None if thresh is None else check.number("thresh", thresh, low=0, high=100),
+        "thresh": check.optional_number("thresh", thresh, low=0, high=100),
         "scale": check.number("scale", scale, low=0, high=1),
-        "max_shift": None if max_shift is None else check.number("max_shift", max_shift, low=0),
+        "max_shift": check.optional_number("max_shift", max_shift, low=0),
     }
     arrays = {"amplitude": amplitude, "phase": phase, "probe": probe}
     outs = check.outputs(out, arrays)

@@ -412,6 +412,7 @@ def test_other_libraries(name):
     for one, other in zip(*reports, strict=True):
         assert one.metrics.keys() == other.metrics.keys()
         for figure in one.metrics:
+            # a change after fifteen constraints is a small difference of rounded arrays
             assert one.metrics[figure] == pytest.approx(other.metrics[figure], rel=1e-3, abs=1e-3)
 
 
@@ -441,9 +442,7 @@ def test_two_threads_may_share_the_constraints():
 def test_log_lines(caplog):
     with caplog.at_level(logging.DEBUG, "arraycon"):
         arraycon.Constraints({**OFF, "pos_recenter": {"start_iter": 3}}).apply(make_state(), 3)
-    assert "constraints: pos_recenter (every iteration from 3)" in caplog.text or (
-        "constraints: pos_recenter (" in caplog.text
-    )
+    assert "constraints: pos_recenter (every iteration from 3)" in caplog.text
     assert "iteration 3: pos_recenter changed ('position_shifts',)" in caplog.text
 
 

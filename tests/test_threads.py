@@ -185,4 +185,5 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
             with threads.use_threads(number):
                 results.append(getattr(arraycon, name)(*arrays))
         for result in results[1:]:
+            # float32, and near 0 rounding is relative to the array's size, which is about 1
             np.testing.assert_allclose(result, results[0], rtol=1e-5, atol=1e-6, err_msg=name)
