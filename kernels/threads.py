@@ -14,7 +14,7 @@ import contextvars
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 SETTING = "ARRAYCON_THREADS"
 
@@ -22,6 +22,9 @@ _chosen: contextvars.ContextVar[int | None] = contextvars.ContextVar(
     "arraycon_threads", default=None
 )
 _state = threading.local()
+# Threads that wait for work, and for how many seconds they do.
+_idle: list[_Helper] = []
+_PATIENCE = 30.0
 
 
 def count() -> int:
@@ -79,68 +82,113 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
 
     Notes
     -----
+    The ranges depend on the number of threads alone, and become shorter towards the end; who takes
+    which does not matter to the result as long as `work` does not care in which order it is called.
+
     Returns or raises only when all ranges are done, also after Ctrl-C: an array is never left while
     a thread still writes to it.
 
-    The calling thread only waits, and threads are started for each call. An exception from a signal
-    handler, which only the main thread can get, would otherwise leave locks locked for good that
-    the others wait for: Numba's while a kernel is loaded, or those of a pool. One interrupted run
-    in ten hung with `concurrent.futures`, one in thirty with one range in the calling thread.
+    The calling thread only waits. An exception from a signal handler, which only the main thread
+    can get, would otherwise leave locks locked for good that the others wait for: Numba's while a
+    kernel is loaded, or those of a pool. One interrupted run in ten hung with `concurrent.futures`,
+    one in thirty with one range in the calling thread.
     """
-    parts = max(1, min(count(), size // grain))
-    if parts == 1:
+    parts = min(count(), size // grain)
+    if parts <= 1:
         _work(work, 0, size)
         return
-    bounds = [size * i // parts for i in range(parts + 1)]
-    crew = _Crew(parts)
-    started = 0
+    job = _Job(work, _ranges(size, parts, grain))
     interruption: BaseException | None = None
-    try:
-        for start, stop in itertools.pairwise(bounds):
-            started += _start(crew.work, (work, start, stop))
-    except BaseException as error:
-        interruption = error
-    while len(crew.done) < started:
+    helpers = 0
+    while helpers < parts:
         try:
-            crew.finished.acquire(timeout=1)
+            helpers += _ask(job)
+        except BaseException as error:  # noqa: PERF203 (somebody has to do the work all the same)
+            interruption = error
+    while not job.is_done():
+        try:
+            job.finished.acquire(timeout=1)
         except BaseException as error:  # noqa: PERF203 (the wait goes on)
             interruption = error
     if interruption is not None:
         raise interruption
-    if crew.failures:
-        raise crew.failures[0]
+    if job.failures:
+        raise job.failures[0]
 
 
-def _start(function: Callable[..., None], arguments: tuple[object, ...]) -> int:
-    """Call a function in a new thread, or here where the system grants no more; return 1."""
-    try:
-        _thread.start_new_thread(function, arguments)
-    except RuntimeError:
-        function(*arguments)
-    return 1
+def _ranges(size: int, parts: int, grain: int) -> list[tuple[int, int]]:
+    """Divide into ranges that become shorter: who is late or disturbed gets less to do."""
+    ranges = []
+    start = 0
+    while start < size:
+        length = max(grain, -(-(size - start) // (2 * parts)))
+        stop = size if size - start - length < grain else start + length
+        ranges.append((start, stop))
+        start = stop
+    return ranges
 
 
-class _Crew:
-    """Threads of one call, and what became of them."""
+class _Job:
+    """What is to be done by several threads, and what became of it."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.done: list[int] = []
+    def __init__(self, work: Callable[[int, int], None], ranges: Sequence[tuple[int, int]]) -> None:
+        self._work = work
+        self._ranges = ranges
+        self._next = itertools.count()
+        self._done: list[int] = []
         self.failures: list[BaseException] = []
         self.finished = _thread.allocate_lock()
         self.finished.acquire()
 
-    def work(self, work: Callable[[int, int], None], start: int, stop: int) -> None:
-        """Do one range; an exception is raised where the work was asked for."""
-        try:
-            _work(work, start, stop)
-        except BaseException as failure:
-            self.failures.append(failure)
-        finally:
-            self.done.append(start)
-            if len(self.done) == self.size:
+    def is_done(self) -> bool:
+        return len(self._done) == len(self._ranges)
+
+    def take_part(self) -> None:
+        """Do ranges until there are none; exceptions are raised where the work was asked for."""
+        while (index := next(self._next)) < len(self._ranges):
+            try:
+                _work(self._work, *self._ranges[index])
+            except BaseException as failure:
+                self.failures.append(failure)
+            self._done.append(index)
+            if self.is_done():
                 with contextlib.suppress(RuntimeError):  # two were last at once
                     self.finished.release()
+
+
+class _Helper:
+    """A thread that waits for jobs: to wake it takes a third of the time that starting one does."""
+
+    def __init__(self, job: _Job) -> None:
+        self.job: _Job | None = job
+        self.asked = _thread.allocate_lock()
+        self.asked.acquire()
+
+    def serve(self) -> None:
+        while self.job is not None:
+            self.job.take_part()
+            self.job = None  # its arrays may be gone long before the next one comes
+            _idle.append(self)
+            if not self.asked.acquire(timeout=_PATIENCE):
+                try:
+                    _idle.remove(self)
+                except ValueError:  # somebody is just about to ask
+                    self.asked.acquire()
+
+
+def _ask(job: _Job) -> int:
+    """Let one thread more take part: an idle one, else a new one; return 1."""
+    try:
+        helper = _idle.pop()
+    except IndexError:
+        try:
+            _thread.start_new_thread(_Helper(job).serve, ())
+        except RuntimeError:  # the system grants no more
+            job.take_part()
+    else:
+        helper.job = job
+        helper.asked.release()
+    return 1
 
 
 def _work(work: Callable[[int, int], None], start: int, stop: int) -> None:
@@ -159,3 +207,7 @@ def _from_environment() -> int | None:
     if not setting.isdecimal() or int(setting) < 1:
         raise ValueError(f"{SETTING}: expected an integer ≥ 1, got {setting!r}")
     return int(setting)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_idle.clear)  # only the forking thread lives on there

@@ -14,7 +14,7 @@ from arraycon.kernels import fft
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels.cpu import dct, fourier
+from arraycon.kernels.cpu import dct, fourier, selection
 
 TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
 ENGINES = ("ducc0", "scipy")
@@ -140,58 +140,6 @@ def test_concurrent_calls():
         np.testing.assert_array_equal(result, target)
 
 
-def kth(x, k):
-    return np.sort(np.abs(x), axis=None)[x.size - k]
-
-
-def spread(size, rng):
-    return rng.normal(size=size) * np.exp(3 * rng.normal(size=size))
-
-
-SIZE = 2 * dct._LARGE
-ARRAYS = {
-    "spread": spread,
-    "smooth": lambda size, _: np.linspace(-1, 1, size),
-    "one value": lambda size, _: np.full(size, -2.5),
-    "mostly zero": lambda size, rng: np.where(rng.random(size) < 0.01, spread(size, rng), 0),
-    "few values": lambda size, rng: np.round(rng.normal(size=size)),
-    "misleading": lambda size, rng: np.where(
-        np.arange(size) % (size // dct._SAMPLE | 1) == 0, 1e3, spread(size, rng)
-    ),
-    "infinite": lambda size, rng: np.where(rng.random(size) < 0.2, -np.inf, spread(size, rng)),
-    "subnormal": lambda size, rng: spread(size, rng) * 1e-40,
-}
-
-
-@pytest.mark.parametrize("dtype", REAL)
-@pytest.mark.parametrize("name", ARRAYS)
-def test_the_selection_is_exact(name, dtype):
-    x = ARRAYS[name](SIZE, np.random.default_rng(3)).astype(dtype)
-    for k in (1, 2, 100, SIZE // 100, SIZE // 20, SIZE // 2, SIZE - 1, SIZE):
-        assert dct._kth_largest(x, k) == kth(x, k), k
-
-
-@pytest.mark.parametrize("share", [1e-5, 0.01, 0.2])
-def test_the_selection_counts_nan_as_largest(share):
-    rng = np.random.default_rng(4)
-    x = spread(SIZE, rng)
-    x[rng.random(SIZE) < share] = np.nan
-    number = np.count_nonzero(np.isnan(x))
-    for k in (1, number, number + 1, SIZE // 20, SIZE // 2):
-        np.testing.assert_equal(dct._kth_largest(x, k), kth(x, k))
-
-
-@pytest.mark.parametrize("name", ["spread", "few values"])
-def test_the_pass_over_candidates_is_taken(name, monkeypatch):
-    """Not the fallback, which would make a copy of everything."""
-    sizes = []
-    partition = dct._partition
-    monkeypatch.setattr(dct, "_partition", lambda x, k: sizes.append(x.size) or partition(x, k))
-    x = ARRAYS[name](SIZE, np.random.default_rng(5))
-    dct._kth_largest(x, SIZE // 20)
-    assert sizes[-1] == SIZE if name == "few values" else sizes[-1] < SIZE / 16
-
-
 def test_ties_are_kept_and_nan_keeps_everything():
     x = np.array([1.0, -1.0, 0.5, 0.0, 1.0, -2.0])
     dct._drop_below(x, 1.0)
@@ -207,7 +155,7 @@ def test_ties_are_kept_and_nan_keeps_everything():
 @pytest.mark.parametrize("thresh", [0.05, 0.5])
 def test_a_large_object_is_sparsified_like_a_small_one(thresh):
     obj = objects((1, 3, 300, 310))
-    assert obj.size > dct._LARGE
+    assert obj.size > selection._LARGE
     result = arraycon.kr_thresh(obj, thresh=thresh)
     assert relative_error(result, reference.kr_thresh(obj, thresh=thresh)) <= FLOAT64
 

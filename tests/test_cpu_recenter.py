@@ -17,9 +17,9 @@ pytest.importorskip("numba", reason="numba is not installed")
 
 from arraycon.kernels import threads
 from arraycon.kernels.agnostic import recenter as agnostic
-from arraycon.kernels.cpu import recenter
+from arraycon.kernels.cpu import recenter, selection
 
-SIZE = 3 * recenter._SAMPLE + 17
+SIZE = 3 * selection._LARGE // 2 + 17
 RNG = np.random.default_rng(0)
 OPTIONS = dict(cases.RECENTER)
 VALUES = {
@@ -31,7 +31,9 @@ VALUES = {
     "all negative": -RNG.random(SIZE),
     "one outlier": np.where(np.arange(SIZE) == 5, 1e30, 0.0),
     # what the sample meets is nothing like the rest
-    "misleading": np.where(np.arange(SIZE) % (SIZE // recenter._SAMPLE | 1), RNG.random(SIZE), 9.0),
+    "misleading": np.where(
+        np.arange(SIZE) % (SIZE // selection._SAMPLE | 1), RNG.random(SIZE), 9.0
+    ),
     "infinite": np.where(np.arange(SIZE) % 3, RNG.random(SIZE), np.inf),
     "not a number": np.where(np.arange(SIZE) % 3, RNG.random(SIZE), np.nan),
 }

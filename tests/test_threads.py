@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
+import functools
 import os
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -29,9 +32,11 @@ def test_every_item_is_done_once(number, size, grain):
     with threads.use_threads(number):
         threads.run(work, size, grain=grain)
     assert np.all(done == 1)
-    assert len(ranges) <= number
-    if size >= number * grain:
-        assert len(ranges) == number
+    assert all(stop - start >= min(grain, size) for start, stop in ranges)
+    if size < 2 * grain or number == 1:
+        assert ranges == [(0, size)]
+    elif size >= number * grain:
+        assert len(ranges) >= number
 
 
 def test_ranges_are_worked_on_at_the_same_time():
@@ -106,6 +111,44 @@ def test_many_callers_at_once():
         caller.join(timeout=60)
         assert not caller.is_alive()
     assert not wrong
+
+
+def test_idle_threads_are_used_again_and_hold_nothing():
+    class Payload:
+        """Something a weak reference can be taken of."""
+
+    payload = Payload()
+    released = weakref.ref(payload)
+    with threads.use_threads(3):
+        threads.run(functools.partial(lambda *_: None, payload), 100)
+        before = _thread._count()
+        for _ in range(20):
+            threads.run(lambda *_: None, 100)
+        assert _thread._count() <= before + 3
+    del payload
+    deadline = time.monotonic() + 20
+    while released() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert released() is None
+
+
+def test_idle_threads_end_after_a_while(monkeypatch):
+    monkeypatch.setattr(threads, "_PATIENCE", 0.01)
+    monkeypatch.setattr(threads, "_idle", [])
+    done = np.zeros(100, int)
+
+    def work(start, stop):
+        done[start:stop] += 1
+
+    with threads.use_threads(3):
+        for number in range(1, 30):
+            threads.run(work, 100)
+            assert np.all(done == number)
+            time.sleep(0.001 * number)  # about when their patience ends
+    deadline = time.monotonic() + 20
+    while threads._idle and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not threads._idle
 
 
 FORK = """

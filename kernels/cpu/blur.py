@@ -13,8 +13,9 @@ from arraycon.kernels import threads
 from arraycon.kernels.backend import Array
 from arraycon.kernels.cpu.compiled import kernel
 
-# Bytes of a block of columns in depth, all slices together: half of a usual L2 cache.
-_DEPTH_BLOCK = 1 << 19
+# Bytes of a block of columns in depth, all slices together. 20×512×512 float32 took 5.0 ms with it,
+# 6.1 with eight times as many, on arrays that were in no cache.
+_DEPTH_BLOCK = 1 << 16
 # Fewer slices or blocks than this are not worth a thread of their own.
 _SMALL = 1 << 16
 

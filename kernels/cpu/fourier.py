@@ -12,6 +12,7 @@ from arraycon.kernels import fft, threads
 from arraycon.kernels.agnostic import optics
 from arraycon.kernels.backend import Array
 from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.cpu.matrix import product
 
 # Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
 _AXIS = 1e-3
@@ -206,12 +207,12 @@ def _filter_rows(x: Array, first: int, last: int, basis: _Basis, wedge: _Wedge) 
         _weights(weights, ky, wedge)
         for row in (ky, (ny - ky) % ny):
             _fold(x, row, slice_rows, 0, basis.partner)
-            _product(basis.cosines, slices[:pairs], vectors[:pairs])
-            _product(basis.sines, slices[pairs:], vectors[pairs:])
+            product(basis.cosines, slices[:pairs], vectors[:pairs])
+            product(basis.sines, slices[pairs:], vectors[pairs:])
             for i in range(nz):
                 _multiply(vectors[i], weights[basis.which[i]])
-            _product(basis.cosines_back, vectors[:pairs], slices[:pairs])
-            _product(basis.sines_back, vectors[pairs:], slices[pairs:])
+            product(basis.cosines_back, vectors[:pairs], slices[:pairs])
+            product(basis.sines_back, vectors[pairs:], slices[pairs:])
             _fold(slice_rows, 0, x, row, basis.partner)
             if (ny - ky) % ny == ky:
                 break
@@ -268,25 +269,6 @@ def _fold(source: Array, row: int, target: Array, place: int, partner: Array) ->
             total[j] = upper[j] + lower[j]
         for j in range(upper.size):
             difference[j] = upper[j] - lower[j]
-
-
-@kernel
-def _product(matrix: Array, source: Array, target: Array) -> None:
-    """Matrix product; four rows of the source at a time, or storing the sums would take longest."""
-    columns = target.shape[1]
-    whole = matrix.shape[1] // 4 * 4
-    for i in range(matrix.shape[0]):
-        target[i] = 0
-        for n in range(0, whole, 4):
-            a, b, c, d = matrix[i, n], matrix[i, n + 1], matrix[i, n + 2], matrix[i, n + 3]
-            for j in range(columns):
-                target[i, j] += (a * source[n, j] + b * source[n + 1, j]) + (
-                    c * source[n + 2, j] + d * source[n + 3, j]
-                )
-        for n in range(whole, matrix.shape[1]):
-            a = matrix[i, n]
-            for j in range(columns):
-                target[i, j] += a * source[n, j]
 
 
 @kernel

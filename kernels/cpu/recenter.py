@@ -1,40 +1,28 @@
-"""Removal of drifts that the diffraction patterns cannot fix: depth and scan origin.
-
-Sines, arctangents and products with small matrices are NumPy's, in blocks that fit the cache: they
-are vectorised, which Numba's are not (5.2 M float32 sines: 3 ms on one thread).
-"""
+"""Removal of drifts that the diffraction patterns cannot fix: depth and scan origin."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 
 from arraycon.kernels import fft, threads
 from arraycon.kernels.agnostic import recenter as agnostic
 from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import optics
-from arraycon.kernels.cpu.compiled import summing
+from arraycon.kernels.cpu import elementary, optics
+from arraycon.kernels.cpu.compiled import kernel, summing
+from arraycon.kernels.cpu.matrix import product
+from arraycon.kernels.cpu.selection import kth_smallest
 
-# Elements of one block in depth, of which the scratch memory holds five. Half or twice as many made
-# no difference, with four times as many it took an eighth longer.
+# Elements of one block in depth where that is transformed by FFT. Half or twice as many made no
+# difference, with four times as many it took an eighth longer.
 _BLOCK = 1 << 15
-# Multiplications in one real product up to which OpenBLAS stays on the calling thread. Threads of
-# its own would come beside those of `threads`, and spin for 0.1 s after the product.
-_SERIAL_PRODUCT = 1 << 18
-# Most columns of one product, and what their number is a multiple of.
-_COLUMNS, _ALIGNED = 512, 16
+# Columns that are shifted at a time by the matrix.
+_COLUMNS = 128
 # Up to this depth the shift is a product with a small matrix, beyond it an FFT along z (ducc0's).
-# nz×512×512 float32 on one thread, ms by matrix and by FFT: 40 and 109 at nz = 20, 145 and 277 at
-# 48, 240 and 370 at 64. Beyond, even the fewest columns would be no serial product.
 _DENSE = 64
 # Fewer elements than this are done before a second thread has woken up.
 _GRAIN = 1 << 15
-# Values of which the percentile is estimated, before all others are compared with the estimate.
-_SAMPLE = 1 << 15
-# Half-width of the bracket around the estimate, in standard deviations of its rank.
-_MARGIN = 5.0
 
 
 def obj_z_recenter(
@@ -66,10 +54,11 @@ def obj_z_recenter(
 
 def pos_recenter(shifts: Array, *, relax: float) -> None:
     """Subtract the mean shift."""
-    with np.errstate(all="ignore"):
-        # column by column: a sum over the long axis of an (n, 2) array takes ten times as long
-        for column in shifts.T:
-            column -= shifts.dtype.type((1 - relax) * np.mean(column, dtype=np.float64))
+    # NumPy takes twice as long for 16 384 positions: a sum over the long axis of an (n, 2) array
+    # goes in steps of two, and rounds in the array's precision unless it is converted first
+    total_y, total_x = _sum_of_pairs(shifts)
+    cast, kept = shifts.dtype.type, (1 - relax) / len(shifts)
+    _subtract(shifts, cast(kept * total_y), cast(kept * total_x))
 
 
 def _depth_shift(
@@ -104,151 +93,116 @@ def _slice_sums(phase: Array, floor: float) -> Array:
 def _percentile(phase: Array, thresh: float) -> float:
     """Smallest of the values max(φ, 0) that is not below the percentile.
 
-    As in `agnostic` the upper one of the two order statistics next to it, exactly. A sample
-    brackets it, then one pass counts what is below and collects what is inside: 5 ms for 5.2 M
-    float32 on one thread, where `numpy.partition` takes 8 and a copy of the phase.
+    As in `agnostic` the upper one of the two order statistics next to it, exactly.
     """
     position = thresh * (phase.size - 1) / 100
     rank = max(math.ceil(position - 4 * math.ulp(position)), 0)
-    low, high = _bracket(phase, rank)
-    below, inside, collected = _compare(phase, low, high)
-    if not below <= rank < below + inside:  # the sample has misled, or there are NaNs
-        value = np.partition(phase, rank)[rank]
-    elif low == high:
-        value = low
-    else:
-        value = np.partition(collected, rank - below)[rank - below]
-    return float(np.maximum(value, 0))
-
-
-def _bracket(phase: Array, rank: int) -> tuple[float, float]:
-    """Two values between which the one of this rank lies, most probably."""
-    # an odd stride, so that all columns are met
-    sample = np.sort(phase[:: phase.size // _SAMPLE | 1])
-    fraction = rank / phase.size
-    centre = fraction * sample.size
-    margin = _MARGIN * math.sqrt(centre * (1 - fraction)) + 1
-    first, last = math.floor(centre - margin), math.ceil(centre + margin)
-    low = sample[first] if first >= 0 else -np.inf
-    high = sample[last] if last < sample.size else np.inf
-    return low, high
-
-
-def _compare(phase: Array, low: float, high: float) -> tuple[int, int, Array]:
-    """Numbers of values below and within the bracket, and the latter unless they are all equal."""
-    # by NumPy: Numba's loops, vectorised or with branches, took 0.5 to 1.2 ns for a value, this 0.6
-    counts: list[tuple[int, int]] = []
-    collected: list[Array] = [phase[:0]]
-
-    def work(start: int, stop: int) -> None:
-        for i in range(start, stop, _BLOCK):
-            block = phase[i : min(i + _BLOCK, stop)]
-            inside = block >= low
-            inside &= block <= high
-            counts.append((int(np.count_nonzero(block < low)), int(np.count_nonzero(inside))))
-            if low < high:
-                collected.append(block[inside])
-
-    threads.run(work, phase.size, grain=_GRAIN)
-    below, inside = (sum(count) for count in zip(*counts, strict=True))
-    return below, inside, np.concatenate(collected)
+    return float(np.maximum(kth_smallest(phase, rank), 0))
 
 
 def _shift_object(amplitude: Array, phase: Array, shift: float) -> None:
     """Move A·exp(iφ) and φ along z; both arrays are (nz, pixels)."""
     nz, pixels = phase.shape
-    ramp = np.exp(-2j * np.pi * shift * np.fft.fftfreq(nz))
-    shift_blocks = _shift_by_matrix if nz <= _DENSE else _shift_by_fft
+    dtype, tables = phase.dtype, elementary.tables(phase.dtype)
+    if nz <= _DENSE:
+        matrix = _shift_matrix(nz, shift).astype(dtype)
 
-    def work(start: int, stop: int) -> None:
-        with np.errstate(all="ignore"):  # a warning made an error would stop halfway
-            shift_blocks(amplitude[:, start:stop], phase[:, start:stop], ramp)
+        def work(start: int, stop: int) -> None:
+            rows, moved = np.zeros((2, nz + 1, 3 * _COLUMNS), dtype)
+            _shift_by_matrix(amplitude, phase, start, stop, matrix, rows, moved, tables)
+
+    else:
+        ramp = _ramp(nz, shift)[:, None].astype(np.result_type(dtype, np.complex64))
+
+        def work(start: int, stop: int) -> None:
+            with np.errstate(all="ignore"):  # a warning made an error would stop halfway
+                _shift_by_fft(amplitude, phase, start, stop, ramp, tables)
 
     threads.run(work, pixels, grain=max(1, _GRAIN // nz))
 
 
-def _shift_by_matrix(amplitude: Array, phase: Array, ramp: Array) -> None:
-    nz, pixels = phase.shape
-    matrix = np.fft.ifft(np.fft.fft(np.eye(nz), axis=0) * ramp[:, None], axis=0)
-    # of the real and the imaginary part, one below the other
-    wave_matrix = np.block([[matrix.real, -matrix.imag], [matrix.imag, matrix.real]])
-    wave_matrix, phase_matrix = (x.astype(phase.dtype) for x in (wave_matrix, matrix.real))
-    columns = _SERIAL_PRODUCT // (2 * nz) ** 2 // _ALIGNED * _ALIGNED
-    columns = max(_ALIGNED, min(columns, _COLUMNS))
-    step = columns * max(1, _BLOCK // (nz * columns))
-    scratch = np.empty(5 * nz * min(step, pixels), phase.dtype)
-    for start, stop in _steps(pixels, step, columns):
-        a, p = amplitude[:, start:stop], phase[:, start:stop]
-        rows = scratch[: 5 * p.size].reshape(5 * nz, stop - start)
-        wave, moved, angle = rows[: 2 * nz], rows[2 * nz : 4 * nz], rows[4 * nz :]
-        angle[...] = p
-        moved[:nz] = a
-        _wave(moved[:nz], angle, wave[:nz], wave[nz:])
-        _multiply(wave_matrix, wave, moved, columns)
-        _multiply(phase_matrix, angle, wave[:nz], columns)
-        _polar(moved[:nz], moved[nz:], wave[:nz], wave[nz:], angle)
-        a[...], p[...] = moved[:nz], angle
+def _ramp(nz: int, shift: float) -> Array:
+    return np.exp(-2j * np.pi * shift * np.fft.fftfreq(nz))
 
 
-def _steps(size: int, step: int, columns: int) -> Iterator[tuple[int, int]]:
-    """Ranges of at most `step`, whose lengths are multiples of `columns` but for the last one."""
-    start = 0
-    while start < size:
-        length = min(step, size - start)
-        stop = start + (length if length < columns else length - length % columns)
-        yield start, stop
-        start = stop
+def _shift_matrix(nz: int, shift: float) -> Array:
+    """Real part of the matrix that shifts a column, and below it the first row of the imaginary.
+
+    The imaginary part is what the highest of an even number of frequencies contributes: its row z
+    is the first one times (-1)^z.
+    """
+    matrix = np.fft.ifft(np.fft.fft(np.eye(nz), axis=0) * _ramp(nz, shift)[:, None], axis=0)
+    return np.concatenate([matrix.real, matrix.imag[:1]])
 
 
-def _multiply(matrix: Array, rows: Array, out: Array, columns: int) -> None:
-    """Write matrix @ rows, by products of `columns` columns, to `out`."""
-    if rows.shape[1] < columns:
-        np.matmul(matrix, rows, out=out)
-        return
-    stacked, out = (x.reshape(len(x), -1, columns).transpose(1, 0, 2) for x in (rows, out))
-    np.matmul(matrix, stacked, out=out)
-
-
-def _shift_by_fft(amplitude: Array, phase: Array, ramp: Array) -> None:
-    nz, pixels = phase.shape
-    step = max(1, _BLOCK // nz)
-    dtype = np.result_type(phase.dtype, np.complex64)
-    ramp = ramp[:, None].astype(dtype)
-    for start in range(0, pixels, step):
-        a, p = amplitude[:, start : start + step], phase[:, start : start + step]
-        angle, (moved, expected) = p.copy(), np.zeros((2, *p.shape), dtype)
-        _wave(a, angle, moved.real, moved.imag)
-        expected.real = angle
-        for x in (moved, expected):
+def _shift_by_fft(
+    amplitude: Array,
+    phase: Array,
+    first: int,
+    last: int,
+    ramp: Array,
+    tables: elementary.Tables,
+) -> None:
+    nz = len(phase)
+    width = max(1, _BLOCK // nz)
+    rows, moved = np.zeros((2, nz + 1, 3 * width), phase.dtype)
+    wave, expected = np.empty((2, nz, width), ramp.dtype)
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        _to_rows(amplitude, phase, start, n, rows, tables)
+        wave.real, wave.imag = rows[:nz, :width], rows[:nz, width : 2 * width]
+        expected[...] = rows[:nz, 2 * width :]
+        for x in (wave, expected):
             fft.fft_inplace(x, axis=0)
             x *= ramp
             fft.fft_inplace(x, axis=0, inverse=True)
-        _polar(moved.real, moved.imag, expected.real, expected.imag, angle)
-        a[...], p[...] = moved.real, angle
+        moved[:nz, :width], moved[:nz, width : 2 * width] = wave.real, wave.imag
+        moved[:nz, 2 * width :] = expected.real
+        _from_rows(moved, amplitude, phase, start, n, tables)
 
 
-def _wave(amplitude: Array, phase: Array, real: Array, imag: Array) -> None:
-    np.cos(phase, out=real)
-    real *= amplitude
-    np.sin(phase, out=imag)
-    imag *= amplitude
+@kernel
+def _shift_by_matrix(amplitude, phase, first, last, matrix, rows, moved, tables):
+    width = rows.shape[1] // 3
+    for start in range(first, last, width):
+        n = min(width, last - start)
+        _to_rows(amplitude, phase, start, n, rows, tables)
+        product(matrix, rows, moved)
+        _from_rows(moved, amplitude, phase, start, n, tables)
 
 
-def _polar(real: Array, imag: Array, expected: Array, spare: Array, angle: Array) -> None:
-    """Make `real` the modulus, and `angle` the phase with the turns closest to the expected one."""
-    np.arctan2(imag, real, out=angle)
-    expected -= angle
-    expected *= angle.dtype.type(0.5 / np.pi)
-    np.rint(expected, out=expected)
-    expected *= angle.dtype.type(2 * np.pi)
-    angle += expected
-    np.multiply(real, real, out=expected)
-    np.multiply(imag, imag, out=spare)
-    expected += spare
-    if np.isfinite(np.max(expected)):
-        np.sqrt(expected, out=real)
-    else:  # slow, but there is no square in it to overflow
-        np.hypot(real, imag, out=real)
+@kernel
+def _to_rows(amplitude, phase, start, n, rows, tables):
+    """Write A·cos(φ), A·sin(φ) and φ of n columns side by side."""
+    width = rows.shape[1] // 3
+    for z in range(len(phase)):
+        a, angle = amplitude[z, start : start + n], rows[z, 2 * width : 2 * width + n]
+        real, imag = rows[z, :n], rows[z, width : width + n]
+        angle[:] = phase[z, start : start + n]
+        elementary.sines_and_cosines(angle, imag, real, tables)
+        for j in range(n):
+            real[j] *= a[j]
+            imag[j] *= a[j]
+
+
+@kernel
+def _from_rows(rows, amplitude, phase, start, n, tables):
+    """Turn rows as of `_to_rows` into A and φ, with the turns that bring φ closest to its own row.
+
+    The last row is imaginary, and to be added with alternating signs.
+    """
+    nz, width = len(phase), rows.shape[1] // 3
+    last_real, last_imag = rows[nz, :n], rows[nz, width : width + n]
+    turn = tables.half_turn + tables.half_turn
+    for z in range(nz):
+        sign = tables.one if z % 2 == 0 else -tables.one
+        a, p = amplitude[z, start : start + n], phase[z, start : start + n]
+        real, imag, expected = rows[z, :width], rows[z, width:], rows[z, 2 * width :]
+        for j in range(n):
+            x, y = real[j] - sign * last_imag[j], imag[j] + sign * last_real[j]
+            angle = elementary.arctangent(y, x, tables)
+            a[j] = elementary.modulus(x, y, tables)
+            p[j] = angle + turn * np.rint((expected[j] - angle) / turn)
 
 
 @summing
@@ -258,3 +212,19 @@ def _sum_above(x: Array, floor: float) -> float:
         # written so that NaN counts
         total += 0.0 if x[i] < floor else np.float64(x[i])
     return total
+
+
+@summing
+def _sum_of_pairs(x: Array) -> tuple[float, float]:
+    first = second = 0.0
+    for i in range(len(x)):
+        first += np.float64(x[i, 0])
+        second += np.float64(x[i, 1])
+    return first, second
+
+
+@kernel
+def _subtract(x: Array, first: float, second: float) -> None:
+    for i in range(len(x)):
+        x[i, 0] -= first
+        x[i, 1] -= second

@@ -1,0 +1,83 @@
+"""Order statistics by sampling: exact whatever the sample says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from libraries import REAL
+
+pytest.importorskip("numba", reason="numba is not installed")
+
+from arraycon.kernels import threads
+from arraycon.kernels.cpu import selection
+
+SIZE = 2 * selection._LARGE
+
+
+def spread(size, rng):
+    return rng.normal(size=size) * np.exp(3 * rng.normal(size=size))
+
+
+ARRAYS = {
+    "spread": spread,
+    "smooth": lambda size, _: np.linspace(-1, 1, size),
+    "one value": lambda size, _: np.full(size, -2.5),
+    "mostly zero": lambda size, rng: np.where(rng.random(size) < 0.01, spread(size, rng), 0),
+    "few values": lambda size, rng: np.round(rng.normal(size=size)),
+    "misleading": lambda size, rng: np.where(
+        np.arange(size) % (size // selection._SAMPLE | 1) == 0, 1e3, spread(size, rng)
+    ),
+    "infinite": lambda size, rng: np.where(rng.random(size) < 0.2, -np.inf, spread(size, rng)),
+    "subnormal": lambda size, rng: spread(size, rng) * 1e-40,
+}
+RANKS = (0, 1, SIZE // 20, SIZE // 2, SIZE - SIZE // 20, SIZE - 100, SIZE - 1)
+
+
+def expected(x, k, *, moduli):
+    return np.sort(np.abs(x) if moduli else x, axis=None)[k]
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("moduli", [True, False])
+def test_the_selection_is_exact(name, moduli, dtype):
+    x = ARRAYS[name](SIZE, np.random.default_rng(3)).astype(dtype)
+    before = x.copy()
+    for k in RANKS:
+        assert selection.kth_smallest(x, k, moduli=moduli) == expected(x, k, moduli=moduli), k
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("share", [1e-5, 0.01, 0.2])
+@pytest.mark.parametrize("moduli", [True, False])
+def test_nan_is_the_largest(share, moduli):
+    rng = np.random.default_rng(4)
+    x = spread(SIZE, rng)
+    x[rng.random(SIZE) < share] = np.nan
+    numbers = SIZE - np.count_nonzero(np.isnan(x))
+    for k in (*RANKS, numbers - 1, numbers):
+        found = selection.kth_smallest(x, k, moduli=moduli)
+        np.testing.assert_equal(found, expected(x, k, moduli=moduli))
+
+
+@pytest.mark.parametrize(
+    ("name", "copied"), [("spread", False), ("one value", False), ("few values", True)]
+)
+def test_a_copy_is_made_only_where_a_bracket_holds_too_many(name, copied, monkeypatch):
+    sizes = [0]
+    partition = selection._partition
+    monkeypatch.setattr(
+        selection, "_partition", lambda x, k: sizes.append(x.size) or partition(x, k)
+    )
+    x = ARRAYS[name](SIZE, np.random.default_rng(5))
+    # between -1 and 0 of the few values: the bracket has one at each end
+    selection.kth_smallest(x, np.count_nonzero(x < 0) if copied else SIZE // 2)
+    assert (max(sizes) == SIZE) == copied
+    assert copied or max(sizes) < SIZE / 16
+
+
+def test_any_number_of_threads():
+    x = spread(4 * SIZE, np.random.default_rng(7))
+    for number in (1, 2, 5):
+        with threads.use_threads(number):
+            assert selection.kth_smallest(x, SIZE) == expected(x, SIZE, moduli=False)
