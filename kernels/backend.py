@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import importlib
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -85,9 +86,18 @@ def accelerated() -> bool:
     return setting == "auto" and not _forced.get()
 
 
-def compiled(xp: Namespace) -> bool:
-    """Whether arrays of this namespace take the compiled CPU path."""
-    return array_api_compat.is_numpy_namespace(xp) and accelerated() and _numba_works()
+def fast(family: str, xp: Namespace) -> Any:
+    """Return the module of hand-written kernels for arrays of a namespace, or None.
+
+    Its functions work in place on C-contiguous arrays, under the same names for every processor.
+    """
+    if not accelerated():
+        return None
+    if array_api_compat.is_numpy_namespace(xp):
+        return importlib.import_module(f"arraycon.kernels.cpu.{family}") if _numba_works() else None
+    if array_api_compat.is_cupy_namespace(xp):
+        return importlib.import_module(f"arraycon.kernels.gpu.{family}")
+    return None
 
 
 @functools.cache
@@ -101,20 +111,32 @@ def _numba_works() -> bool:
 
 
 def working_copy(array: Array, out: Array | None, *read_later: Array) -> Array:
-    """Return a C-contiguous NumPy array with the values of `array`, to be worked on in place.
+    """Return a C-contiguous array with the values of `array`, to be worked on in place.
 
     It is `out` itself wherever that is possible, which it is not if `out` shares memory with an
     array that is still to be read; `finish` completes what this began.
     """
     if (
         out is None
-        or not (out.flags.c_contiguous and out.flags.aligned)
+        or not (out.flags.c_contiguous and getattr(out.flags, "aligned", True))
         or any(np.may_share_memory(out, other) for other in read_later)
     ):
-        return np.array(array, order="C")
+        return _contiguous_copy(array)
     if out is not array:
         out[...] = array
     return out
+
+
+def contiguous(array: Array) -> Array:
+    """Return the array itself if it is C-contiguous, else a copy that is."""
+    return array if array.flags.c_contiguous else _contiguous_copy(array)
+
+
+def _contiguous_copy(array: Array) -> Array:
+    if isinstance(array, np.ndarray):
+        return np.array(array, order="C")
+    with array.device:  # CuPy copies to the device that is current
+        return array.copy(order="C")
 
 
 def working_copies(arrays: Sequence[Array], outs: Sequence[Array | None]) -> list[Array]:

@@ -54,11 +54,9 @@ def obj_rblur(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import blur as cpu
-
+    if kernels := backend.fast("blur", xp):
         work = backend.working_copy(obj, out)
-        cpu.obj_rblur(work, taps=taps)
+        kernels.obj_rblur(work, taps=taps)
         return backend.finish(work, out)
     return backend.store(agnostic.obj_rblur(obj, taps=taps, xp=xp), out)
 
@@ -96,11 +94,9 @@ def obj_zblur(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import blur as cpu
-
+    if kernels := backend.fast("blur", xp):
         work = backend.working_copy(obj, out)
-        cpu.obj_zblur(work, taps=taps)
+        kernels.obj_zblur(work, taps=taps)
         return backend.finish(work, out)
     return backend.store(agnostic.obj_zblur(obj, taps=taps, xp=xp), out)
 
@@ -152,10 +148,8 @@ def tilt_smooth(
             f"tilts: expected {scan_shape[0]}·{scan_shape[1]} = {scan_shape[0] * scan_shape[1]} "
             f"rows for scan_shape {scan_shape}, or one, got {tilts.shape[0]}"
         )
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import blur as cpu
-
+    if kernels := backend.fast("blur", xp):
         work = backend.working_copy(tilts, out)
-        cpu.tilt_smooth(work, scan_shape=scan_shape, taps=taps)
+        kernels.tilt_smooth(work, scan_shape=scan_shape, taps=taps)
         return backend.finish(work, out)
     return backend.store(agnostic.tilt_smooth(tilts, scan_shape=scan_shape, taps=taps, xp=xp), out)

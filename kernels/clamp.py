@@ -44,11 +44,9 @@ def obja_thresh(
     check.output(out, "amplitude", amplitude)
     if backend.is_empty(amplitude):
         return backend.store(backend.copy(amplitude, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import clamp as cpu
-
+    if kernels := backend.fast("clamp", xp):
         work = backend.working_copy(amplitude, out)
-        cpu.obja_thresh(work, relax=relax, thresh=thresh)
+        kernels.obja_thresh(work, relax=relax, thresh=thresh)
         return backend.finish(work, out)
     return backend.store(agnostic.obja_thresh(amplitude, relax=relax, thresh=thresh, xp=xp), out)
 
@@ -93,10 +91,8 @@ def objp_postiv(
     check.output(out, "phase", phase)
     if backend.is_empty(phase):
         return backend.store(backend.copy(phase, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import clamp as cpu
-
+    if kernels := backend.fast("clamp", xp):
         work = backend.working_copy(phase, out)
-        cpu.objp_postiv(work, relax=relax, mode=mode)
+        kernels.objp_postiv(work, relax=relax, mode=mode)
         return backend.finish(work, out)
     return backend.store(agnostic.objp_postiv(phase, relax=relax, mode=mode, xp=xp), out)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import coupling as agnostic
 from arraycon.kernels.backend import Array
@@ -59,11 +57,9 @@ def complex_ratio(
     outs = check.outputs(out, {"amplitude": amplitude, "phase": phase})
     if backend.is_empty(amplitude):
         results = (backend.copy(amplitude, xp=xp), backend.copy(phase, xp=xp))
-    elif backend.compiled(xp):
-        from arraycon.kernels.cpu import coupling as cpu
-
+    elif kernels := backend.fast("coupling", xp):
         work = backend.working_copies((amplitude, phase), outs)
-        cpu.complex_ratio(*work, **options)
+        kernels.complex_ratio(*work, **options)
         return backend.finish(work[0], outs[0]), backend.finish(work[1], outs[1])
     else:
         results = agnostic.complex_ratio(amplitude, phase, xp=xp, **options)
@@ -121,10 +117,8 @@ def mirrored_amp(
     check.output(out, "amplitude", amplitude)
     if backend.is_empty(amplitude):
         return backend.store(backend.copy(amplitude, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import coupling as cpu
-
+    if kernels := backend.fast("coupling", xp):
         work = backend.working_copy(amplitude, out, phase)
-        cpu.mirrored_amp(work, np.ascontiguousarray(phase), **options)
+        kernels.mirrored_amp(work, backend.contiguous(phase), **options)
         return backend.finish(work, out)
     return backend.store(agnostic.mirrored_amp(amplitude, phase, xp=xp, **options), out)

@@ -48,10 +48,8 @@ def kr_thresh(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import dct as cpu
-
+    if kernels := backend.fast("dct", xp):
         work = backend.working_copy(obj, out)
-        cpu.kr_thresh(work, thresh=thresh, scope=scope)
+        kernels.kr_thresh(work, thresh=thresh, scope=scope)
         return backend.finish(work, out)
     return backend.store(agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp), out)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import array_api_compat
@@ -59,19 +59,6 @@ def idct2(x: Array, *, xp: Namespace) -> Array:
     if engine is not None:
         return engine.idctn(x, axes=LATERAL)
     return _idct(_idct(x, -1, xp), -2, xp)
-
-
-def over_slices(work: Callable[[int, int], None], slices: int) -> None:
-    """Call ``work(start, stop)`` on ranges of slices that together cover ``range(slices)``.
-
-    An rfft2 pair of 20×512×512 float32 on two threads took 13 ms slice by slice, one thread each,
-    and 22 ms in one call with two threads (15 with the spectrum overwritten): a slice stays in the
-    cache. With fewer slices than threads it is the single transform that is divided.
-    """
-    if slices < threads.count():
-        work(0, slices)
-    else:
-        threads.run(work, slices)
 
 
 def rfft2_into(x: Array, spectrum: Array) -> None:

@@ -49,11 +49,9 @@ def kr_filter(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import fourier as cpu
-
+    if kernels := backend.fast("fourier", xp):
         work = backend.working_copy(obj, out)
-        cpu.kr_filter(work, radius=radius, width=width)
+        kernels.kr_filter(work, radius=radius, width=width)
         return backend.finish(work, out)
     return backend.store(agnostic.kr_filter(obj, radius=radius, width=width, xp=xp), out)
 
@@ -118,10 +116,8 @@ def kz_filter(
     check.output(out, "obj", obj)
     if backend.is_empty(obj):
         return backend.store(backend.copy(obj, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import fourier as cpu
-
+    if kernels := backend.fast("fourier", xp):
         work = backend.working_copy(obj, out)
-        cpu.kz_filter(work, **options)
+        kernels.kz_filter(work, **options)
         return backend.finish(work, out)
     return backend.store(agnostic.kz_filter(obj, xp=xp, **options), out)

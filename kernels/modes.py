@@ -60,11 +60,9 @@ def ortho_pmode(
     if backend.is_empty(probe):
         rotation = xp.eye(probe.shape[0], dtype=probe.dtype, device=backend.device(probe))
         result = backend.copy(probe, xp=xp)
-    elif backend.compiled(xp):
-        from arraycon.kernels.cpu import modes as cpu
-
+    elif kernels := backend.fast("modes", xp):
         work = backend.working_copy(probe, out)
-        rotation = cpu.ortho_pmode(work)
+        rotation = kernels.ortho_pmode(work)
         result = backend.finish(work, out)
         return (result, rotation) if return_rotation else result
     else:
@@ -103,10 +101,8 @@ def fix_probe_int(probe: Array, *, intensity: float, out: Array | None = None) -
     check.output(out, "probe", probe)
     if backend.is_empty(probe):
         return backend.store(backend.copy(probe, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import modes as cpu
-
+    if kernels := backend.fast("modes", xp):
         work = backend.working_copy(probe, out)
-        cpu.fix_probe_int(work, intensity=intensity)
+        kernels.fix_probe_int(work, intensity=intensity)
         return backend.finish(work, out)
     return backend.store(agnostic.fix_probe_int(probe, intensity=intensity, xp=xp), out)

@@ -63,11 +63,9 @@ def probe_mask_k(
     check.output(out, "probe", probe)
     if backend.is_empty(probe):
         return backend.store(backend.copy(probe, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import probe_masks as cpu
-
+    if kernels := backend.fast("probe_masks", xp):
         work = backend.working_copy(probe, out)
-        cpu.probe_mask_k(work, **options)
+        kernels.probe_mask_k(work, **options)
         return backend.finish(work, out)
     return backend.store(agnostic.probe_mask_k(probe, xp=xp, **options), out)
 
@@ -145,10 +143,8 @@ def probe_mask_r(
     check.output(out, "probe", probe)
     if backend.is_empty(probe):
         return backend.store(backend.copy(probe, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import probe_masks as cpu
-
+    if kernels := backend.fast("probe_masks", xp):
         work = backend.working_copy(probe, out)
-        cpu.probe_mask_r(work, **options)
+        kernels.probe_mask_r(work, **options)
         return backend.finish(work, out)
     return backend.store(agnostic.probe_mask_r(probe, xp=xp, **options), out)

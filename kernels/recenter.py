@@ -88,11 +88,9 @@ def obj_z_recenter(
     if amplitude.shape[-3] == 1 or any(backend.is_empty(array) for array in arrays.values()):
         moved = [backend.copy(array, xp=xp) for array in arrays.values()]
         shift = xp.zeros((), dtype=backend.wide(phase, xp=xp), device=backend.device(phase))
-    elif backend.compiled(xp):
-        from arraycon.kernels.cpu import recenter as cpu
-
+    elif kernels := backend.fast("recenter", xp):
         work = backend.working_copies(tuple(arrays.values()), outs)
-        shift = cpu.obj_z_recenter(*work, **options)
+        shift = kernels.obj_z_recenter(*work, **options)
         results = [backend.finish(array, target) for array, target in zip(work, outs, strict=True)]
         return results[0], results[1], results[2], shift
     else:
@@ -132,10 +130,8 @@ def pos_recenter(shifts: Array, *, relax: float = 0.0, out: Array | None = None)
     check.output(out, "shifts", shifts)
     if backend.is_empty(shifts):
         return backend.store(backend.copy(shifts, xp=xp), out)
-    if backend.compiled(xp):
-        from arraycon.kernels.cpu import recenter as cpu
-
+    if kernels := backend.fast("recenter", xp):
         work = backend.working_copy(shifts, out)
-        cpu.pos_recenter(work, relax=relax)
+        kernels.pos_recenter(work, relax=relax)
         return backend.finish(work, out)
     return backend.store(agnostic.pos_recenter(shifts, relax=relax, xp=xp), out)

@@ -14,14 +14,17 @@ from arraycon.kernels import fft
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels.cpu import dct, fourier, selection
+from arraycon.kernels.cpu import dct, fourier, selection, transform
 
 TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
-ENGINES = ("ducc0", "scipy")
+ENGINES = ("own", "ducc0", "scipy")
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch):
+    if request.param == "own":
+        return request.param
+    monkeypatch.setattr(transform, "suits", lambda *_: False)
     if request.param == "ducc0":
         pytest.importorskip("ducc0", reason="ducc0 is not installed")
     else:
@@ -56,7 +59,20 @@ def test_kz_filter_at_every_depth(nz, boundary, dtype):
         assert relative_error(result, expected) <= TOLERANCE[dtype]
 
 
-SHAPES = ((1, 1), (1, 2), (2, 1), (1, 13), (13, 1), (2, 2), (3, 5), (6, 7), (17, 614), (614, 4))
+SHAPES = (
+    (1, 1),
+    (1, 2),
+    (2, 1),
+    (1, 13),
+    (13, 1),
+    (2, 2),
+    (3, 5),
+    (6, 7),
+    (17, 614),
+    (614, 4),
+    (40, 36),
+    (45, 81),
+)
 
 
 @pytest.mark.usefixtures("engine")

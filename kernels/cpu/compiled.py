@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -44,8 +46,13 @@ def _compile(function: F, fastmath: set[str]) -> F:
 
 
 def _guard(compiled: Any) -> None:
-    """Let a damaged cache or a full disk cost time only: Numba fails on either."""
+    """Let a damaged cache or a full disk cost time only: Numba fails on either.
+
+    And let a change in any file of this folder make it compile anew: Numba looks at the kernel's
+    own file only, although it compiles what that calls in others along with it.
+    """
     cache = compiled._cache
+    cache._cache_file._source_stamp = _stamp()
     load, save = cache.load_overload, cache.save_overload
 
     def load_if_sound(*arguments: Any) -> Any:
@@ -64,3 +71,9 @@ def _guard(compiled: Any) -> None:
                 cache.flush()
 
     cache.load_overload, cache.save_overload = load_if_sound, save_if_possible
+
+
+@functools.cache
+def _stamp() -> tuple[int, int]:
+    found = [path.stat() for path in Path(__file__).parent.glob("*.py")]
+    return max(one.st_mtime_ns for one in found), sum(one.st_size for one in found)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from arraycon.kernels import fft
 from arraycon.kernels.backend import Array
+from arraycon.kernels.cpu import slices
 from arraycon.kernels.cpu.compiled import kernel
 from arraycon.kernels.cpu.selection import kth_smallest
 
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str) -> None:
     """Keep the DCT coefficients of largest modulus."""
-    slices = obj.reshape(-1, *obj.shape[-2:])
-    size = obj.size if scope == "global" else slices[0].size
+    planes = obj.reshape(-1, *obj.shape[-2:])
+    size = obj.size if scope == "global" else planes[0].size
     n_keep = max(1, math.floor(thresh * size))
     if n_keep == size:
         return  # nothing is dropped: the two transforms would only add their rounding
@@ -22,27 +22,27 @@ def kr_thresh(obj: Array, *, thresh: float, scope: str) -> None:
     def smallest(x: Array) -> Any:
         return kth_smallest(x.reshape(-1), size - n_keep, moduli=True)
 
-    def transform(start: int, stop: int) -> None:
-        for x in slices[start:stop]:
-            fft.dct_inplace(x)
+    def transform(engine: Any, start: int, stop: int) -> None:
+        for x in planes[start:stop]:
+            engine.dct2_inplace(x)
 
-    def sparsify(start: int, stop: int) -> None:
-        for x in slices[start:stop]:
+    def sparsify(engine: Any, start: int, stop: int) -> None:
+        for x in planes[start:stop]:
             _drop_below(x.reshape(-1), smallest_kept)
-            fft.dct_inplace(x, inverse=True)
+            engine.dct2_inplace(x, inverse=True)
 
-    def both(start: int, stop: int) -> None:
-        for x in slices[start:stop]:
-            fft.dct_inplace(x)
+    def both(engine: Any, start: int, stop: int) -> None:
+        for x in planes[start:stop]:
+            engine.dct2_inplace(x)
             _drop_below(x.reshape(-1), smallest(x))
-            fft.dct_inplace(x, inverse=True)
+            engine.dct2_inplace(x, inverse=True)
 
     if scope == "slice":
-        fft.over_slices(both, len(slices))
+        slices.run(both, planes)
     else:
-        fft.over_slices(transform, len(slices))
+        slices.run(transform, planes)
         smallest_kept = smallest(obj)
-        fft.over_slices(sparsify, len(slices))
+        slices.run(sparsify, planes)
 
 
 @kernel
