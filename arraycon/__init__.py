@@ -17,6 +17,7 @@ if not (_here / "kernels").is_dir():
     __path__.append(str(_here.parent))
 
 from arraycon.kernels import (
+    clear_caches,
     complex_ratio,
     fix_probe_int,
     kr_filter,
@@ -77,6 +78,7 @@ __all__ = [
     "Record",
     "Report",
     "State",
+    "clear_caches",
     "complex_ratio",
     "fix_probe_int",
     "kr_filter",

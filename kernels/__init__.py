@@ -7,6 +7,7 @@ Nothing here knows parameters, schedules or files.
 
 from arraycon.kernels.backend import use_agnostic
 from arraycon.kernels.blur import obj_rblur, obj_zblur, tilt_smooth
+from arraycon.kernels.caches import clear_caches
 from arraycon.kernels.clamp import obja_thresh, objp_postiv
 from arraycon.kernels.coupling import complex_ratio, mirrored_amp
 from arraycon.kernels.dct import kr_thresh
@@ -18,6 +19,7 @@ from arraycon.kernels.threads import use_threads
 from arraycon.kernels.warmup import warmup
 
 __all__ = [
+    "clear_caches",
     "complex_ratio",
     "fix_probe_int",
     "kr_filter",

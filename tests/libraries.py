@@ -33,8 +33,11 @@ class Library:
         """Why the library cannot be tested here, or nothing."""
         if importlib.util.find_spec(self.name) is None:
             return f"{self.name} is not installed"
-        if self.name == "cupy" and self.module.cuda.runtime.getDeviceCount() == 0:
-            return "no CUDA device answers"
+        if self.name == "cupy":
+            try:
+                self.module.cuda.runtime.getDeviceCount()
+            except Exception as error:  # no driver, no device, or libraries that do not fit
+                return f"no CUDA device answers: {error}"
         return ""
 
     def precision(self, dtype: str) -> contextlib.AbstractContextManager[Any]:
@@ -47,6 +50,14 @@ class Library:
                 from jax.experimental import enable_x64 as enable
             return enable(True)
         return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def without_waiting(self) -> Iterator[None]:
+        """Fail if the host waits for the device; only the stand-in for CuPy can tell."""
+        waits: list[str] = getattr(self.module, "synchronisations", [])
+        waits.clear()
+        yield
+        assert not waits
 
     def array(self, values: np.ndarray, layout: str = "contiguous") -> Any:
         if layout == "contiguous":

@@ -279,3 +279,16 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_clearing_caches_imports_nothing():
+    code = (
+        "import sys, numpy, arraycon; arraycon.clear_caches(); "
+        "arraycon.pos_recenter(numpy.ones((3, 2))); arraycon.clear_caches(); "
+        "sys.exit(bool({'cupy', 'arraycon.kernels.gpu'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr

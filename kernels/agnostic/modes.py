@@ -11,9 +11,9 @@ from arraycon.kernels.backend import Array, Namespace
 _BLOCK = 1 << 18
 # Overlaps whose moduli differ by less than this count as equal, so that rounding does not decide
 # which one fixes the phase.
-_TIE = 1e-6
+TIE = 1e-6
 # Power of a mode, relative to the strongest, below which float32 modes hold nothing but rounding.
-_EMPTY = 1e-7
+EMPTY = 1e-7
 
 
 def mode_powers(probe: Array, *, xp: Namespace) -> Array:
@@ -90,7 +90,7 @@ def unitary(gram: Array, *, noise: float, xp: Namespace) -> Array:
 def _dominant(rows: Array, xp: Namespace) -> Array:
     """Mask of the one entry in each row that belongs to the input mode it overlaps most."""
     weight = backend.abs2(rows, xp=xp)
-    largest = weight >= (1 - _TIE) * xp.max(weight, axis=1, keepdims=True)
+    largest = weight >= (1 - TIE) * xp.max(weight, axis=1, keepdims=True)
     count = xp.cumulative_sum(xp.astype(largest, xp.int32), axis=1)
     return largest & (count == 1)
 
@@ -100,7 +100,7 @@ def _by_power(power: Array, dominant: Array, noise: float, xp: Namespace) -> Arr
     order = xp.argsort(power, descending=True, stable=True)
     ranked = xp.take(power, order)
     # the second term lets the empty modes' eigenvalues, which are pure rounding, count as equal
-    gap = ranked[:-1] - ranked[1:] > noise * (ranked[:-1] + _EMPTY * ranked[:1])
+    gap = ranked[:-1] - ranked[1:] > noise * (ranked[:-1] + EMPTY * ranked[:1])
     group = xp.cumulative_sum(xp.astype(gap, xp.int32), include_initial=True)
     key = group * power.shape[0] + xp.astype(xp.take(dominant, order), xp.int32)
     return xp.take(order, xp.argsort(key, stable=True))

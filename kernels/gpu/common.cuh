@@ -1,0 +1,45 @@
+// What every kernel file begins with, behind a preamble that defines `real` (float or double) and
+// `index_t` (int, or long long where an array is longer than 2^31).
+//
+// Conventions: integers come as `long long`, real numbers as `real` or, where they are sums or
+// angles, as `double`; arrays are C-contiguous. Kernels over elements go through the array in
+// strides of the grid, so that any grid is right. No kernel waits for another block.
+
+// Shared memory whose size the launch decides: ARRAY points to `shared_mem` bytes.
+#ifndef SHARED
+#define SHARED(type, array)                                   \
+    extern __shared__ __align__(16) unsigned char shared_raw[]; \
+    type *array = reinterpret_cast<type *>(shared_raw)
+#endif
+
+struct __align__(2 * sizeof(real)) complex_t {
+    real x, y;
+};
+
+__device__ inline index_t first_index() { return (index_t)blockIdx.x * blockDim.x + threadIdx.x; }
+
+__device__ inline index_t grid_stride() { return (index_t)gridDim.x * blockDim.x; }
+
+// max, min and clip let NaN through, which the built-in functions drop.
+__device__ inline real raise_to(real low, real x) { return x < low ? low : x; }
+
+__device__ inline real lower_to(real high, real x) { return x > high ? high : x; }
+
+__device__ inline real smaller(real a, real b) { return b < a || b != b ? b : a; }
+
+__device__ inline double warp_sum(double value) {
+    for (int offset = 16; offset > 0; offset /= 2) value += __shfl_down_sync(0xffffffffu, value, offset);
+    return value;
+}
+
+// Sum over the threads of a one-dimensional block whose size is a multiple of 32; the result is
+// valid in thread 0. May be called several times in a row.
+__device__ inline double block_sum(double value) {
+    __shared__ double sums[32];
+    value = warp_sum(value);
+    __syncthreads();  // the last call's sums have been read
+    if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = value;
+    __syncthreads();
+    if (threadIdx.x < 32) value = warp_sum(threadIdx.x < blockDim.x / 32 ? sums[threadIdx.x] : 0.0);
+    return value;
+}

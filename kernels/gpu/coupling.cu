@@ -1,0 +1,66 @@
+// Constraints that couple the object's amplitude to its phase, in place.
+
+// 0, but NaN for a value that is not finite, which a limit would otherwise hide.
+__device__ inline real zero_if_finite(real x) { return x - x; }
+
+__device__ inline real log_amplitude(real amplitude, real floor) {
+    return log(raise_to(floor, amplitude)) + zero_if_finite(amplitude);
+}
+
+// Σ|ln A| and Σ|φ| of each block.
+extern "C" __global__ void sum_moduli(const real *amplitude, const real *phase, long long size, real floor,
+                                      double *absorbed, double *shifted) {
+    double absorption = 0, shift = 0;
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        absorption += abs(log_amplitude(amplitude[i], floor));
+        shift += abs(phase[i]);
+    }
+    absorption = block_sum(absorption);
+    shift = block_sum(shift);
+    if (threadIdx.x == 0) {
+        absorbed[blockIdx.x] = absorption;
+        shifted[blockIdx.x] = shift;
+    }
+}
+
+// From the sums of the blocks, by one block: the weights that the common ratio gives to the phase in the
+// new amplitude, and to the amplitude in the new phase.
+extern "C" __global__ void find_weights(const double *absorbed, const double *shifted, long long number,
+                                        double alpha1, double alpha2, double guard, real *weights) {
+    double absorption = 0, shift = 0;
+    for (index_t i = threadIdx.x; i < number; i += blockDim.x) {
+        absorption += absorbed[i];
+        shift += shifted[i];
+    }
+    absorption = block_sum(absorption);
+    shift = block_sum(shift);
+    if (threadIdx.x == 0) {
+        const double ratio = absorption / (shift + guard);
+        weights[0] = alpha1 * ratio;
+        weights[1] = alpha2 / (ratio + guard);
+    }
+}
+
+// The logarithm is taken a second time: writing it down in between would cost more.
+extern "C" __global__ void mix(real *amplitude, real *phase, long long size, real floor, real keep_amplitude,
+                               real keep_phase, const real *weights) {
+    const real to_amplitude = weights[0], to_phase = weights[1];
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        const real logarithm = log_amplitude(amplitude[i], floor), angle = phase[i];
+        amplitude[i] = exp(keep_amplitude * logarithm - to_amplitude * angle);
+        phase[i] = keep_phase * angle - to_phase * logarithm;
+    }
+}
+
+// The power is 2^squarings, or any other where that is negative.
+extern "C" __global__ void absorb(real *amplitude, const real *phase, long long size, real relax, real keep,
+                                  real scale, real power, long long squarings) {
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        real strength = raise_to(0, phase[i]);
+        if (squarings < 0) strength = pow(strength, power);
+        for (int n = 0; n < squarings; ++n) strength *= strength;
+        // a zeroth power would hide NaN as well
+        const real left = raise_to(0, 1 - scale * strength + zero_if_finite(phase[i]));
+        amplitude[i] = relax * amplitude[i] + keep * left;
+    }
+}

@@ -1,0 +1,78 @@
+"""Sparsity of the object in the discrete cosine transform."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cupy
+import numpy as np
+
+from arraycon.kernels.backend import Array
+from arraycon.kernels.gpu import transforms
+from arraycon.kernels.gpu.launch import launch, on_device
+from arraycon.kernels.gpu.selection import kth_smallest, kth_smallest_of_rows
+
+# Pixels that are transformed at a time: enough to fill a device, and more would only be memory.
+_BATCH = 1 << 21
+_THREADS = 32, 8
+# Columns that one block goes through.
+_COLUMNS = 128
+
+
+@on_device
+def kr_thresh(obj: Array, *, thresh: float, scope: str) -> None:
+    """Keep the DCT coefficients of largest modulus."""
+    slices = obj.reshape(-1, *obj.shape[-2:])
+    size = obj.size if scope == "global" else slices[0].size
+    n_keep = max(1, math.floor(thresh * size))
+    if n_keep == size:
+        return  # nothing is dropped: the two transforms would only add their rounding
+    work = _Work(slices)
+    batches = [slices[i : i + work.slices] for i in range(0, len(slices), work.slices)]
+    if scope == "slice":
+        for x in batches:
+            work.transform(x)
+            rows = x.reshape(len(x), -1)
+            work.sparsify(x, kth_smallest_of_rows(rows, size - n_keep, moduli=True))
+    else:
+        for x in batches:
+            work.transform(x)
+        smallest_kept = kth_smallest(obj, size - n_keep, moduli=True)
+        for x in batches:
+            work.sparsify(x, smallest_kept)
+
+
+class _Work:
+    """DCT of some slices at a time, with the coefficients in the place of the slices.
+
+    The last slices may be fewer: what is left over of those before is transformed with them, which
+    is cheaper than plans of another size.
+    """
+
+    def __init__(self, slices: Array) -> None:
+        number, (ny, nx) = len(slices), slices.shape[1:]
+        # never all at once: the memory of two objects and the transform's own are too much
+        most = max(1, min(-(-number // 2), _BATCH // (ny * nx)))
+        self.slices = -(-number // -(-number // most))
+        self.reordered = cupy.empty((self.slices, ny, nx), slices.dtype)
+        dtype = np.result_type(slices.dtype, np.complex64)
+        self.spectrum = cupy.empty((self.slices, ny, nx // 2 + 1), dtype)
+
+    def transform(self, x: Array) -> None:
+        """DCT of each slice."""
+        self._launch("reorder", x, x, self.reordered)
+        transforms.rfft(self.reordered, self.spectrum)
+        self._launch("to_coefficients", x, self.spectrum, x)
+
+    def sparsify(self, x: Array, smallest_kept: Array) -> None:
+        """Invert the coefficients that are not smaller; there is one limit, or one a slice."""
+        step = int(len(smallest_kept) > 1)
+        self._launch("to_spectrum", x, x, self.spectrum, smallest_kept, step)
+        transforms.irfft(self.spectrum, self.reordered)
+        self._launch("restore", x, self.reordered, x)
+
+    def _launch(self, name: str, x: Array, source: Array, target: Array, *options: Any) -> None:
+        rows, columns = -(-len(x) * x.shape[1] // _THREADS[1]), -(-x.shape[2] // _COLUMNS)
+        grid = min(rows, 1 << 20), min(columns, 1 << 15)
+        launch("dct", name, x, grid, source, target, *x.shape, *options, threads=_THREADS)

@@ -1,0 +1,144 @@
+"""Filters of the object in reciprocal space, laterally and in depth."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import cupy
+import numpy as np
+
+from arraycon.kernels.backend import Array
+from arraycon.kernels.gpu import transforms
+from arraycon.kernels.gpu.launch import blocks, launch, on_device
+from arraycon.kernels.gpu.source import THREADS
+
+# Up to this depth a product with the dense bases is meant to keep pace with memory.
+_DENSE = 128
+# Bytes of slices that are transformed at a time, whatever their number.
+_BATCH = 64 << 20
+# Part of the columns that cuFFT transforms in depth at a time.
+_PART = 12
+
+
+@on_device
+def kr_filter(obj: Array, *, radius: float, width: float) -> None:
+    """Soft circular low-pass filter of each slice."""
+    slices = obj.reshape(-1, *obj.shape[-2:])
+    number = _slices_at_a_time(slices)
+    memory = _spectra(slices[:number])
+    ny, nx = slices.shape[1:]
+    numbers = ny, nx, *map(np.float64, (radius, width, 1 / (ny * nx)))
+    for i in range(0, len(slices), number):
+        x = slices[i : i + number]
+        spectra = memory[: len(x)]
+        _forward(x, spectra)
+        launch("fourier", "low_pass", spectra, blocks(spectra[0].size), spectra, len(x), *numbers)
+        _inverse(spectra, x)
+
+
+@on_device
+def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary: str) -> None:
+    """Missing-wedge filter over the last three axes."""
+    nz, ny, nx = obj.shape[-3:]
+    volumes = obj.reshape(-1, nz, ny, nx)
+    scale = 0.9 if obj_type == "amplitude" else 1.0
+    # with 1 + 0.9 (F - 1) of an amplitude, and the factor that the lateral transforms leave open
+    numbers = map(np.float64, (beta * beta, alpha, scale / (ny * nx), 1 - scale))
+    wedge = _Wedge(ny, nx, int(boundary == "mirror"), tuple(numbers))
+    spectrum = _spectra(volumes[0])
+    number = _slices_at_a_time(volumes[0])
+    filter_depth = _filter_by_fft if why_not_dense(nz) else _filter_by_bases
+    for volume in volumes:
+        for i in range(0, nz, number):
+            _forward(volume[i : i + number], spectrum[i : i + number])
+        filter_depth(spectrum, wedge)
+        for i in range(0, nz, number):
+            _inverse(spectrum[i : i + number], volume[i : i + number])
+
+
+def why_not_dense(nz: int) -> str:
+    """Say why columns of this depth go by cuFFT, not through shared memory in one pass, or ''."""
+    if nz > _DENSE:
+        return f"nz = {nz} is more than {_DENSE}: products with the bases take longer than FFTs"
+    return ""
+
+
+class _Wedge(NamedTuple):
+    """What the kernels compute Wa from."""
+
+    ny: int
+    nx: int
+    mirror: int
+    numbers: tuple[Any, ...]  # β², α, the factor of Wa, what is added to each voxel
+
+
+def _filter_by_bases(spectrum: Array, wedge: _Wedge) -> None:
+    """Filter in depth by products with cosines and sines, all in one pass."""
+    nz, plane, mirror = len(spectrum), spectrum[0].size, wedge.mirror
+    pairs = (nz + 1) // 2 if mirror else nz // 2 + 1
+    quads = -(-pairs // 4)
+    bases = cupy.empty((4, pairs, 4 * quads), spectrum.real.dtype)
+    grid = blocks(bases[0].size)
+    launch("fourier", "depth_bases", bases, grid, bases, nz, pairs, 4 * quads, mirror)
+    lanes = 1 << (THREADS // quads).bit_length() - 1
+    shared = 2 * pairs * lanes * spectrum.itemsize
+    sizes = nz, wedge.ny, wedge.nx, mirror
+    launch(
+        "fourier",
+        "filter_depth",
+        spectrum,
+        blocks(plane, threads=lanes),
+        *(spectrum, *sizes, bases, *wedge.numbers),
+        threads=(lanes, quads),
+        shared=shared,
+    )
+
+
+def _filter_by_fft(spectrum: Array, wedge: _Wedge) -> None:
+    """Filter in depth by cuFFT, some columns at a time, laid side by side."""
+    nz, plane = len(spectrum), spectrum[0].size
+    number = -(-plane // _PART)
+    columns = cupy.empty((number, nz), spectrum.dtype)
+    for first in range(0, plane, number):
+        some = min(number, plane - first)  # what is left over of those before is not put back
+        tiles = -(-some // 32) * -(-nz // 32)
+        place = spectrum, columns, nz, plane, first, some, wedge.mirror
+        grid = blocks(tiles, threads=1)
+        launch("fourier", "gather_columns", spectrum, grid, *place, threads=(32, 8))
+        transforms.fft(columns, axes=1)
+        sizes = columns, nz, wedge.ny, wedge.nx, first, some, wedge.mirror
+        grid = blocks(some * (nz // 2 + 1))
+        launch("fourier", "filter_columns", spectrum, grid, *sizes, *wedge.numbers)
+        transforms.fft(columns, axes=1, inverse=True)
+        grid = blocks(tiles, threads=1)
+        launch("fourier", "scatter_columns", spectrum, grid, *place, threads=(32, 8))
+
+
+def _slices_at_a_time(slices: Array) -> int:
+    """Return a number such that what they need is a tenth of the object's memory."""
+    if not _aligned(slices):  # slices are copied as well
+        return max(1, min(len(slices) // 20, _BATCH // slices[0].nbytes))
+    number = max(1, min(len(slices) // 10, _BATCH // slices[0].nbytes))
+    # two slices of an odd number of pixels leave the next one as aligned as the first
+    return number if slices[0].size % 2 == 0 else 2 * max(1, number // 2)
+
+
+def _spectra(slices: Array) -> Array:
+    number, ny, nx = slices.shape
+    return cupy.empty((number, ny, nx // 2 + 1), np.result_type(slices.dtype, np.complex64))
+
+
+def _forward(x: Array, spectra: Array) -> None:
+    transforms.rfft(x if _aligned(x) else x.copy(), spectra)
+
+
+def _inverse(spectra: Array, x: Array) -> None:
+    y = x if _aligned(x) else cupy.empty_like(x)
+    transforms.irfft(spectra, y)
+    if y is not x:
+        x[...] = y
+
+
+def _aligned(x: Array) -> bool:
+    """Whether cuFFT takes these real numbers: as if they were complex, or it refuses them."""
+    return bool(x.data.ptr % (2 * x.itemsize) == 0)

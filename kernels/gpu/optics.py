@@ -1,0 +1,71 @@
+"""Propagation of probe modes by a distance that only the device knows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from arraycon.kernels.backend import Array
+from arraycon.kernels.gpu import transforms
+from arraycon.kernels.gpu.launch import blocks, launch, on_device
+
+
+@on_device
+def propagate(probe: Array, distance: Array, *, dx: float, wavelength: float) -> None:
+    """Propagate all modes; with a distance of 0 they stay exactly as they are.
+
+    Parameters
+    ----------
+    probe : array, shape (pmode, ny, nx)
+        Modes, changed in place; a second probe is needed as scratch memory.
+    distance : array
+        One float64 number in Å, on the device.
+    dx, wavelength : float
+        Pixel size and wavelength in Å.
+    """
+    moved = probe.copy()
+    refocus(moved, distance, dx=dx, wavelength=wavelength)
+    launch("optics", "take_if_moved", probe, blocks(probe.size), moved, probe.size, distance, probe)
+
+
+def refocus(
+    modes: Array, distance: Array, *, dx: float, wavelength: float, sign: float = 1.0
+) -> None:
+    """Propagate all modes by sign·distance, also where that is 0."""
+    number, ny, nx = modes.shape
+    transforms.fft(modes)
+    launch(
+        "optics",
+        "propagate_spectra",
+        modes,
+        blocks(ny * nx),
+        *(modes, number, ny, nx, distance, np.float64(sign), np.float64(1 / (ny * nx))),
+        *_wave(dx, wavelength),
+    )
+    transforms.fft(modes, inverse=True)
+
+
+def to_planes(
+    spectrum: Array, planes: Array, *, first: int, start: float, step: float, dx: float,
+    wavelength: float,
+) -> None:  # fmt: skip
+    """Propagate one mode, given by its spectrum, to planes from number `first` on.
+
+    Both arrays are complex128; the planes come out times the number of pixels.
+    """
+    number, ny, nx = planes.shape
+    launch(
+        "optics",
+        "propagate_to_planes",
+        planes,
+        blocks(ny * nx),
+        *(spectrum, ny, nx, planes, number, first, np.float64(start), np.float64(step)),
+        *_wave(dx, wavelength),
+    )
+    transforms.fft(planes, inverse=True)
+
+
+def _wave(dx: float, wavelength: float) -> tuple[np.float64, np.float64, np.float64]:
+    k = 2 * math.pi / wavelength
+    return np.float64(2 * math.pi / dx), np.float64(k), np.float64(k**2)

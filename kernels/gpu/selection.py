@@ -1,0 +1,45 @@
+"""Exact order statistics without a copy and without waiting for the device."""
+
+from __future__ import annotations
+
+import cupy
+
+from arraycon.kernels.backend import Array
+from arraycon.kernels.gpu.launch import launch
+from arraycon.kernels.gpu.source import THREADS
+
+# Bits of a value that one pass looks at, as in selection.cu.
+_BITS = 11
+# Up to this size, or from that many rows on, one block does a row in one launch.
+_SMALL = 1 << 14
+_MANY = 64
+# Otherwise a thread has this many values, and there are at most so many blocks in all: each takes
+# a few microseconds for the 2048 bins of the last pass and its own.
+_VALUES = 16
+_BLOCKS = 512
+
+
+def kth_smallest(x: Array, k: int, *, moduli: bool = False) -> Array:
+    """Value number `k` from the smallest, counted from 0; NaN is larger than infinity.
+
+    With `moduli`, of the values' moduli. The result is an array of one element.
+    """
+    return kth_smallest_of_rows(x.reshape(1, -1), k, moduli=moduli)
+
+
+def kth_smallest_of_rows(x: Array, k: int, *, moduli: bool = False) -> Array:
+    """`kth_smallest` of each row of a C-contiguous (rows, size) array: one element for each."""
+    rows, size = x.shape
+    found = cupy.empty(rows, x.dtype)
+    if size <= _SMALL or rows >= _MANY:
+        launch("selection", "select_in_block", x, rows, x, rows, size, k, int(moduli), found)
+        return found
+    passes = -(-8 * x.dtype.itemsize // _BITS)
+    parts = max(1, min(-(-size // (THREADS * _VALUES)), _BLOCKS // rows))
+    counts = cupy.zeros((rows, passes, 1 << _BITS), "uint64")
+    ranges = cupy.empty((rows, passes, 2), "uint64")
+    for i in range(passes):
+        options = (size, k, int(moduli), parts, i, passes)
+        launch("selection", "count", x, rows * parts, x, *options, counts, ranges)
+    launch("selection", "take", x, rows, counts, ranges, passes, found)
+    return found

@@ -1,0 +1,19 @@
+"""What is asked of the CUDA runtime."""
+
+from __future__ import annotations
+
+
+def getDeviceCount() -> int:
+    return 1
+
+
+def getDeviceProperties(_) -> dict:
+    return {"name": b"No card: CUDA on the CPU", "totalGlobalMem": 0}
+
+
+def runtimeGetVersion() -> int:
+    return 13000
+
+
+def driverGetVersion() -> int:
+    return 13000

@@ -1,0 +1,10 @@
+"""Filters that a plain port uses."""
+
+from __future__ import annotations
+
+import scipy.ndimage as _ndimage
+from cupy import wrapped
+
+__all__ = ["correlate1d"]
+
+correlate1d = wrapped(_ndimage.correlate1d)

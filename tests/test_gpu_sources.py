@@ -1,0 +1,104 @@
+"""CUDA sources: NVRTC compiles them for every architecture, and launchers and packages have them.
+
+The compiler is NVIDIA's own, from the wheel of the extra ``dev``; it needs neither a driver nor a
+GPU. What the kernels compute is in `test_gpu_on_cpu` and `test_gpu`.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nvrtc
+import pytest
+from on_cpu import TESTS, cuda_on_cpu
+
+from arraycon.kernels.gpu import source
+
+KERNEL = cuda_on_cpu.KERNEL
+FOLDER = Path(source.__file__).parent
+VARIANTS = [(dtype, index) for dtype in ("float32", "float64") for index in ("int", "long long")]
+NEEDS_NVRTC = pytest.mark.skipif(
+    nvrtc.library() is None, reason=f"{nvrtc.WHEEL} is not installed (extra: dev)"
+)
+
+
+@NEEDS_NVRTC
+@pytest.mark.parametrize("architecture", [75, 80, 90, 100])
+@pytest.mark.parametrize(("dtype", "index"), VARIANTS)
+@pytest.mark.parametrize("family", source.FAMILIES)
+def test_sources_compile(family: str, dtype: str, index: str, architecture: int) -> None:
+    program = source.program(family, dtype, index)
+    code, log = nvrtc.compiled(program, f"compute_{architecture}", source.OPTIONS)
+    assert not log
+    # the kernels that the compiler sees are those that the run on the CPU finds
+    assert sorted(re.findall(rb"\.entry (\w+)\(", code)) == sorted(
+        name.encode() for name in KERNEL.findall(program)
+    )
+
+
+@NEEDS_NVRTC
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("family", source.FAMILIES)
+def test_sources_assemble(family: str, dtype: str) -> None:
+    """Too much shared memory, or too many registers for the threads, is found only here."""
+    program = source.program(family, dtype, "long long")
+    code, log = nvrtc.compiled(program, "sm_90", source.OPTIONS)
+    assert code.startswith(b"\x7fELF")
+    assert not log
+
+
+@NEEDS_NVRTC
+def test_errors_and_warnings_are_shown() -> None:
+    with pytest.raises(nvrtc.CompileError, match=r'kernels.cu\(1\).*"undeclared" is undefined'):
+        nvrtc.compiled("__global__ void f(int *x) { *x = undeclared; }", "compute_90")
+    _, log = nvrtc.compiled("__global__ void f(int *x) { int unused; }", "compute_90")
+    assert "unused" in log
+    excess = "__global__ void f(int *x) { __shared__ int y[20000]; y[*x] = 1; *x = y[x[1]]; }"
+    nvrtc.compiled(excess, "compute_90")
+    with pytest.raises(nvrtc.CompileError, match="too much shared data"):
+        nvrtc.compiled(excess, "sm_90")
+
+
+def test_families_have_a_source_and_a_module() -> None:
+    assert list(source.FAMILIES) == sorted(set(source.FAMILIES))
+    assert {path.stem for path in FOLDER.glob("*.cu")} == set(source.FAMILIES)
+    for family in source.FAMILIES:
+        assert (FOLDER / f"{family}.py").exists()
+        names = KERNEL.findall((FOLDER / f"{family}.cu").read_text(encoding="utf-8"))
+        assert len(names) == len(set(names)) > 0
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_launchers_name_kernels_that_exist(path: Path) -> None:
+    for family, kernel in _launches(path):
+        program = (FOLDER / f"{family}.cu").read_text(encoding="utf-8")
+        assert family in source.FAMILIES
+        assert kernel is None or kernel in KERNEL.findall(program), f"{family}.cu has no {kernel}"
+
+
+def _launches(path: Path) -> Iterator[tuple[str, str | None]]:
+    """Families and kernels in the calls of ``launch``, as far as they are written out there."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "launch":
+            family, kernel = (getattr(argument, "value", None) for argument in node.args[:2])
+            if isinstance(family, str):
+                yield family, kernel if isinstance(kernel, str) else None
+
+
+def test_wheels_hold_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    setuptools = pytest.importorskip("setuptools", reason="setuptools is not installed")
+    settings: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **given: settings.update(given))
+    monkeypatch.chdir(TESTS.parent)
+    runpy.run_path("setup.py")
+    assert "arraycon.kernels.gpu" in settings["packages"]
+    patterns = settings["package_data"]["arraycon.kernels.gpu"]
+    for path in FOLDER.iterdir():
+        if path.suffix in (".cu", ".cuh"):
+            assert any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns), path.name
