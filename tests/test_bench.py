@@ -28,12 +28,19 @@ from arraycon.bench import (
     machine,
     measuring,
     peers,
+    places,
     plain,
     ptyrad_model,
     reporting,
 )  # fmt: skip
 from arraycon.bench.measuring import Spread
 from arraycon.cli import app
+
+
+def ticking(clock):
+    """Time by a clock that the test moves on."""
+    return places.cpu(clock).seconds
+
 
 TINY = bench.Size("tiny", (1, 4, 24, 20), (3, 24, 20), (5, 6))
 WITHOUT_PTYRAD = tuple(name for name in peers.CONTENDERS if name != peers.PTYRAD)
@@ -146,7 +153,7 @@ def test_floor_transforms_are_pairs(engine: type, monkeypatch: pytest.MonkeyPatc
 def test_recentring_really_shifts() -> None:
     case = Case("obj_z_recenter", TINY)
     plain_fields, before = case.fields(), case.fields()
-    plain.PORTS[case.name](plain_fields, **case.parameters)
+    plain.ports("cpu")[case.name](plain_fields, **case.parameters)
     mass = [np.maximum(f["object_phase"], 0).mean(axis=(0, 2, 3)) for f in (before, plain_fields)]
     centres = [np.sum(np.arange(4) * m) / m.sum() for m in mass]
     assert centres[0] < 1.4  # 1.5 is the middle
@@ -154,7 +161,7 @@ def test_recentring_really_shifts() -> None:
 
 
 def test_the_sixteen() -> None:
-    assert set(bench.NAMES) == set(plain.PORTS)
+    assert set(bench.NAMES) == set(plain.NAMES)
     assert set(bench.NAMES) <= set(steps.STEPS)
     assert set(peers.UNEQUAL) <= set(bench.NAMES)
     for name in bench.NAMES:
@@ -171,7 +178,10 @@ def test_turns_and_restoring() -> None:
     log: list[str] = []
     ticks = itertools.count()
     times = measuring.alternate(
-        [contender(name, log) for name in "abc"], 3, clock=lambda: float(next(ticks)), pause=0
+        [contender(name, log) for name in "abc"],
+        3,
+        seconds=ticking(lambda: float(next(ticks))),
+        pause=0,
     )
     order = [entry.removeprefix("run ") for entry in log if entry.startswith("run")]
     assert "".join(order) == "abc" + "abc" + "bca" + "cab"  # the first round warms up
@@ -183,9 +193,16 @@ def test_quick_ones_get_more_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "_BUDGET", 10)
     ticks = itertools.count()
     one = [contender("a")]
-    assert len(measuring.alternate(one, 4, clock=lambda: next(ticks), pause=0)["a"]) == 10
-    assert len(measuring.alternate(one, 4, clock=lambda: next(ticks) / 99, pause=0)["a"]) == 40
-    assert len(measuring.alternate(one, 20, clock=lambda: next(ticks), pause=0)["a"]) == 20
+    assert (
+        len(measuring.alternate(one, 4, seconds=ticking(lambda: next(ticks)), pause=0)["a"]) == 10
+    )
+    assert (
+        len(measuring.alternate(one, 4, seconds=ticking(lambda: next(ticks) / 99), pause=0)["a"])
+        == 40
+    )
+    assert (
+        len(measuring.alternate(one, 20, seconds=ticking(lambda: next(ticks)), pause=0)["a"]) == 20
+    )
 
 
 def test_ratios_are_formed_round_by_round() -> None:

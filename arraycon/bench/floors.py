@@ -18,21 +18,25 @@ from numpy.typing import NDArray
 
 from arraycon.bench import plain
 from arraycon.bench.cases import Case, Fields
+from arraycon.bench.places import Place, Run
 from arraycon.kernels import threads
 
 Array = NDArray[Any]
-Run = Callable[[], None]
 
 COPY = "copy"
 _LATERAL, _VOLUME, _DEPTH = (-2, -1), (-3, -2, -1), (-3,)
 _GRAIN = 1 << 16  # elements; less is not worth a thread
 
 
-def floor(case: Case, fields: Fields) -> tuple[str, Run]:
+def floor(case: Case, fields: Fields, place: Place | None = None) -> tuple[str, Run]:
     """Say what the floor of a case is, and give the function to time.
 
     The function reads `fields` and writes to buffers of its own.
     """
+    if place is not None and place.name == "gpu":
+        from arraycon.bench import gpu_floors
+
+        return gpu_floors.floor(case, fields)
     kind, make = _FLOORS.get(case.name, (COPY, None))
     if make is not None:
         return kind, _all(make(case, fields))
@@ -70,7 +74,7 @@ def _volume_pairs(_: Case, fields: Fields) -> list[Run]:
 
 
 def _masked_pairs(case: Case, fields: Fields) -> list[Run]:
-    return [_complex_pair(_masked(case, fields["probe"]), _LATERAL)]
+    return [_complex_pair(_strongest(case, fields), _LATERAL)]
 
 
 def _depth_pair(_: Case, fields: Fields) -> list[Run]:
@@ -85,7 +89,7 @@ def _focus_search(case: Case, fields: Fields) -> list[Run]:
     """One inverse transform per plane, and to the focus and back with the masked modes."""
     probe = fields["probe"]
     planes = case.parameters["z_steps"]
-    pair = _complex_pair(_masked(case, probe), _LATERAL)
+    pair = _complex_pair(_strongest(case, fields), _LATERAL)
     inverse = _engine().inverse
     width = min(planes, 2 * threads.count())
     stack = np.repeat(probe[:1], width, axis=0)
@@ -99,11 +103,16 @@ def _focus_search(case: Case, fields: Fields) -> list[Run]:
     return [search, pair, pair]
 
 
-def _masked(case: Case, probe: Array) -> Array:
-    """Modes that a probe mask applies to; the others need no transform."""
+def _strongest(case: Case, fields: Fields) -> Array:
+    probe: Array = fields["probe"]
+    return probe[: masked(case, probe)]
+
+
+def masked(case: Case, probe: Array) -> int:
+    """Count the strongest modes, those that a probe mask applies to; others need no transform."""
     power = np.sort(np.sum(np.abs(probe) ** 2, axis=(1, 2)))[::-1]
     above = np.cumsum(power) / power.sum() > case.parameters["power_thresh"]
-    return probe[: int(np.argmax(above)) + 1 if above.any() else len(probe)]
+    return int(np.argmax(above)) + 1 if above.any() else len(probe)
 
 
 class _Ducc:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -16,11 +17,13 @@ from arraycon.kernels import threads as pool
 _PACKAGES = ("numpy", "scipy", "numba", "ducc0")
 
 
-def describe(threads: int) -> dict[str, object]:
-    """Processor, cores, threads used, versions, and the day."""
+def describe(threads: int, *, on: str = "cpu") -> dict[str, object]:
+    """Processor, cores, threads used, the card if it is what computes, versions, and the day."""
     versions = {"python": platform.python_version(), "arraycon": arraycon.__version__}
     versions |= {name: found for name in _PACKAGES if (found := _version(name))}
+    card = _card(versions) if on == "gpu" else {}
     return {
+        **card,
         "cpu": _cpu(),
         "cores": pool.cores(),
         "threads": threads,
@@ -52,6 +55,23 @@ def _elsewhere() -> float | None:
     except (OSError, ValueError, IndexError):
         return None  # no Linux
     return busy - sum(os.times()[:4])
+
+
+def _card(versions: dict[str, str]) -> dict[str, object]:
+    """Name and memory of the current device; adds versions."""
+    cupy = importlib.import_module("cupy")
+    runtime = cupy.cuda.runtime
+    facts = runtime.getDeviceProperties(cupy.cuda.Device().id)
+    versions |= {
+        "cupy": cupy.__version__,
+        "CUDA runtime": _dotted(runtime.runtimeGetVersion()),
+        "CUDA driver": _dotted(runtime.driverGetVersion()),
+    }
+    return {"gpu": facts["name"].decode(), "gpu_memory": int(facts["totalGlobalMem"])}
+
+
+def _dotted(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def _version(distribution: str) -> str | None:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import math
 import time
-import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from arraycon.bench import places
 from arraycon.bench.agreement import compare
 from arraycon.bench.cases import Case
 from arraycon.bench.peers import CONTENDERS, FAST, FLOOR, Contender, gather
+from arraycon.bench.places import Place, Run
 from arraycon.kernels import threads as pool
 
 ROUNDS = 7
 _MOST = 10  # times as many rounds for what takes next to no time
 _BUDGET = 0.5  # s of rounds at least, as far as `_MOST` allows
 _PAUSE = 2e-3  # s; OpenMP's idle threads spin that long after a parallel region and hold a core
-_CHUNK = 1 << 20
-
-Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,8 @@ class Measurement:
     change : float
         Relative change that the fast path made to its inputs: 0 would be no work at all.
     allocated : float
-        Peak of what NumPy and Python allocated in the fast path, as a fraction of `Case.unit`.
+        Peak of what was allocated in the fast path, as a fraction of `Case.unit`: by NumPy and
+        Python, or by CuPy's pool.
     absent : dict of str to str
         Why a contender did not take part.
     """
@@ -87,6 +85,7 @@ def measure(
     rounds: int = ROUNDS,
     threads: int | None = None,
     names: tuple[str, ...] = CONTENDERS,
+    place: Place | None = None,
 ) -> Measurement:
     """Measure one case.
 
@@ -101,6 +100,8 @@ def measure(
     names : tuple of str
         Contenders to ask, the fast path among them; those that cannot take part are left out, with
         the reason.
+    place : Place, optional
+        Where the arrays are; by default in NumPy's.
 
     Raises
     ------
@@ -109,12 +110,14 @@ def measure(
     """
     if FAST not in names:
         raise ValueError(f"names: expected {FAST!r} among them, got {names}")
-    number = threads or pool.count()
+    number, place = threads or pool.count(), place or places.cpu()
     with pool.use_threads(number), limited_blas(number):
-        field = gather(case, threads=number, names=names)
+        field = gather(case, threads=number, names=names, place=place)
         agreed = compare(case, field.contenders)
-        times = alternate(agreed.contenders, rounds)
-        allocated = _allocated(agreed.contenders[0]) / case.unit_bytes
+        times = alternate(agreed.contenders, rounds, seconds=place.seconds)
+        fast = agreed.contenders[0]
+        fast.restore()
+        allocated = place.allocated(fast.run) / case.unit_bytes
     return Measurement(
         case=case,
         floor=field.floor,
@@ -132,7 +135,7 @@ def alternate(
     contenders: Sequence[Contender],
     rounds: int,
     *,
-    clock: Clock = time.perf_counter,
+    seconds: Callable[[Run], float],
     pause: float = _PAUSE,
 ) -> dict[str, list[float]]:
     """Time the contenders in turns, so that a drift of the machine hits all alike.
@@ -145,29 +148,21 @@ def alternate(
     dict of str to list of float
         Seconds of each contender, one figure per round.
     """
-    warm = [timed(one, clock=clock, pause=pause) for one in contenders]
+    warm = [timed(one, seconds=seconds, pause=pause) for one in contenders]
     several = math.ceil(_BUDGET / max(sum(warm), 1e-9))
     times: dict[str, list[float]] = {one.name: [] for one in contenders}
     for index in range(min(max(rounds, several), _MOST * rounds)):
         first = index % len(contenders)
         for one in (*contenders[first:], *contenders[:first]):
-            times[one.name].append(timed(one, clock=clock, pause=pause))
+            times[one.name].append(timed(one, seconds=seconds, pause=pause))
     return times
 
 
-def timed(one: Contender, *, clock: Clock = time.perf_counter, pause: float = 0) -> float:
-    """Seconds of one call on restored inputs, without garbage collection in between."""
+def timed(one: Contender, *, seconds: Callable[[Run], float], pause: float = 0) -> float:
+    """Time of one call on restored inputs."""
     time.sleep(pause)
     one.restore()
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        start = clock()
-        one.run()
-        return clock() - start
-    finally:
-        if enabled:
-            gc.enable()
+    return seconds(one.run)
 
 
 def ratios(times: dict[str, list[float]]) -> dict[str, Spread]:
@@ -194,15 +189,3 @@ def limited_blas(number: int) -> Any:
     except ImportError:
         return contextlib.nullcontext()
     return control.threadpool_limits(number)
-
-
-def _allocated(one: Contender) -> int:
-    """Peak of the bytes that NumPy and Python hold during one call."""
-    one.restore()
-    tracemalloc.start()
-    try:
-        held = tracemalloc.get_traced_memory()[0]
-        one.run()
-        return tracemalloc.get_traced_memory()[1] - held
-    finally:
-        tracemalloc.stop()

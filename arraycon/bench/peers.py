@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from arraycon.bench import ptyrad_model
+from arraycon.bench import places, ptyrad_model
 from arraycon.bench.cases import Case, Fields
+from arraycon.bench.places import Place
 from arraycon.kernels import backend
 from arraycon.state import State
 
@@ -38,7 +37,7 @@ class Contender:
     run : callable
         What is timed: changes the arrays in place.
     result : callable
-        Gives the arrays that the constraint writes, by field; not copies.
+        Gives the NumPy arrays that the constraint writes, by field; copies only if they must be.
     """
 
     name: str
@@ -70,46 +69,52 @@ class Field:
     floor: str
 
 
-def gather(case: Case, *, threads: int, names: tuple[str, ...] = CONTENDERS) -> Field:
+def gather(
+    case: Case,
+    *,
+    threads: int,
+    names: tuple[str, ...] = CONTENDERS,
+    place: Place | None = None,
+) -> Field:
     """Set up the contenders of a case on arrays of the same values.
 
-    Those that compute with NumPy share one set of arrays, PtyRAD has its own parameters; both stay
-    in place, as they do in a reconstruction.
+    Those that compute with NumPy or CuPy share one set of arrays, PtyRAD has its own parameters;
+    both stay in place, as they do in a reconstruction.
     """
     # not before: in a process whose first call is timed, SciPy's import belongs to that call
     from arraycon.bench import floors, plain
 
-    pristine = case.fields()
-    work = {name: _copied(value) for name, value in pristine.items()}
+    place = place or places.cpu()
+    original = case.fields()
+    pristine, work = (
+        {name: place.array(x) if name in case.arrays else x for name, x in original.items()}
+        for _ in range(2)
+    )
     found, absent = [], {}
-    kind, run_floor = floors.floor(case, work) if FLOOR in names else ("", lambda: None)
+    kind, run_floor = floors.floor(case, work, place) if FLOOR in names else ("", lambda: None)
 
     def restore() -> None:
         for name in case.arrays:
-            np.copyto(work[name], pristine[name])
+            work[name][...] = pristine[name]
 
-    def numpy_contender(name: str, run: Callable[[], None]) -> Contender:
-        return Contender(name, restore, run, lambda: {field: work[field] for field in case.writes})
+    def result() -> dict[str, Any]:
+        return {field: place.numpy(work[field]) for field in case.writes}
 
     runs: dict[str, Callable[[], None]] = {
         FAST: _pipeline(case, work),
         AGNOSTIC: _agnostic(_pipeline(case, work)),
-        PLAIN: functools.partial(plain.PORTS[case.name], work, **case.parameters),
+        PLAIN: functools.partial(plain.ports(place.name)[case.name], work, **case.parameters),
         FLOOR: run_floor,
     }
     for name in names:
         if name == PTYRAD:
             try:
-                found.append(_ptyrad(case, pristine, threads))
+                found.append(_ptyrad(case, original, threads, place))
             except Absent as error:
                 absent[name] = str(error)
         else:
-            found.append(numpy_contender(name, runs[name]))
+            found.append(Contender(name, restore, runs[name], result))
     return Field(tuple(found), absent, kind)
-
-
-def _copied(value: Any) -> Any:
-    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _pipeline(case: Case, work: Fields) -> Callable[[], None]:
@@ -129,11 +134,11 @@ def _agnostic(pipeline: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def _ptyrad(case: Case, pristine: Fields, threads: int) -> Contender:
+def _ptyrad(case: Case, pristine: Fields, threads: int, place: Place) -> Contender:
     if case.dtype != "float32":
         raise Absent("PtyRAD computes in float32 only")
-    reason = ptyrad_model.unavailable()
+    reason = ptyrad_model.unavailable(place.name)
     if reason:
         raise Absent(reason)
-    model = ptyrad_model.StandIn(case, pristine, threads=threads)
+    model = ptyrad_model.StandIn(case, pristine, threads=threads, place=place.name)
     return Contender(PTYRAD, model.restore, model.run, model.result)

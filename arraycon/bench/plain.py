@@ -8,6 +8,9 @@ does.
 
 from __future__ import annotations
 
+import functools
+import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -60,7 +63,7 @@ def probe_mask_r(
     n = _masked(probe, power_thresh)
     planes = np.linspace(*z_range, z_steps)
     sharpness = [np.sum(np.abs(_propagated(probe[0], dz, fields)) ** 4) for dz in planes]
-    focus = planes[np.argmax(sharpness)]
+    focus = planes[np.argmax(np.array(sharpness))]
     ny, nx = probe.shape[-2:]
     y, x = np.arange(ny)[:, None] - ny // 2, np.arange(nx)[None, :] - nx // 2
     distance = np.hypot(y / (ny / 2), x / (nx / 2))
@@ -200,15 +203,34 @@ def tilt_smooth(fields: Fields, *, std: float) -> None:
     tilts[...] = grid.reshape(-1, 2)
 
 
-PORTS: dict[str, Callable[..., None]] = {
-    port.__name__: port
-    for port in (
-        ortho_pmode, probe_mask_k, probe_mask_r, fix_probe_int, obj_rblur, obj_zblur, kr_filter,
-        kz_filter, kr_thresh, complex_ratio, mirrored_amp, obj_z_recenter, obja_thresh,
-        objp_postiv, pos_recenter, tilt_smooth,
-    )
-}  # fmt: skip
-"""The sixteen by name."""
+NAMES = (
+    "ortho_pmode", "probe_mask_k", "probe_mask_r", "fix_probe_int", "obj_rblur", "obj_zblur",
+    "kr_filter", "kz_filter", "kr_thresh", "complex_ratio", "mirrored_amp", "obj_z_recenter",
+    "obja_thresh", "objp_postiv", "pos_recenter", "tilt_smooth",
+)  # fmt: skip
+
+
+def ports(place: str) -> dict[str, Callable[..., None]]:
+    """Return the sixteen by name, for arrays on the CPU or on the GPU.
+
+    There CuPy takes NumPy's place in the same lines, which is how such code is ported.
+    """
+    module: Any = importlib.import_module(__name__) if place == "cpu" else _on_gpu()
+    return {name: getattr(module, name) for name in NAMES}
+
+
+@functools.cache
+def _on_gpu() -> Any:
+    spec = importlib.util.find_spec(__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("fft", "ndimage"):
+        importlib.import_module(f"cupyx.scipy.{name}")
+    module.np = importlib.import_module("cupy")
+    module.scipy = importlib.import_module("cupyx.scipy")
+    return module
 
 
 def _names(obj_type: str) -> tuple[str, ...]:

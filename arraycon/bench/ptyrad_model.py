@@ -33,9 +33,12 @@ _SPINS = "1000"  # about 5 µs
 _declared: list[Any] = []  # a library of operators lasts as long as its object
 
 
-def unavailable() -> str:
-    """Say why PtyRAD cannot take part; empty if it can."""
-    return _constraint_class()[1]
+def unavailable(place: str = "cpu") -> str:
+    """Say why PtyRAD cannot take part, on the CPU or the GPU; empty if it can."""
+    reason: str = _constraint_class()[1]
+    if not reason and place == "gpu" and not importlib.import_module("torch").cuda.is_available():
+        return "PyTorch finds no CUDA device"
+    return reason
 
 
 def versions() -> dict[str, str]:
@@ -108,23 +111,26 @@ class StandIn:
         Inputs, which are not changed.
     threads : int
         Threads of PyTorch, in this whole process.
+    place : str
+        ``cpu`` or ``gpu``.
     """
 
-    def __init__(self, case: Case, pristine: Fields, *, threads: int) -> None:
+    def __init__(self, case: Case, pristine: Fields, *, threads: int, place: str = "cpu") -> None:
         self._torch = torch = importlib.import_module("torch")
         torch.set_num_threads(threads)
         self._case, self._pristine = case, pristine
-        self._constraint = _constraint_class()[0](_blocks(case), device="cpu")
-        self.device = torch.device("cpu")
+        self.device = torch.device("cuda" if place == "gpu" else "cpu")
+        self._constraint = _constraint_class()[0](_blocks(case), device=self.device.type)
         self.length_unit = "Ang"
         for name, attribute in _PARAMETERS.items():
             if name in pristine:
-                setattr(self, attribute, torch.nn.Parameter(self._tensor(name).clone()))
+                parameter = torch.nn.Parameter(self._tensor(name).to(self.device, copy=True))
+                setattr(self, attribute, parameter)
         for name, attribute in _BUFFERS.items():
             if name in pristine:
-                setattr(self, attribute, torch.tensor(pristine[name], dtype=torch.float32))
+                setattr(self, attribute, self._number(pristine[name]))
         if "slice_thickness" in pristine:
-            thickness = torch.tensor(pristine["slice_thickness"], dtype=torch.float32)
+            thickness = self._number(pristine["slice_thickness"])
             self.opt_slice_thickness = torch.nn.Parameter(thickness)
         self.N_scan_slow, self.N_scan_fast = (
             torch.tensor(n, dtype=torch.int32) for n in case.size.scan
@@ -146,12 +152,15 @@ class StandIn:
             self._constraint(self, 1)
 
     def result(self) -> dict[str, Any]:
-        """Return the changed parameters as NumPy arrays that share their memory."""
+        """Return the changed parameters as NumPy arrays, which share their memory on the CPU."""
         found = {}
         for name in self._case.writes:
-            array = getattr(self, _PARAMETERS[name]).detach().numpy()
+            array = getattr(self, _PARAMETERS[name]).detach().cpu().numpy()
             found[name] = array.view(np.complex64)[..., 0] if name == "probe" else array
         return found
+
+    def _number(self, value: float) -> Any:
+        return self._torch.tensor(value, dtype=self._torch.float32, device=self.device)
 
     def _tensor(self, name: str) -> Any:
         tensor = self._torch.from_numpy(self._pristine[name])

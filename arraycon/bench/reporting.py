@@ -84,17 +84,21 @@ def table(bench: Bench) -> RenderableType:
 
 def title(bench: Bench) -> str:
     """One line saying what was measured, and on what."""
+    return f"{bench.size.name}: {bench.size}, {bench.dtype}; {processor(bench)}"
+
+
+def processor(bench: Bench) -> str:
+    """Return what computed: the card, or the number of threads and the processor."""
     machine = bench.machine
-    return (
-        f"{bench.size.name}: {bench.size}, {bench.dtype}; "
-        f"{machine['threads']} threads, {machine['cpu']}"
-    )
+    card = machine.get("gpu")
+    return str(card) if card else f"{machine['threads']} threads, {machine['cpu']}"
 
 
 def notes(bench: Bench) -> Iterator[str]:
     """Lines below the table."""
     yield "× how many times faster than; ÷ how many times slower than; Δ relative difference"
-    memory = "allocated by NumPy" if not bench.peak_memory else "allocated, or rise of the process"
+    memory = "allocated by CuPy" if "gpu" in bench.machine else "allocated by NumPy"
+    memory = "allocated, or rise of the process" if bench.peak_memory else memory
     yield f"extra memory: peak during a call ({memory}), as a fraction of one array"
     if bench.others is not None and bench.others > _DISTURBED:
         yield f"disturbed: other processes kept {bench.others:.1f} cores busy; do not quote ratios"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from arraycon.bench import fresh, machine
+from arraycon.bench import fresh, machine, places
 from arraycon.bench.cases import NAMES, SIZES, Case, Size
 from arraycon.bench.measuring import ROUNDS, Measurement, measure
 from arraycon.bench.peers import CONTENDERS
@@ -71,6 +71,7 @@ def run(
     contenders: tuple[str, ...] = CONTENDERS,
     full: bool = False,
     progress: Progress | None = None,
+    on: str = "cpu",
 ) -> Bench:
     """Measure constraints at one size.
 
@@ -93,15 +94,26 @@ def run(
         fresh processes.
     progress : callable, optional
         Wraps the constraints to go through, to show how far it has come.
+    on : str
+        ``cpu`` or ``gpu``.
+
+    Raises
+    ------
+    ValueError
+        What only processes on the CPU tell (`full`) is asked for on a GPU.
+    ImportError
+        There is no CuPy.
     """
-    number = threads or pool.count()
+    if full and on != "cpu":
+        raise ValueError("full: first calls and peak memory of fresh processes are for the CPU")
+    number, place = threads or pool.count(), places.PLACES[on]()
     cases = [Case(name, size, dtype) for name in names]
-    done, others = Bench(size, dtype, machine.describe(number)), machine.Others()
+    done, others = Bench(size, dtype, machine.describe(number, on=on)), machine.Others()
     if full:
         done.import_seconds = fresh.import_seconds()
     for case in progress(cases) if progress else cases:
         done.measurements[case.name] = measure(
-            case, rounds=rounds, threads=number, names=contenders
+            case, rounds=rounds, threads=number, names=contenders, place=place
         )
         if full:
             done.peak_memory[case.name] = fresh.peak_memory(case, threads=number)

@@ -13,12 +13,20 @@ from rich.console import Console
 from rich.progress import track
 
 from arraycon.cli.errors import console, reported
+from arraycon.cli.job import require_gpu
 from arraycon.io import atomic
 
 if TYPE_CHECKING:
     from arraycon.bench import Bench, Case
 
 FILES = ("bench.json", "bench.png", "table.txt")
+
+
+class Processor(str, Enum):
+    """Where the arrays are."""
+
+    cpu = "cpu"
+    gpu = "gpu"
 
 
 class SizeName(str, Enum):
@@ -43,6 +51,7 @@ def command(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Threads of all contenders; by default those of the package."),
     ] = None,
+    on: Annotated[Processor, typer.Option(help="NumPy arrays, or CuPy's.")] = Processor.cpu,
     full: Annotated[
         bool,
         typer.Option("--full", help="Also import, first call and peak memory of fresh processes."),
@@ -66,12 +75,15 @@ def command(
         names = _names(only)
         if out is not None:
             _prepare(out)
+        if on is Processor.gpu:
+            require_gpu("--on gpu")
         done = bench.run(
             bench.SIZES[size.value],
             names=names,
             rounds=rounds,
             threads=threads,
             full=full,
+            on=on.value,
             progress=_progress,
         )
         screen = console()

@@ -231,7 +231,7 @@ def on_backend(state: State, name: str) -> Iterator[State]:
     if name == "numpy":
         yield state
         return
-    cupy = _cupy()
+    cupy = require_gpu("--backend cupy")
     arrays = {field: getattr(state, field) for field in ARRAYS}
     hosts = {field: array for field, array in arrays.items() if array is not None}
     working = replace(state, **{field: cupy.asarray(array) for field, array in hosts.items()})
@@ -240,20 +240,27 @@ def on_backend(state: State, name: str) -> Iterator[State]:
         host[...] = cupy.asnumpy(getattr(working, field))
 
 
-def _cupy() -> Any:
+def require_gpu(option: str) -> Any:
+    """Return CuPy, if it can be imported and a device answers.
+
+    Raises
+    ------
+    BackendError
+        Otherwise; the message begins with `option`.
+    """
     try:
         import cupy
     except Exception as error:  # a CuPy built for another CUDA fails in many ways
         raise BackendError(
-            f"--backend cupy: CuPy cannot be imported ({str(error).splitlines()[0]}); "
+            f"{option}: CuPy cannot be imported ({str(error).splitlines()[0]}); "
             f"`arraycon doctor` says how to install it"
         ) from error
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
     except Exception as error:
-        raise BackendError(f"--backend cupy: no GPU answers: {error}") from error
+        raise BackendError(f"{option}: no GPU answers: {error}") from error
     if count == 0:
-        raise BackendError("--backend cupy: no GPU answers: CuPy finds 0 devices")
+        raise BackendError(f"{option}: no GPU answers: CuPy finds 0 devices")
     return cupy
 
 
