@@ -116,11 +116,13 @@ def _filter_by_fft(spectrum: Array, wedge: _Wedge) -> None:
 
 def _slices_at_a_time(slices: Array) -> int:
     """Return a number such that what they need is a tenth of the object's memory."""
+    pixels, number = int(slices[0].size), len(slices)
+    most = max(1, _BATCH // (pixels * slices.itemsize))
     if not _aligned(slices):  # slices are copied as well
-        return max(1, min(len(slices) // 20, _BATCH // slices[0].nbytes))
-    number = max(1, min(len(slices) // 10, _BATCH // slices[0].nbytes))
+        return max(1, min(number // 20, most))
     # two slices of an odd number of pixels leave the next one as aligned as the first
-    return number if slices[0].size % 2 == 0 else 2 * max(1, number // 2)
+    number = max(1, min(number // 10, most))
+    return number if pixels % 2 == 0 else 2 * max(1, number // 2)
 
 
 def _spectra(slices: Array) -> Array:
