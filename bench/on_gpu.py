@@ -66,9 +66,12 @@ def main() -> int:
 
 def name_of_card() -> str:
     """Name of the current device as part of a file's name."""
-    import cupy
+    try:
+        import cupy
 
-    name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+        name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
+    except Exception as error:  # no CuPy, none that can be imported, no driver, no device
+        sys.exit(f"on_gpu: no GPU to run on: {error}; `arraycon doctor` says more")
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower()
 
 
