@@ -589,29 +589,6 @@ def test_usage_errors(arguments: tuple[str, ...]) -> None:
 # demo
 
 
-def test_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ("--size", "48", "--slices", "4", "--iterations", "2")
-    code, output = run("demo", *arguments)
-    assert code == 0, output
-    made = {path.name for path in Path("demo").iterdir()}
-    assert made == {
-        "reconstruction.npz",
-        "params.yaml",
-        "constrained.npz",
-        "figure.png",
-        "table.txt",
-    }
-    table = Path("demo/table.txt").read_text(encoding="utf-8")
-    assert ESCAPE not in table
-    assert "largest overlap of two probe modes" in table
-    assert "ortho_pmode" in table
-    assert "cross-talk between the two layers" in output
-    assert run("demo", "--out", "again", *arguments)[0] == 0
-    for name in made - {"figure.png"}:
-        assert Path("demo", name).read_bytes() == Path("again", name).read_bytes()
-
-
 def test_demo_in_an_impossible_place() -> None:
     code, output = run("demo", "--out", "model.hdf5/demo")
     assert code == 2

@@ -1,122 +1,644 @@
-"""The demo: a seeded specimen with the defects it promises, and the judgement of a result."""
+"""The demo: its forward model, its reconstruction, its scores, and the command end to end."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import yaml
+from typer.testing import CliRunner
 
-from arraycon import Constraints, demo, io
-from arraycon.demo import specimen
-from arraycon.io import atomic
+from arraycon import Constraints, io
+from arraycon.cli import app
+from arraycon.demo import (
+    figures,
+    forward,
+    loading,
+    presets,
+    runs,
+    scores,
+    simulate,
+    specimen,
+    with_truth,
+    without_truth,
+)
+from arraycon.demo.dataset import Dataset, Truth
+from arraycon.demo.reconstruct import Reconstruction, Result, Settings, initial, patterns
+
+DX, WAVELENGTH = 0.25, 0.0251
+SMALL = Settings(modes=2, slices=2, iterations=3, batch=8, mode_power=0.1)
+
+
+@pytest.fixture(autouse=True)
+def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arraycon.figure._DPI", 20)
+
+
+def made(**changes: Any) -> tuple[Dataset, Truth]:
+    experiment = simulate.Experiment(dose=1e5, scan=6, window=24, slices=2, seed=3)
+    return simulate.simulate(replace(experiment, **changes))
 
 
 @pytest.fixture(scope="module")
-def made() -> specimen.Specimen:
-    return specimen.make(3, size=64, slices=6)
+def small() -> tuple[Dataset, Truth]:
+    return made()
 
 
-def test_equal_seeds_give_equal_specimens() -> None:
-    one, two, other = (specimen.make(seed, size=40, slices=4).state for seed in (5, 5, 6))
-    for field in fields(one):
-        np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
-    assert not np.array_equal(one.object_phase, other.object_phase)
-    assert not np.array_equal(one.probe, other.probe)
+def random_waves(rng: np.random.Generator, *shape: int) -> Any:
+    return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(np.complex64)
 
 
-@pytest.mark.parametrize(("size", "slices"), [(32, 2), (33, 3), (100, 9)])
-def test_shapes(size: int, slices: int) -> None:
-    made = specimen.make(size=size, slices=slices)
-    assert made.phase.shape == (slices, size, size)
-    assert made.state.object_phase.shape == (1, slices, size, size)
-    assert made.state.object_phase.dtype == np.float32
-    assert made.state.probe.dtype == np.complex64
-    assert made.state.probe.shape == (4, size // 2, size // 2)
-    assert made.layers[0] < made.layers[1]
+# forward model
 
 
-@pytest.mark.parametrize(("size", "slices"), [(31, 8), (64, 1)])
-def test_too_small(size: int, slices: int) -> None:
-    with pytest.raises(ValueError, match="size ≥ 32 and slices ≥ 2"):
-        specimen.make(size=size, slices=slices)
+def dft(n: int) -> Any:
+    """Unitary Fourier matrix, written out."""
+    return np.exp(-2j * np.pi * np.outer(np.arange(n), np.arange(n)) / n) / np.sqrt(n)
 
 
-def test_truth(made: specimen.Specimen) -> None:
-    assert made.phase.min() >= 0
-    assert 0.1 < made.phase.max() < 1
-    for layer in made.layers:
-        assert made.phase[layer].max() > 0.1
-    upper, lower = (made.phase[layer] for layer in made.layers)
-    assert abs(demo.correlation(upper, lower)) < 0.5  # two different patterns
+def direct_pattern(modes: Any, slices: Any, shift: tuple[float, float], distance: float) -> Any:
+    """Intensity by matrices in float64, mode by mode: another way to the same numbers."""
+    ny, nx = modes.shape[1:]
+    fy, fx = dft(ny), dft(nx)
+    ky, kx = (np.array([i if i < (n + 1) // 2 else i - n for i in range(n)]) / n for n in (ny, nx))
+    k = 1 / WAVELENGTH
+    longitudinal = np.sqrt(k**2 - (ky[:, None] / DX) ** 2 - (kx / DX) ** 2)
+    between = np.exp(2j * np.pi * distance * (longitudinal - k))
+    ramp = np.exp(-2j * np.pi * (ky[:, None] * shift[0] + kx * shift[1]))
+    total = np.zeros((ny, nx))
+    for mode in modes.astype(np.complex128):
+        wave = fy.conj() @ ((fy @ mode @ fx) * ramp) @ fx.conj()
+        for index, transmission in enumerate(slices):
+            wave = wave * transmission
+            if index < len(slices) - 1:
+                wave = fy.conj() @ ((fy @ wave @ fx) * between) @ fx.conj()
+        total += np.abs(fy @ wave @ fx) ** 2
+    return total
 
 
-def test_defects(made: specimen.Specimen) -> None:
-    state = made.state
-    assert np.mean(state.object_phase < 0) > 0.05
-    assert np.mean((state.object_amplitude < 0.96) | (state.object_amplitude > 1.04)) > 0.05
-    assert abs(state.object_amplitude.mean() - 1) < 0.05
-    empty = made.phase[0]  # vacuum that the elongated layers leak into
-    assert not empty.any()
-    leak = demo.correlation(state.object_phase[0, 0], made.phase[made.layers[0]])
-    assert leak > 0.2
-    assert demo.mode_overlap(state.probe) > 0.1
-    power = np.sum(np.abs(state.probe) ** 2, dtype=np.float64)
-    assert power == pytest.approx(1.1 * 500, rel=1e-4)
-    assert state.probe_intensity == 500
-    assert np.linalg.norm(state.position_shifts.mean(axis=0)) > 0.2
-    tilts = state.tilts.reshape(*(state.scan_shape or ()), 2)
-    assert np.std(np.diff(tilts, axis=1)) > 0.3
+def build(shape: tuple[int, int], distance: float = 12.0) -> forward.Multislice:
+    between = forward.propagator(shape, dx=DX, wavelength=WAVELENGTH, distance=distance)
+    return forward.Multislice(shape, between, np.zeros(1, np.complex64))
+
+
+@pytest.mark.parametrize(("shape", "nz"), [((8, 11), 3), ((9, 6), 1), ((7, 7), 2)])
+def test_forward_model_is_the_direct_sum(shape: tuple[int, int], nz: int) -> None:
+    rng = np.random.default_rng(0)
+    modes, slices = random_waves(rng, 2, *shape), random_waves(rng, 2, nz, *shape)
+    shifts = np.array([[0.3, -0.45], [0.0, 0.2]], np.float32)
+    model = build(shape)
+    spectra = forward.fft2(modes.copy()) * model.ramps(shifts)
+    far, waves = model(spectra, slices)
+    assert far.dtype == np.complex64
+    assert len(waves) == nz
+    for index in range(2):
+        expected = direct_pattern(modes, slices[index], tuple(shifts[index]), 12.0)
+        np.testing.assert_allclose(forward.intensity(far)[index], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_energy_is_conserved() -> None:
+    rng = np.random.default_rng(1)
+    modes = random_waves(rng, 3, 16, 12)
+    slices = np.exp(1j * rng.normal(size=(1, 4, 16, 12))).astype(np.complex64)
+    model = build((16, 12), distance=5.0)
+    spectra = forward.fft2(modes.copy()) * model.ramps(np.array([[0.2, 0.4]], np.float32))
+    power = forward.intensity(model(spectra, slices)[0]).sum()
+    assert power == pytest.approx(np.sum(np.abs(modes) ** 2), rel=1e-5)
+
+
+def test_way_back_is_the_adjoint() -> None:
+    rng = np.random.default_rng(2)
+    slices, model = random_waves(rng, 1, 3, 10, 8), build((10, 8))
+    spectra, change = random_waves(rng, 1, 2, 10, 8), random_waves(rng, 1, 2, 10, 8)
+    far, waves = model(spectra.copy(), slices)
+    onto_slices, onto_spectra = model.back(change.copy(), slices, waves)
+    product = np.vdot(far, change)
+    assert np.vdot(spectra, onto_spectra) == pytest.approx(product, rel=1e-4)
+    # the far field is linear in each single slice as well
+    for z in range(3):
+        assert np.vdot(slices[:, z], onto_slices[:, z]) == pytest.approx(product, rel=1e-4)
+
+
+def test_subpixel_shift_of_a_gaussian() -> None:
+    y, x = np.mgrid[:32, :32]
+    model = build((32, 32))
+
+    def gaussian(cy: float, cx: float) -> Any:
+        return np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 18).astype(np.complex64)
+
+    ramp = model.ramps(np.array([[0.37, -1.21]], np.float32))[0, 0]
+    moved = forward.ifft2(forward.fft2(gaussian(16, 16)) * ramp)
+    np.testing.assert_allclose(moved, gaussian(16.37, 14.79), atol=2e-5)
+
+
+def test_focus_of_the_probe() -> None:
+    args: dict[str, Any] = {"dx": DX, "wavelength": WAVELENGTH}
+    defocused = simulate.focused_probe(64, **args, semi_angle=22e-3, c10=-80.0)
+    focused = simulate.focused_probe(64, **args, semi_angle=22e-3, c10=0.0)
+    assert np.unravel_index(np.abs(focused).argmax(), (64, 64)) == (32, 32)
+    through = forward.propagator((64, 64), **args, distance=80.0)
+    np.testing.assert_allclose(
+        np.abs(forward.ifft2(forward.fft2(defocused) * through)), np.abs(focused), atol=2e-3
+    )
+
+
+def test_scatter_is_the_adjoint_of_gather() -> None:
+    rng = np.random.default_rng(3)
+    grid, windows = random_waves(rng, 2, 9, 8), random_waves(rng, 3, 2, 4, 5)
+    corners = [(0, 0), (5, 3), (2, 1)]
+    total = np.zeros_like(grid)
+    forward.scatter(total, corners, windows)
+    gathered = forward.gather(grid, corners, (4, 5))
+    assert np.vdot(grid, total) == pytest.approx(np.vdot(gathered, windows), rel=1e-5)
+
+
+# data
+
+
+def test_source_modes_are_orthogonal_and_keep_the_intensity() -> None:
+    probe = simulate.focused_probe(32, dx=DX, wavelength=WAVELENGTH, semi_angle=22e-3, c10=50.0)
+    modes = simulate.source_modes(probe, 0.8, 4)
+    gram = modes.reshape(4, -1) @ modes.reshape(4, -1).conj().T
+    powers = np.diag(gram).real
+    assert scores.mode_overlap(modes) < 1e-4
+    assert powers.sum() == pytest.approx(1, rel=1e-5)
+    assert np.all(np.diff(powers) < 1e-7)
+    # without a spread there is one mode, the probe itself
+    one = simulate.source_modes(probe, 0.0, 2)
+    assert abs(np.vdot(one[0], probe)) == pytest.approx(1, rel=1e-4)
+
+
+def test_simulation(small: tuple[Dataset, Truth]) -> None:
+    data, truth = small
+    assert data.counts.shape == truth.expected.shape == (36, 24, 24)
+    assert truth.phase.shape[0] == 2
+    assert truth.phase.min() >= 0
+    # the whole dose reaches the detector
+    dose = 1e5 * simulate.STEP**2
+    np.testing.assert_allclose(truth.expected.sum(axis=(1, 2)), dose, rtol=1e-4)
+    # Poisson noise: variance equals mean
+    bright = truth.expected > 20
+    z = (data.counts[bright] - truth.expected[bright]) / np.sqrt(truth.expected[bright])
+    assert abs(z.mean()) < 0.1
+    assert abs(z.std() - 1) < 0.1
+    assert 0.1 < np.std(truth.positions - data.positions) * simulate.DX / simulate.SCAN_ERROR < 1.5
+
+
+def test_equal_seeds_give_equal_data() -> None:
+    one, two, other = (made(seed=seed)[0].counts for seed in (3, 3, 4))
+    np.testing.assert_array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_slabs_hold_every_plane() -> None:
+    found = specimen.make(np.random.default_rng(0), size=32, dx=0.5)
+    for slices in (1, 2, 5, 6):
+        slabs = found.slabs(slices)
+        assert slabs.shape == (slices, 32, 32)
+        np.testing.assert_allclose(slabs.sum(axis=0), found.planes.sum(axis=0), rtol=1e-6)
+    assert not found.slabs(6)[[0, 5]].any()
+
+
+def test_thinning_splits_the_counts(small: tuple[Dataset, Truth]) -> None:
+    data = small[0]
+    one, other = data.thin(0.25, np.random.default_rng(0))
+    np.testing.assert_array_equal(one.counts + other.counts, data.counts)
+    assert one.counts.sum() == pytest.approx(0.25 * data.counts.sum(), rel=0.02)
+    assert len(data.select(slice(0, None, 2)).positions) == 18
+
+
+# reconstruction
+
+
+def test_first_guess(small: tuple[Dataset, Truth]) -> None:
+    data = small[0]
+    state, origin = initial(data, replace(SMALL, modes=3))
+    assert scores.mode_overlap(state.probe) < 1e-5
+    total = data.counts.sum(axis=(1, 2)).mean()
+    assert np.sum(np.abs(state.probe) ** 2) == pytest.approx(total, rel=1e-4)
+    assert state.probe_intensity == pytest.approx(total)
+    low = data.positions.min(axis=0) - origin - np.array(data.probe.shape) // 2
+    assert np.all(low >= 0)
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_the_error_falls(small: tuple[Dataset, Truth], slices: int) -> None:
+    settings = replace(SMALL, slices=slices, iterations=5)
+    result = runs.run({"one": runs.Task(small[0], settings)})["one"]
+    assert len(result.errors) == 5
+    assert np.all(np.diff(result.errors) < 0)
+    assert result.errors[-1] < 0.9 * result.errors[0]
+    assert result.state.object.dtype == result.state.probe.dtype == np.complex64
+    # the patterns that the result predicts are those that the iteration would have compared
+    predicted = patterns(result, small[0])
+    assert scores.intensity_error(predicted, small[0].counts) < result.errors[-1]
+
+
+def test_the_truth_predicts_the_patterns() -> None:
+    """Slices of 12 Å have the specimen's planes in their middle: nothing is approximated."""
+    data, truth = made(slices=6, scan=4)
+    state, origin = initial(data, replace(SMALL, slices=6))
+    depth = data.slice_thickness / 2
+    probe = simulate.focused_probe(
+        24, dx=simulate.DX, wavelength=simulate.WAVELENGTH, semi_angle=simulate.SEMI_ANGLE,
+        c10=simulate.C10 + depth,
+    )  # fmt: skip
+    modes = simulate.source_modes(probe, simulate.SOURCE / simulate.DX, 6)
+    state.probe = modes * np.float32(np.sqrt(truth.expected[0].sum()))
+    phase = truth.window(origin, state.object.shape[1:])
+    state.object = np.exp(1j * phase).astype(np.complex64)
+    state.position_shifts = (truth.positions - data.positions).astype(np.float32)
+    predicted = patterns(Result(state, origin, ()), data)
+    assert scores.intensity_error(predicted, truth.expected) < 1e-4
+
+
+def test_positions_are_refined() -> None:
+    data, truth = made(scan=8, dose=1e6)
+    settings = replace(SMALL, iterations=10, position_step=1.0, mode_power=0.2)
+    found = runs.run({"one": runs.Task(data, settings)})["one"].state.position_shifts
+    wrong = truth.positions - data.positions
+    before, after = ((v - v.mean(axis=0)).std() for v in (wrong, wrong - found))
+    assert after < 0.7 * before
+
+
+def test_one_seed_one_result(small: tuple[Dataset, Truth]) -> None:
+    constraints = preset(presets.ELECTRONS)
+    task = runs.Task(small[0], replace(SMALL, position_step=0.5), constraints)
+    found = runs.run({"one": task, "two": task, "three": task})
+    for field in ("object", "probe", "position_shifts"):
+        one, two = (getattr(found[name].state, field) for name in ("one", "three"))
+        np.testing.assert_array_equal(one, two)
+    assert found["one"].errors == found["two"].errors
+    other = runs.run({"x": replace(task, settings=replace(task.settings, seed=9))})["x"]
+    assert other.errors != found["one"].errors
+
+
+def test_constraints_run_once_per_iteration(small: tuple[Dataset, Truth]) -> None:
+    seen: list[int] = []
+
+    class Counting(Constraints):
+        def apply(self, state: Any, iteration: int, *, measure: bool = True) -> Any:
+            seen.append(iteration)
+            return super().apply(state, iteration, measure=measure)
+
+    constraints = Counting({"ortho_pmode": {"start_iter": 1}})
+    result = runs.run({"one": runs.Task(small[0], SMALL, constraints)})["one"]
+    assert seen == [1, 2, 3]
+    assert scores.mode_overlap(result.state.probe) < 1e-4
+
+
+def test_several_slices_need_lengths(small: tuple[Dataset, Truth]) -> None:
+    with pytest.raises(ValueError, match="several need dx, wavelength and slice_thickness"):
+        Reconstruction(replace(small[0], slice_thickness=None), SMALL)
+
+
+def test_a_failing_reconstruction_ends_the_others(small: tuple[Dataset, Truth]) -> None:
+    told: list[str] = []
+
+    def tell(name: str, _: float) -> None:
+        told.append(name)
+        raise RuntimeError("enough")
+
+    tasks = {name: runs.Task(small[0], replace(SMALL, iterations=50)) for name in "ab"}
+    with pytest.raises(RuntimeError, match="enough"):
+        runs.run(tasks, tell=tell)
+    assert len(told) <= 2
+
+
+# scores
 
 
 def test_correlation() -> None:
     x = np.array([1.0, 2.0, 4.0])
-    assert demo.correlation(x, 3 * x + 7) == pytest.approx(1)
-    assert demo.correlation(x, -x) == pytest.approx(-1)
-    assert demo.correlation(x, np.ones(3)) == 0
+    assert scores.correlation(x, 3 * x + 7) == pytest.approx(1)
+    assert scores.correlation(x, -x) == pytest.approx(-1)
+    assert scores.correlation(x, np.ones(3)) == 0
 
 
 def test_mode_overlap() -> None:
     modes = np.zeros((2, 2, 2), complex)
     modes[0, 0, 0], modes[1, 0, 0], modes[1, 1, 1] = 2j, 3, 4
-    assert demo.mode_overlap(modes) == pytest.approx(0.6)
-    assert demo.mode_overlap(np.eye(4).reshape(4, 2, 2)) == 0
-    assert demo.mode_overlap(np.ones((1, 2, 2))) == 0
+    assert scores.mode_overlap(modes) == pytest.approx(0.6)
+    assert scores.mode_overlap(np.eye(4).reshape(4, 2, 2)) == 0
+    assert scores.mode_overlap(np.zeros((2, 2, 2))) == 0
+    assert scores.mode_overlap(np.ones((1, 2, 2))) == 0
 
 
-def test_prepared_files_are_what_the_command_takes(tmp_path: Path) -> None:
-    done = demo.prepare(tmp_path / "new" / "demo", size=64, slices=4, iterations=2)
-    found = io.read(done.job.source).state
-    np.testing.assert_array_equal(found.probe, done.specimen.state.probe)
-    constraints = Constraints.from_file(done.job.params)
-    for iteration in done.job.iterations or ():
-        constraints.apply(found, iteration=iteration)
-    rows = demo.compare(done, found)
-    assert all(np.isfinite(value) for row in rows.values() for value in row if value is not None)
-    before, after, truth = rows["largest overlap of two probe modes"]
-    assert before > 0.1
-    assert after < 1e-5
-    assert truth == 0
-    assert rows["probe intensity"][1] == pytest.approx(500, rel=1e-4)
-    assert rows["phase below zero (% of the voxels)"][0] > 5
-    assert rows["phase below zero (% of the voxels)"][1] == 0
-    assert rows["amplitude outside 0.96 to 1.04 (% of the voxels)"][1] == 0
-    assert rows["common drift of the positions (px)"][1] < 1e-6
-    before, after, _ = rows["phase correlation with the truth, sum over depth"]
-    assert after > before + 0.05
+def test_plane_is_taken_away() -> None:
+    y, x = np.mgrid[:5, :7]
+    bump = np.zeros((5, 7))
+    bump[2, 3] = 1
+    expected = scores.without_plane(bump)
+    np.testing.assert_allclose(scores.without_plane(bump + 3 + 2 * y - x), expected, atol=1e-12)
+    assert abs(expected.sum()) < 1e-12
 
 
-def test_the_truth_is_judged_perfect() -> None:
-    made = specimen.make(size=64, slices=6)
-    made.state.object_phase[0] = made.phase
-    rows = demo.compare(demo.Demo(None, made), made.state)  # type: ignore[arg-type]
-    for name, (_, after, truth) in rows.items():
-        if name.startswith(("phase", "cross-talk")) and truth is not None:
-            assert after == pytest.approx(truth, abs=1e-6), name
+def blobs(shape: tuple[int, int] = (40, 48)) -> Any:
+    rng = np.random.default_rng(0)
+    ky, kx = (np.fft.fftfreq(n) for n in shape)
+    low = np.exp(-120 * (ky[:, None] ** 2 + kx**2))
+    return np.fft.ifft2(np.fft.fft2(rng.normal(size=shape)) * low).real
 
 
-def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(atomic.OutputError, match=r"cannot be made: (Not a directory|File exists)"):
-        demo.prepare(tmp_path / "file" / "demo")
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.3, -0.6), (-2.75, 3.5)])
+def test_offset(shift: tuple[float, float]) -> None:
+    image = blobs()
+    found = scores.offset(image, scores.moved(image, shift))
+    np.testing.assert_allclose(found, shift, atol=0.12)
+
+
+def test_offset_is_bounded() -> None:
+    rng = np.random.default_rng(0)
+    found = scores.offset(rng.normal(size=(32, 32)), rng.normal(size=(32, 32)), within=2)
+    assert max(map(abs, found)) <= 2.5
+
+
+def test_what_data_leave_open_is_matched() -> None:
+    image = np.exp(2j * blobs() / np.abs(blobs()).max())
+    y, x = np.mgrid[:40, :48]
+    other = image * np.exp(1j * (1.2 + 0.02 * y - 0.05 * x))
+    assert np.abs(scores.on_top(other, image) - image).mean() < 0.06
+    assert np.abs(other - image).mean() > 0.5
+
+
+def test_ring_correlation() -> None:
+    rng = np.random.default_rng(1)
+    image = random_waves(rng, 64, 64)
+    frequency, same = scores.ring_correlation(image, 2j * image)
+    np.testing.assert_allclose(same, 1, rtol=1e-6)
+    assert len(frequency) == 32
+    assert 0 < frequency[0] < frequency[-1] < 1
+    _, none = scores.ring_correlation(image, random_waves(rng, 64, 64))
+    assert none[8:].mean() < 0.15
+    # as much noise as signal in each half: an expected correlation of one half
+    noisy = [image + random_waves(rng, 64, 64) for _ in range(2)]
+    assert scores.ring_correlation(*noisy)[1][8:].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_resolution() -> None:
+    frequency = np.array([0.1, 0.3, 0.5])
+    assert scores.resolution(frequency, np.array([0.9, 0.7, 0.3])) == pytest.approx(0.4)
+    assert scores.resolution(frequency, np.array([0.9, 0.8, 0.7])) == 0.5
+    assert scores.resolution(frequency, np.array([0.1, 0.8, 0.7])) == 0.1
+
+
+def test_cross_talk() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(4, 16, 16))
+    assert scores.cross_talk(truth, truth, (0, 2)) == pytest.approx(0, abs=1e-9)
+    mixed = truth.copy()
+    mixed[0], mixed[2] = 0.75 * truth[0] + 0.25 * truth[2], 0.5 * truth[2]
+    assert scores.cross_talk(mixed, truth, (0, 2)) == pytest.approx(0.125, abs=1e-9)
+
+
+def test_intensity_error() -> None:
+    assert scores.intensity_error(np.array([4.0, 9.0]), np.array([1.0, 9.0])) == pytest.approx(0.1)
+
+
+def test_the_truth_is_judged_perfect(small: tuple[Dataset, Truth]) -> None:
+    data, truth = small
+    result = runs.run({"x": runs.Task(data, replace(SMALL, iterations=1))})["x"]
+    phase = truth.window(result.origin, result.state.object.shape[1:])
+    result.state.object = np.exp(1j * phase).astype(np.complex64)
+    results = {"without": result, "with": result}
+    aligned = with_truth.align(results, data, truth)
+    rows = with_truth.judge(results, data, truth, aligned)
+    for name, (one, other, true) in rows.items():
+        assert one == other, name
+        if name.startswith(("phase", "cross", "variance")):
+            assert one == pytest.approx(true, abs=2e-3), name
+
+
+# the command
+
+
+def preset(text: str) -> Constraints:
+    return Constraints(yaml.safe_load(text))
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app.app, ["demo", *arguments], prog_name="arraycon")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+FILES = {
+    "figure.png", "table.txt", "unconstrained.npz", "constrained.npz", "demo.json", "params.yaml",
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("here")
+def test_demo() -> None:
+    options = ("--scan", "6", "--iterations", "2", "--slices", "2", "--modes", "2", "--dose", "1e5")
+    code, output = run(*options)
+    assert code == 0, output
+    assert {path.name for path in Path("demo").iterdir()} == FILES
+    assert "phase correlation, sum over depth" in output
+    table = Path("demo/table.txt").read_text(encoding="utf-8")
+    assert "cross-talk" in table
+    assert "\x1b" not in table
+    recorded = json.loads(Path("demo/demo.json").read_text())
+    assert recorded["settings"]["slices"] == 2
+    assert recorded["about"] == "simulated, 100000 electrons per Å²"
+    found = io.read("demo/constrained.npz").state
+    assert found.object.shape[0] == 2
+    assert scores.mode_overlap(found.probe) < 1e-4
+    # the parameters that are left behind are those that were used
+    assert "obja_thresh" in str(Constraints.from_file("demo/params.yaml"))
+    assert run(*options, "--out", "again", "--params", "demo/params.yaml")[0] == 0
+    for name in FILES - {"figure.png"}:
+        assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
+
+
+def write_npz(path: Path, **changes: Any) -> Path:
+    data = made(scan=5)[0]
+    members = {
+        "diffraction": data.counts, "positions": data.positions, "probe": data.probe[None],
+    } | changes  # fmt: skip
+    np.savez(path, **{key: value for key, value in members.items() if value is not None})
+    return path
+
+
+def write_hdf5(path: Path, *, without: tuple[str, ...] = (), **changes: Any) -> Path:
+    data = made()[0]
+    patterns = np.fft.fftshift(data.counts, axes=(1, 2)).reshape(6, 6, 24, 24)
+    members = {
+        "data": patterns,
+        "scan_positions_A": data.positions.reshape(6, 6, 2) * simulate.DX,
+    } | changes
+    numbers = {
+        "dx_A": simulate.DX, "wavelength_A": simulate.WAVELENGTH, "convergence_mrad": 22.0,
+        "C10_A": 120.0, "slab_thickness_A": 36.0, "n_slabs": 2,
+    }  # fmt: skip
+    with h5py.File(path, "w") as file:
+        for name, value in members.items():
+            if name not in without:
+                file[name] = value
+        for name, number in numbers.items():
+            if name not in without:
+                file.attrs[name] = number
+    return path
+
+
+def write_truth(path: Path, **changes: Any) -> Path:
+    members = {"potential_VA": made()[1].phase, "sigma_rad_per_VA": 1.0} | changes
+    np.savez(path, **{key: value for key, value in members.items() if value is not None})
+    return path
+
+
+@pytest.mark.parametrize("halves", ["counts", "positions"])
+def test_halves_of_data_without_a_truth(here: Path, halves: str) -> None:
+    write_npz(here / "data.npz")
+    code, output = run(
+        "--data", "data.npz", "--dose", "1,0.5", "--iterations", "2", "--modes", "2",
+        "--halves", halves,
+    )  # fmt: skip
+    assert code == 0, output
+    assert {path.name for path in Path("demo").iterdir()} == FILES
+    assert "100 % of the counts: mean FRC, halves" in output
+    assert "50 % of the counts: mean FRC, unseen counts" in output
+    assert "11 reconstructions in" in output
+
+
+def test_data_with_a_truth(here: Path) -> None:
+    write_hdf5(here / "data.h5")
+    write_truth(here / "truth.npz")
+    options = ("--data", "data.h5", "--truth", "truth.npz", "--slices", "2", "--iterations", "2")
+    code, output = run(*options, "--modes", "2")
+    assert code == 0, output
+    assert "phase correlation, slice 2" in output
+    code, output = run(*options, "--dose", "0.5", "--out", "half")
+    assert code == 0, output
+    assert "50 % of the counts" in json.loads(Path("half/demo.json").read_text())["about"]
+
+
+def test_loaded_data_are_those_that_were_written(here: Path) -> None:
+    data = made()[0]
+    found = loading.load(write_hdf5(here / "data.h5"), 2)
+    np.testing.assert_array_equal(found.counts, data.counts)
+    np.testing.assert_allclose(found.positions, data.positions, rtol=1e-12)
+    np.testing.assert_allclose(found.probe, data.probe, atol=1e-6)
+    assert found.slice_thickness == data.slice_thickness
+    truth = loading.load_truth(write_truth(here / "truth.npz"), 1)
+    np.testing.assert_allclose(truth.phase[0], made()[1].phase.sum(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"positions": None}, "data.npz: no array positions; it has diffraction, probe"),
+        ({"positions": np.zeros((3, 2))}, "positions: expected (25, 2), got (3, 2)"),
+        ({"positions": np.full((25, 2), np.nan)}, "positions: holds NaN or infinite values"),
+        ({"probe": np.ones((1, 5, 5), complex)}, "probe: expected (24, 24) as the patterns"),
+        ({"diffraction": np.ones((25, 24, 24))}, "expected patterns (n, ny, nx) of integer"),
+        ({"diffraction": np.zeros((25, 24, 24), int)}, "that are not all 0"),
+        ({"diffraction": np.array(None)}, "data.npz: cannot be read"),
+    ],
+)
+def test_wrong_npz(here: Path, changes: dict[str, Any], message: str) -> None:
+    write_npz(here / "data.npz", **changes)
+    code, output = run("--data", "data.npz")
+    assert code == 2
+    assert output.startswith("error: data.npz: ")
+    assert message in output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"without": ("data",)}, "no dataset data; it has scan_positions_A"),
+        ({"without": ("dx_A", "C10_A")}, "no attribute dx_A, C10_A; it has"),
+        ({"data": np.ones((6, 6, 24, 20), int)}, "data: expected (slow, fast, n, n)"),
+        ({"scan_positions_A": np.ones((6, 2))}, "scan_positions_A: expected (6, 6, 2) as in data"),
+    ],
+)
+def test_wrong_hdf5(here: Path, changes: dict[str, Any], message: str) -> None:
+    write_hdf5(here / "data.h5", **changes)
+    code, output = run("--data", "data.h5")
+    assert code == 2
+    assert message in output
+
+
+def test_wrong_truth(here: Path) -> None:
+    write_hdf5(here / "data.h5")
+    for changes, message in (
+        ({"sigma_rad_per_VA": None}, "truth.npz: no array sigma_rad_per_VA"),
+        ({"potential_VA": np.ones(3)}, "potential_VA: expected real (slabs, ny, nx)"),
+        ({"potential_VA": np.ones((5, 4, 4))}, "5 slabs cannot be 2 slices"),
+    ):
+        write_truth(here / "truth.npz", **changes)
+        code, output = run("--data", "data.h5", "--truth", "truth.npz", "--slices", "2")
+        assert code == 2
+        assert message in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "gone.npz"), "gone.npz: no such file"),
+        (("--data", "."), "unknown format"),
+        (("--data", "folder.npz"), "is a folder, expected a file"),
+        (("--data", "text.npz"), "text.npz: cannot be read"),
+        (("--data", "text.h5"), "text.h5: cannot be read"),
+        (("--data", "data.npz", "--slices", "2"), "expected --slices 1"),
+        (("--data", "data.npz", "--dose", "2"), "--dose: expected fractions of the counts"),
+        (("--data", "data.npz", "--dose", "a,b"), "--dose: expected fractions of the counts"),
+        (("--dose", "none"), "--dose: expected electrons per Å²"),
+        (("--truth", "data.npz"), "--truth: expected --data as well"),
+        (("--params", "gone.yaml"), "gone.yaml: no such file"),
+        (("--out", "text.h5/demo"), "text.h5/demo: cannot be made"),
+        (("--params", "tilt.yaml", "--scan", "4"), "tilt_smooth"),
+    ],
+)
+def test_wrong_options(here: Path, options: tuple[str, ...], message: str) -> None:
+    write_npz(here / "data.npz")
+    (here / "folder.npz").mkdir()
+    (here / "tilt.yaml").write_text("tilt_smooth: {start_iter: 5}\nobj_zblur: null\n")
+    for name in ("text.npz", "text.h5"):
+        (here / name).write_text("not what it says")
+    code, output = run(*options)
+    assert code == 2
+    assert message in output
+    assert not list(here.glob("demo/*"))
+
+
+def test_presets_load_without_a_warning() -> None:
+    for text in (presets.ELECTRONS, presets.X_RAYS):
+        assert "ortho_pmode" in str(preset(text))
+
+
+def test_figure_of_one_slice() -> None:
+    data, truth = made(slices=1)
+    tasks = with_truth.tasks(data, replace(SMALL, slices=1, iterations=1), preset(presets.X_RAYS))
+    results = runs.run(tasks)
+    aligned = with_truth.align(results, data, truth)
+    assert aligned.layers == (0,)
+    drawn = figures.with_truth(aligned, results, data, title="$one_slice")
+    assert drawn.get_suptitle() == "$one_slice"
+
+
+def test_lower_doses_are_parts_of_higher_ones(small: tuple[Dataset, Truth]) -> None:
+    data, constraints = small[0], preset(presets.X_RAYS)
+    tasks = without_truth.tasks(data, replace(SMALL, slices=1), constraints, (1.0, 0.2, 0.1))
+    assert len(tasks) == 15
+
+    def counts(dose: float) -> Any:
+        keys = (without_truth.key(dose, "with", half) for half in "AB")
+        return sum(tasks[key].data.counts.astype(int) for key in keys)
+
+    np.testing.assert_array_equal(counts(1.0), data.counts)
+    assert np.all(counts(0.1) <= counts(0.2))
+    unseen = tasks[without_truth.REFERENCE].data.counts
+    np.testing.assert_array_equal(unseen + counts(0.2), data.counts)

@@ -10,14 +10,13 @@ import sys
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Annotated, NoReturn, Optional
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
 import arraycon
-from arraycon.cli import bench, doctor, job, tables
+from arraycon.cli import bench, demo, doctor, job, tables
 from arraycon.cli.errors import console, reported, shown_warnings, warn
 from arraycon.io import atomic
 from arraycon.params import files, templates
@@ -34,6 +33,7 @@ _NO_LOG = logging.NullHandler()
 params_app = typer.Typer(help="Check parameter files, and make new ones.", no_args_is_help=True)
 app.add_typer(params_app, name="params")
 app.command("bench")(bench.command)
+app.command("demo")(demo.command)
 
 
 class Backend(str, Enum):
@@ -270,36 +270,3 @@ def doctor_command(debug: Debug = False) -> None:
     """
     with reported(debug=debug):
         console().print(tables.doctor(doctor.examine()))
-
-
-@app.command()
-def demo(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder to write to; it is made if need be.")
-    ] = Path("demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
-    size: Annotated[int, typer.Option(min=32, max=2048, help="Object width in px of 0.2 Å.")] = 128,
-    slices: Annotated[int, typer.Option(min=2, max=64, help="Object slices of 8 Å.")] = 8,
-    iterations: Annotated[int, typer.Option(min=1, help="Iterations to apply, from 1.")] = 3,
-    debug: Debug = False,
-) -> None:
-    """Constrain a small synthetic reconstruction.
-
-    Its file, the recommended parameters, the result, a figure and a table go to a folder.
-    """
-    from arraycon import demo as package
-
-    with reported(debug=debug):
-        done = package.prepare(out, seed=seed, size=size, slices=slices, iterations=iterations)
-        outcome = perform(done.job)
-        rows = package.compare(done, outcome.state)
-        console().print(tables.comparison(rows))
-        _table_file(out / "table.txt", tables.outcome(outcome), tables.comparison(rows))
-        console().print(f"wrote {out / 'table.txt'}", soft_wrap=True)
-
-
-def _table_file(path: Path, *shown: Any) -> None:
-    with atomic.replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        plain = Console(file=file, width=110, no_color=True, markup=False, force_terminal=False)
-        for item in shown:
-            plain.print(item)

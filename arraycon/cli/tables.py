@@ -91,16 +91,6 @@ def seconds(measured: Mapping[str, float]) -> RenderableType:
     return table
 
 
-def comparison(rows: Mapping[str, tuple[float, float, float | None]]) -> RenderableType:
-    """Table of quantities before and after, and in truth."""
-    table = _table("quantity", "before", "after", "truth")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name, (before, after, truth) in rows.items():
-        table.add_row(name, number(before), number(after), "" if truth is None else number(truth))
-    return table
-
-
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for index, heading in enumerate(headings):

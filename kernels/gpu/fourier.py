@@ -117,7 +117,7 @@ def _filter_by_fft(spectrum: Array, wedge: _Wedge) -> None:
 def _slices_at_a_time(slices: Array) -> int:
     """Return a number such that what they need is a tenth of the object's memory."""
     pixels, number = int(slices[0].size), len(slices)
-    most = max(1, _BATCH // (pixels * slices.itemsize))
+    most = max(1, _BATCH // int(slices[0].nbytes))
     if not _aligned(slices):  # slices are copied as well
         return max(1, min(number // 20, most))
     # two slices of an odd number of pixels leave the next one as aligned as the first

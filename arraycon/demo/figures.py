@@ -1,0 +1,227 @@
+"""The demo's figures; only matplotlib's object interface is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from arraycon.demo.dataset import Dataset
+from arraycon.demo.reconstruct import Result
+from arraycon.demo.scores import correlation
+from arraycon.demo.with_truth import NAMES, Aligned
+from arraycon.demo.without_truth import Rings, field, key
+from arraycon.figure.panels import phase_hue
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = {"without": "#d9822b", "with": "#3b6fb6"}
+_TITLES = {"truth": "truth", "without": "without constraints", "with": "with constraints"}
+_SMALL, _NORMAL = 8, 9
+_MODES_SHOWN = 4
+
+
+def with_truth(
+    aligned: Aligned, results: Mapping[str, Result], data: Dataset, *, title: str = ""
+) -> Figure:
+    """Truth and both reconstructions: projection, layers, depth section; probe modes; curves.
+
+    Parameters
+    ----------
+    aligned, results, data
+        As of `arraycon.demo.with_truth`.
+    title : str
+        Heading, taken literally.
+    """
+    images = {"truth": aligned.truth, **{name: aligned.found[name] for name in NAMES}}
+    rows = [("summed over depth", {n: phase.sum(axis=0) for n, phase in images.items()})]
+    rows += [
+        (f"slice {z + 1}", {n: phase[z] for n, phase in images.items()}) for z in aligned.layers
+    ]
+    several = len(aligned.truth) > 1
+    figure = _new(10, 3.1 * len(rows) + (2.0 if several else 0) + 3.6, title)
+    heights = [3.1] * len(rows) + [2.0] * several + [3.6]
+    parts = _parts(figure, heights)
+    dx = data.dx or 1.0
+    for part, (label, maps) in zip(parts, rows, strict=False):
+        if label.startswith("slice") and data.slice_thickness:
+            z = int(label.split()[1]) - 1
+            label += f", z = {z * data.slice_thickness:g} to {(z + 1) * data.slice_thickness:g} Å"
+        _maps(part, f"phase, {label} (rad)", maps, dx, "Å" if data.dx else "px")
+    if several:
+        _sections(parts[-2], images, data)
+    left, middle, right = parts[-1].subfigures(1, 3, width_ratios=(1.5, 1, 1))
+    _modes(left, {name: results[name].state.probe for name in NAMES})
+    _errors(middle, {name: [results[name].errors] for name in NAMES})
+    _slices(right, aligned)
+    return figure
+
+
+def without_truth(
+    curves: Mapping[float, Rings], results: Mapping[str, Result], data: Dataset, *, title: str = ""
+) -> Figure:
+    """Both reconstructions and their ring correlations at each dose; modes and error curves."""
+    doses = list(curves)
+    figure = _new(11, 3.1 * len(doses) + 3.6, title)
+    parts = _parts(figure, [3.1] * len(doses) + [3.6])
+    scale, unit = (data.dx, "Å") if data.dx else (1.0, "px")
+    for part, dose in zip(parts, doses, strict=False):
+        left, right = part.subfigures(1, 2, width_ratios=(2.1, 1))
+        images = {n: field(results[key(dose, n, "A")], data) for n in NAMES}
+        phases = {n: np.angle(o * np.exp(-1j * np.angle(o.mean()))) for n, o in images.items()}
+        share = 50 * dose
+        _maps(left, f"phase (rad) from {share:g} % of the counts", phases, scale, unit)
+        _rings(right, curves[dose])
+    left, right = parts[-1].subfigures(1, 2, width_ratios=(2.1, 1))
+    last = doses[-1]
+    _modes(left, {n: results[key(last, n, "A")].state.probe for n in NAMES})
+    _errors(right, {n: [results[key(d, n, "A")].errors for d in doses] for n in NAMES})
+    return figure
+
+
+def _new(width: float, height: float, title: str) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=11, fontweight="bold", parse_math=False)
+    return figure
+
+
+def _parts(figure: Figure, heights: list[float]) -> Any:
+    """One part of the figure below the other."""
+    return figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0.02)
+
+
+def _limits(images: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Colour limits without the few brightest pixels: the truth's own, one pair for the others.
+
+    What is spread over several slices is weak in each; with the truth's limits it would be black.
+    """
+    limits: dict[str, tuple[float, float]] = {}
+    for names in (["truth"], [name for name in images if name != "truth"]):
+        shown = [images[name] for name in names if name in images]
+        if shown:
+            low, high = (float(v) for v in np.percentile(np.stack(shown), (0.5, 99.7)))
+            limits |= dict.fromkeys(names, (low, high) if high > low else (low - 0.5, low + 0.5))
+    return limits
+
+
+def _bars(part: Any, drawn: Mapping[str, Any], axes: Any) -> None:
+    """Colour bars: one for the truth, one for the others."""
+    for name, ax in zip(drawn, axes, strict=True):
+        if name in ("truth", "with"):
+            bar = part.colorbar(drawn[name], ax=ax, shrink=0.9, aspect=22, pad=0.02)
+            bar.ax.tick_params(labelsize=_SMALL)
+
+
+def _maps(part: Any, label: str, images: Mapping[str, Any], scale: float, unit: str) -> None:
+    limits, drawn = _limits(images), {}
+    axes = part.subplots(1, len(images), squeeze=False)[0]
+    for ax, (name, image) in zip(axes, images.items(), strict=True):
+        extent = (0, image.shape[1] * scale, image.shape[0] * scale, 0)
+        drawn[name] = ax.imshow(image, cmap="magma", clim=limits[name], extent=extent)
+        score = ""
+        if "truth" in images and name != "truth":
+            score = f", r = {correlation(image, images['truth']):.2f}"
+        ax.set_title(_TITLES[name] + score, fontsize=_NORMAL)
+        ax.tick_params(labelsize=_SMALL)
+        ax.set_xlabel(f"x ({unit})", fontsize=_SMALL)
+    axes[0].set_ylabel(f"y ({unit})", fontsize=_SMALL)
+    _bars(part, drawn, axes)
+    part.suptitle(label, fontsize=10, x=0.01, ha="left")
+
+
+def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
+    """Phase along the row with most contrast in truth, slice by slice."""
+    truth = images["truth"]
+    row = int(truth.std(axis=2).sum(axis=0).argmax())
+    cut = {name: phase[:, row] for name, phase in images.items()}
+    limits, drawn = _limits(cut), {}
+    dx, thickness = data.dx or 1.0, data.slice_thickness or 1.0
+    axes = part.subplots(1, len(images))
+    for ax, (name, section) in zip(axes, cut.items(), strict=True):
+        extent = (0, section.shape[1] * dx, section.shape[0] * thickness, 0)
+        drawn[name] = ax.imshow(
+            section, cmap="magma", clim=limits[name], extent=extent, aspect="auto",
+            interpolation="nearest",
+        )  # fmt: skip
+        ax.set_title(_TITLES[name], fontsize=_NORMAL)
+        ax.tick_params(labelsize=_SMALL)
+        ax.set_xlabel("x (Å)", fontsize=_SMALL)
+    axes[0].set_ylabel("z (Å)", fontsize=_SMALL)
+    _bars(part, drawn, axes)
+    part.suptitle(f"phase per slice (rad) at y = {row * dx:.3g} Å", fontsize=10, x=0.01, ha="left")
+
+
+def _modes(part: Any, probes: Mapping[str, Any]) -> None:
+    shown = min(_MODES_SHOWN, min(len(probe) for probe in probes.values()))
+    panels = part.subplots(len(probes), shown, squeeze=False)
+    for row, (name, probe) in zip(panels, probes.items(), strict=True):
+        powers = np.sum(np.abs(probe) ** 2, axis=(1, 2), dtype=np.float64)
+        powers /= powers.sum()
+        for ax, mode, power in zip(row, probe, powers, strict=False):
+            ax.imshow(phase_hue(mode), interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(f"{100 * power:.3g} %", fontsize=_SMALL)
+        row[0].set_ylabel(name, fontsize=_NORMAL)
+    part.suptitle("probe modes: brightness amplitude, hue phase", fontsize=10, x=0.01, ha="left")
+
+
+def _errors(part: Any, errors: Mapping[str, list[Any]]) -> None:
+    axes = part.subplots()
+    for name, curves in errors.items():
+        for index, curve in enumerate(curves):
+            axes.plot(
+                np.arange(1, len(curve) + 1), curve, "o-", ms=3, lw=1.2, color=_COLOURS[name],
+                label=_TITLES[name] if index == 0 else None,
+            )  # fmt: skip
+    lowest = min(min(curve) for curves in errors.values() for curve in curves)
+    if max(max(curve) for curves in errors.values() for curve in curves) > 4 * lowest > 0:
+        axes.set_yscale("log")
+    axes.set_xlabel("iteration", fontsize=_SMALL)
+    axes.legend(fontsize=_SMALL, frameon=False)
+    _tidy(axes)
+    part.suptitle("intensity error", fontsize=10, x=0.01, ha="left")
+
+
+def _slices(part: Any, aligned: Aligned) -> None:
+    """Contrast of each slice that agrees with the truth's, and that does not."""
+    axes = part.subplots()
+    z = np.arange(len(aligned.truth)) + 1
+    axes.plot(z, aligned.truth.std(axis=(1, 2)), "k:", lw=1.2, label="truth")
+    for name in NAMES:
+        axes.plot(
+            z, aligned.found[name].std(axis=(1, 2)), "o-", ms=3, lw=1.2, color=_COLOURS[name],
+            label=_TITLES[name],
+        )  # fmt: skip
+    axes.set_xlabel("slice", fontsize=_SMALL)
+    axes.set_xticks(z[:: max(1, len(z) // 8)])
+    axes.legend(fontsize=_SMALL, frameon=False)
+    _tidy(axes)
+    part.suptitle("phase contrast, rms (rad)", fontsize=10, x=0.01, ha="left")
+
+
+def _rings(part: Any, rings: Rings) -> None:
+    axes = part.subplots()
+    for name in NAMES:
+        axes.plot(rings.frequency, rings.halves[name], lw=1.4, color=_COLOURS[name],
+                  label=f"halves, {name}")  # fmt: skip
+        if rings.reference:
+            axes.plot(rings.frequency, rings.reference[name], "--", lw=1.1, color=_COLOURS[name],
+                      label=f"unseen counts, {name}")  # fmt: skip
+    axes.axhline(0.5, color="0.6", lw=0.8)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set_xlabel("spatial frequency (Nyquist)", fontsize=_SMALL)
+    axes.legend(fontsize=_SMALL - 1, frameon=False)
+    _tidy(axes)
+    part.suptitle("Fourier ring correlation", fontsize=10, x=0.01, ha="left")
+
+
+def _tidy(axes: Any) -> None:
+    axes.tick_params(labelsize=_SMALL, which="both")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,66 @@
+"""Running several reconstructions side by side."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arraycon import Constraints
+from arraycon.demo.dataset import Dataset
+from arraycon.demo.reconstruct import Reconstruction, Result, Settings
+
+Tell = Callable[[str, float], None]
+"""Is told the name of a reconstruction that has done an iteration, and its error."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One reconstruction; the fields are those of `Reconstruction`."""
+
+    data: Dataset
+    settings: Settings
+    constraints: Constraints | None = None
+
+
+def run(
+    tasks: Mapping[str, Task], *, xp: Any = np, tell: Tell = lambda *_: None
+) -> dict[str, Result]:
+    """Do all tasks.
+
+    On NumPy as many at a time as there are processors, which keeps them busier than threads within
+    one reconstruction could, and gives the same numbers; on CuPy one after the other.
+
+    Parameters
+    ----------
+    tasks : mapping
+        By name.
+    xp : module
+        NumPy or CuPy.
+    tell : callable
+        Called after each iteration, from any thread.
+    """
+    stop = threading.Event()
+
+    def work(name: str) -> Result:
+        task = tasks[name]
+        going = Reconstruction(task.data, task.settings, task.constraints, xp=xp)
+        for _ in range(task.settings.iterations):
+            if stop.is_set():
+                break
+            tell(name, going.iterate())
+        return going.result()
+
+    side_by_side = min(len(tasks), os.cpu_count() or 1, 4) if xp is np else 1
+    with ThreadPoolExecutor(side_by_side) as pool:
+        try:
+            return dict(zip(tasks, pool.map(work, tasks), strict=True))
+        except BaseException:
+            stop.set()  # Ctrl-C need not wait for the last iteration
+            pool.shutdown(cancel_futures=True)
+            raise

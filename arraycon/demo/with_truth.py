@@ -1,0 +1,120 @@
+"""Two reconstructions of one data set, without and with constraints, judged by the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from arraycon import Constraints
+from arraycon.demo import scores
+from arraycon.demo.dataset import Dataset, Truth
+from arraycon.demo.reconstruct import Result, Settings, patterns
+from arraycon.demo.runs import Task
+
+NAMES = ("without", "with")
+HEADINGS = ("without constraints", "with constraints", "truth")
+Rows = dict[str, tuple[float | None, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Aligned:
+    """Phases within the scanned field, on the same pixels.
+
+    Parameters
+    ----------
+    truth : array, shape (nz, ny, nx)
+        Phase of each slice in rad; each slice has its best-fitting plane taken away.
+    found : dict of array
+        The same for each reconstruction.
+    layers : tuple of int
+        The two slices with most phase contrast in truth, the upper one first.
+    """
+
+    truth: Any
+    found: dict[str, Any]
+    layers: tuple[int, ...]
+
+
+def tasks(data: Dataset, settings: Settings, constraints: Constraints) -> dict[str, Task]:
+    """Return the two reconstructions to do: same start, same order of positions."""
+    return {"without": Task(data, settings), "with": Task(data, settings, constraints)}
+
+
+def align(results: Mapping[str, Result], data: Dataset, truth: Truth) -> Aligned:
+    """Move each reconstruction onto the truth, all its slices alike, and cut out the scan."""
+    one = next(iter(results.values()))
+    low, high = data.positions.min(axis=0) - one.origin, data.positions.max(axis=0) - one.origin
+    field = (slice(None), *(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True)))
+    whole = truth.window(one.origin, one.state.object.shape[1:])
+    true = scores.without_plane(whole[field])
+    found = {}
+    for name, result in results.items():
+        phase = np.angle(result.state.object).astype(np.float64)
+        shift = scores.offset(phase[field].sum(axis=0), true.sum(axis=0))
+        found[name] = scores.without_plane(scores.moved(phase, shift)[field])
+    contrast = true.std(axis=(1, 2))
+    layers = sorted(int(z) for z in np.argsort(-contrast, kind="stable")[:2])
+    return Aligned(true, found, tuple(layers))
+
+
+def judge(results: Mapping[str, Result], data: Dataset, truth: Truth, aligned: Aligned) -> Rows:
+    """Rows of the metrics table: a quantity without and with constraints, and in truth."""
+    phases, probes = (aligned.found[n] for n in NAMES), [results[n].state.probe for n in NAMES]
+    rows = _phase_rows(tuple(phases), aligned)
+    rows["largest overlap of two probe modes"] = (*map(scores.mode_overlap, probes), 0.0)
+    first = None if truth.powers is None else float(truth.powers[0])
+    rows["intensity in the strongest mode, %"] = tuple(
+        None if share is None else 100 * share for share in (*map(_first_power, probes), first)
+    )
+    predicted = [patterns(results[name], data) for name in NAMES]
+    rows["intensity error against the counts"] = (
+        *(scores.intensity_error(model, data.counts) for model in predicted), None,
+    )  # fmt: skip
+    if truth.expected is not None:
+        rows["intensity error against noise-free patterns"] = (
+            *(scores.intensity_error(model, truth.expected) for model in predicted), 0.0,
+        )  # fmt: skip
+    if truth.positions is not None:
+        wrong = (truth.positions - data.positions - results[n].state.position_shifts for n in NAMES)
+        rows["position error, rms, px"] = (*map(_scatter, wrong), 0.0)
+    return rows
+
+
+def _phase_rows(phases: tuple[Any, ...], aligned: Aligned) -> Rows:
+    true, layers = aligned.truth, aligned.layers
+    total = true.sum(axis=0)
+    rows: Rows = {
+        "phase correlation, sum over depth": (
+            *(scores.correlation(phase.sum(axis=0), total) for phase in phases), 1.0,
+        )
+    }  # fmt: skip
+    empty = true.std(axis=(1, 2)) < 1e-3 * true.std(axis=(1, 2)).max()
+    for z in np.flatnonzero(~empty):
+        rows[f"phase correlation, slice {z + 1}"] = (
+            *(scores.correlation(phase[z], true[z]) for phase in phases), 1.0,
+        )  # fmt: skip
+    rows["phase correlation, all voxels"] = (
+        *(scores.correlation(phase, true) for phase in phases), 1.0,
+    )  # fmt: skip
+    if len(layers) > 1:
+        rows[f"cross-talk of slices {layers[0] + 1} and {layers[1] + 1}"] = (
+            *(scores.cross_talk(phase, true, layers) for phase in phases), 0.0,
+        )  # fmt: skip
+    if empty.any():
+        shares = [100 * float(p[empty].var() * empty.mean() / p.var()) for p in phases]
+        rows["variance of phase in empty slices, %"] = (*shares, 0.0)
+    return rows
+
+
+def _first_power(probe: Any) -> float:
+    """Share of the intensity in the strongest mode, after making the modes orthogonal."""
+    powers = np.linalg.svd(probe.reshape(len(probe), -1).astype(np.complex128), compute_uv=False)
+    return float(powers[0] ** 2 / np.sum(powers**2))
+
+
+def _scatter(wrong: Any) -> float:
+    """Root mean square of a set of vectors, apart from their mean."""
+    return float(np.sqrt(np.mean(np.sum((wrong - wrong.mean(axis=0)) ** 2, axis=1))))

@@ -1,0 +1,228 @@
+"""The study: every constraint helps where it should, hurts where that is said, and always alike."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from arraycon.cli import app
+from arraycon.demo import study
+from arraycon.demo.study import scenes
+from arraycon.params.models import ORDER
+
+Findings = dict[tuple[str, int], study.Finding]
+
+# at most what fraction of an error remains, at least how many times a measure that should grow
+# grows; measured values lie well inside, those of other seeds as well
+HELPS: dict[tuple[str, int], float] = {
+    ("probe_mask_k", 0): 0.25,
+    ("probe_mask_r", 0): 0.12,
+    ("ortho_pmode", 0): 1.8,
+    ("fix_probe_int", 0): 0.01,
+    ("obj_rblur", 0): 0.5,
+    ("obj_zblur", 0): 0.55,
+    ("kr_filter", 0): 0.55,
+    ("kz_filter", 0): 0.55,
+    ("kz_filter", 1): 0.12,
+    ("kr_thresh", 0): 0.6,
+    ("kr_thresh", 1): 0.65,
+    ("complex_ratio", 0): 0.25,
+    ("mirrored_amp", 0): 0.15,
+    ("obj_z_recenter", 0): 0.05,
+    ("obja_thresh", 0): 0.25,
+    ("objp_postiv", 0): 0.8,
+    ("pos_recenter", 0): 0.2,
+    ("tilt_smooth", 0): 0.4,
+}
+
+# constraint, how many of its findings came before, which of the limits: verdict, and at least how
+# many times as much (error) or at most what fraction (measures that should grow)
+LIMITS: dict[tuple[str, int, int], tuple[str, float]] = {
+    ("probe_mask_k", 0, 0): ("worse", 4),
+    ("probe_mask_k", 0, 1): ("same", 1),
+    ("probe_mask_r", 0, 0): ("worse", 3),
+    ("ortho_pmode", 0, 0): ("worse", 0.75),
+    ("fix_probe_int", 0, 0): ("worse", 20),
+    ("obj_rblur", 0, 0): ("worse", 2.5),
+    ("obj_rblur", 0, 1): ("better", 1),
+    ("obj_zblur", 0, 0): ("worse", 0.45),
+    ("kr_filter", 0, 0): ("worse", 3.5),
+    ("kz_filter", 0, 0): ("worse", 1.03),
+    ("kz_filter", 1, 0): ("worse", 1.08),
+    ("kr_thresh", 0, 0): ("worse", 3),
+    ("kr_thresh", 0, 1): ("worse", 2.5),
+    ("kr_thresh", 0, 2): ("worse", 0.85),
+    ("kr_thresh", 1, 0): ("worse", 1.3),
+    ("complex_ratio", 0, 0): ("worse", 1.3),
+    ("complex_ratio", 0, 1): ("worse", 10),
+    ("mirrored_amp", 0, 0): ("worse", 5),
+    ("mirrored_amp", 0, 1): ("worse", 2),
+    ("obj_z_recenter", 0, 0): ("worse", 1e3),
+    ("obj_z_recenter", 0, 1): ("worse", 1),
+    ("obj_z_recenter", 0, 2): ("worse", 1),
+    ("obja_thresh", 0, 0): ("worse", 4),
+    ("objp_postiv", 0, 0): ("worse", 10),
+    ("objp_postiv", 0, 1): ("worse", 1),
+    ("objp_postiv", 0, 2): ("worse", 50),
+    ("pos_recenter", 0, 0): ("worse", 3),
+    ("pos_recenter", 0, 1): ("worse", 4),
+    ("tilt_smooth", 0, 0): ("worse", 1.15),
+}
+
+
+def numbered(findings: tuple[study.Finding, ...]) -> Findings:
+    seen: Findings = {}
+    for finding in findings:
+        number = sum(name == finding.constraint for name, _ in seen)
+        seen[finding.constraint, number] = finding
+    return seen
+
+
+@pytest.fixture(scope="module")
+def both() -> tuple[Findings, Findings]:
+    return numbered(study.run(0)), numbered(study.run(1))
+
+
+@pytest.fixture(params=[0, 1])
+def findings(both: tuple[Findings, Findings], request: pytest.FixtureRequest) -> Findings:
+    return both[request.param]
+
+
+def test_all_sixteen_in_their_order(findings: Findings) -> None:
+    assert list(dict.fromkeys(name for name, _ in findings)) == list(ORDER)
+    assert set(findings) == set(HELPS)
+
+
+@pytest.mark.parametrize(("name", "number"), HELPS, ids=str)
+def test_helps(findings: Findings, name: str, number: int) -> None:
+    trial = findings[name, number].helps
+    assert trial.verdict == "better"
+    ratio, limit = trial.after / trial.before, HELPS[name, number]
+    assert ratio > limit if trial.measure.better == "higher" else ratio < limit
+
+
+@pytest.mark.parametrize(("name", "number", "which"), LIMITS, ids=str)
+def test_limits(findings: Findings, name: str, number: int, which: int) -> None:
+    trial = findings[name, number].limits[which]
+    verdict, limit = LIMITS[name, number, which]
+    assert trial.verdict == verdict
+    if verdict == "worse" and trial.measure.better == "higher":
+        assert trial.after < limit * trial.before
+    elif verdict == "worse":
+        assert trial.after > limit * trial.before
+
+
+def test_every_finding_has_a_limit_that_is_no_gain(findings: Findings) -> None:
+    for finding in findings.values():
+        assert any(trial.verdict != "better" for trial in finding.limits), finding.constraint
+
+
+def test_limits_in_figures(findings: Findings) -> None:
+    """What must have a certain size, not only a direction."""
+    recenter = findings["obj_z_recenter", 0]
+    assert recenter.helps.before == pytest.approx(24, rel=1e-3)  # 20 · 1.2 Å
+    assert recenter.limits[0].after == pytest.approx(36, rel=1e-2)  # 4.5 slices
+    assert recenter.limits[1].after < 1 < recenter.limits[2].after
+    fixed = findings["fix_probe_int", 0]
+    assert fixed.helps.before == pytest.approx(100 * (1 - 1.2**-0.5), abs=0.1)
+    assert fixed.limits[0].after == pytest.approx(100 * (1 - 1.1**-0.5), abs=0.1)
+    blurred = findings["obj_zblur", 0].limits[0]
+    assert (blurred.before, blurred.after) == (pytest.approx(100), pytest.approx(40.26, abs=0.1))
+    assert findings["mirrored_amp", 0].helps.after == pytest.approx(0.1, rel=0.05)  # relax · 1 %
+    equal = findings["ortho_pmode", 0].limits[1]
+    assert equal.after == pytest.approx(equal.before, rel=0.2)
+    wedge = findings["kz_filter", 0].limits[1]
+    assert wedge.after == pytest.approx(wedge.before, rel=0.1)
+
+
+def test_equal_seeds_give_equal_numbers(both: tuple[Findings, Findings]) -> None:
+    assert numbered(study.run(0)) == both[0] != both[1]
+
+
+def test_verdicts() -> None:
+    def verdict(before: float, after: float, better: Any = "lower") -> str:
+        return study.Trial("", study.Measure("", "", better), before, after).verdict
+
+    assert verdict(1, 0.5) == "better"
+    assert verdict(1, 0.5, "higher") == "worse"
+    assert verdict(0, 1) == "worse"
+    assert verdict(0, 0) == "same"
+    assert verdict(1, 1.02) == verdict(1, 0.98) == "same"
+
+
+# situations
+
+
+def test_wedge_keeps_what_is_constant_in_depth() -> None:
+    column = scenes.crystal()[None].repeat(8, axis=0)
+    assert scenes.rms(scenes.seen_through_wedge(column) - column) < 1e-12
+    layers = scenes.layers()
+    seen = scenes.seen_through_wedge(layers)
+    assert scenes.rms(seen.sum(axis=0) - layers.sum(axis=0)) < 1e-12
+    assert scenes.rms(seen[0]) > 0.1 * scenes.rms(layers[3])  # smeared over the depth
+    assert scenes.rms(scenes.seen_through_wedge(layers, unseen=layers) - layers) < 1e-12
+
+
+def test_probe_modes_are_orthogonal_and_of_power_one() -> None:
+    modes = scenes.probe(defocus=50.0, modes=4).reshape(4, -1)
+    assert scenes.rms(modes @ modes.conj().T - scenes.np.eye(4)) < 1e-12
+
+
+def test_multislice_conserves_power_and_knows_depth_against_defocus() -> None:
+    phase = scenes.layers(slices=8, at=(2,))
+    one = scenes.np.ones_like(phase)
+    pattern = scenes.diffraction(one, phase, scenes.probe(30.0))
+    assert pattern.sum() == pytest.approx(scenes.SIZE**2)
+    moved = scenes.moved(phase, 2)
+    assert scenes.rms(moved - scenes.np.roll(phase, 2, axis=0)) < 1e-12
+    probe = scenes.propagate(scenes.probe(30.0), -2 * scenes.SLICE_THICKNESS)
+    assert scenes.rms(scenes.diffraction(one, moved, probe) - pattern) < 1e-9 * pattern.max()
+
+
+# what is written
+
+
+def test_json_and_markdown(findings: Findings) -> None:
+    result = study.as_json(tuple(findings.values()), seed=7)
+    assert json.loads(json.dumps(result)) == result
+    assert result["seed"] == 7
+    assert len(result["findings"]) == len(findings)
+    page = study.markdown(tuple(findings.values()), seed=7)
+    assert "--seed 7" in page
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    trials = sum(1 + len(finding.limits) for finding in findings.values())
+    assert len(rows) == 2 + len(findings) + trials
+    # bars inside of cells are escaped
+    assert {line.replace("\\|", "").count("|") for line in rows} == {8}
+    assert all(f"`{name}`" in page for name in ORDER)
+
+
+def test_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: tuple[Findings, Findings]
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(study, "run", lambda seed: asked.append(seed) or tuple(both[1].values()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    done = CliRunner().invoke(app.app, ["demo", "--study", "--seed", "1"])
+    assert done.exit_code == 0, done.output
+    assert asked == [1]
+    files = {path.name for path in Path("demo").iterdir()}
+    assert files == {"study.txt", "study.json", "study.md"}
+    text = Path("demo/study.txt").read_text(encoding="utf-8")
+    for name in ORDER:
+        assert f"\n{name}: " in text
+        assert f"\n{name}: " in done.output
+    assert max(map(len, text.splitlines())) <= 110
+    assert json.loads(Path("demo/study.json").read_text(encoding="utf-8"))["seed"] == 1
+
+
+def test_command_in_an_impossible_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(app.app, ["demo", "--study", "--out", str(tmp_path / "file" / "x")])
+    assert done.exit_code == 2
+    assert "cannot be made" in done.output
