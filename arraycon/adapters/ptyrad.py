@@ -1,0 +1,268 @@
+"""PtyRAD: a stand-in for its `CombinedConstraint` that works on the model's own tensors.
+
+Between iterations PtyRAD calls ``constraint_fn(model, niter)``. Here the model's parameters become
+NumPy or CuPy arrays that share their memory, and `Constraints` changes them in place.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from arraycon.adapters._versions import Code
+
+if TYPE_CHECKING:
+    from arraycon import ConstraintParams, Constraints, Report
+
+__all__ = ["CombinedConstraint", "Installation", "install"]
+
+PTYRAD = Code("PtyRAD", "ptyrad", known=("1.0.0",))
+
+_TENSORS = {
+    "object_amplitude": "opt_obja",
+    "object_phase": "opt_objp",
+    "position_shifts": "opt_probe_pos_shifts",
+    "tilts": "opt_obj_tilts",
+}
+_NUMBERS = {
+    "dx": "dx",
+    "wavelength": "lambd",
+    "slice_thickness": "opt_slice_thickness",
+    "probe_intensity": "probe_int_sum",
+}
+_SCAN = ("N_scan_slow", "N_scan_fast")
+_PROBE = ("opt_probe", "get_complex_probe_view")
+
+logger = logging.getLogger("arraycon")
+
+
+class CombinedConstraint:
+    """A stand-in for PtyRAD 1.0.0's class of that name.
+
+    Tensors on the CPU are seen as NumPy arrays and those on a CUDA device as CuPy arrays, on
+    PyTorch's current stream; neither is copied. Without CuPy, and on other devices, the tensors
+    themselves take the slower array-API path.
+
+    Parameters
+    ----------
+    constraint_params : mapping, ConstraintParams or Constraints
+        The blocks of PtyRAD's parameter file, by name. Blocks that are left out take their
+        defaults, as they do when PtyRAD reads its file. A mapping is read again if it changes.
+    device : str, optional
+        For PtyRAD's sake; the tensors tell where they are.
+    measure : bool, optional
+        Whether `report` tells how much each constraint changed, at the price of a temporary copy of
+        each array. See `Constraints.apply`.
+
+    Attributes
+    ----------
+    report : Report or None
+        What the latest call did.
+
+    Raises
+    ------
+    ParameterError
+        The parameters are not valid.
+
+    Examples
+    --------
+    >>> from arraycon.adapters import ptyrad
+    >>> constraint = ptyrad.CombinedConstraint(constraint_params, device="cuda")
+    >>> constraint(model, niter)
+    """
+
+    # set by `install`, where PtyRAD gives the parameters but the user wants others
+    _given: Constraints | ConstraintParams | Mapping[str, Any] | None = None
+    _measure = False
+
+    def __init__(
+        self,
+        constraint_params: Constraints | ConstraintParams | Mapping[str, Any],
+        device: Any = "cuda",
+        *,
+        measure: bool | None = None,
+    ) -> None:
+        self.constraint_params = constraint_params if self._given is None else self._given
+        self.device = device
+        self.measure = self._measure if measure is None else measure
+        self.report: Report | None = None
+        self._read: Any = None
+        self._parsed: Constraints | None = None
+        self._parse()  # a wrong parameter should be found now, not after a night
+
+    @property
+    def constraints(self) -> Constraints:
+        """The constraints that run, from the parameters as they are now."""
+        return self._parse()
+
+    def _parse(self) -> Constraints:
+        from arraycon import Constraints
+
+        if isinstance(self.constraint_params, Constraints):
+            return self.constraint_params
+        if self._parsed is None or self.constraint_params != self._read:
+            self._parsed = Constraints(self.constraint_params)
+            self._read = copy.deepcopy(self.constraint_params)
+        return self._parsed
+
+    def __call__(self, model: Any, niter: int) -> None:
+        """Apply what is due to the model's parameters, in place.
+
+        Parameters
+        ----------
+        model : PtychoModel
+            PtyRAD's model, or one with the same attributes.
+        niter : int
+            Iteration, counted from 1.
+
+        Raises
+        ------
+        InterfaceError
+            The model lacks an attribute that PtyRAD 1.0.0's has.
+        """
+        from arraycon import State
+
+        PTYRAD.check_has(model, (*_TENSORS.values(), *_NUMBERS.values(), *_SCAN, *_PROBE))
+        tensors = {name: getattr(model, attribute) for name, attribute in _TENSORS.items()}
+        tensors["probe"] = model.get_complex_probe_view()
+        if tensors["probe"].data_ptr() != model.opt_probe.data_ptr():
+            raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
+        numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
+        scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
+        with _arrays(tensors) as arrays:
+            state = State(**arrays, **numbers, scan_shape=(scan[0], scan[1]))
+            self.report = self.constraints.apply(state, int(niter), measure=self.measure)
+
+    def __repr__(self) -> str:
+        return f"<CombinedConstraint of arraycon: {self.constraints}>"
+
+
+class Installation:
+    """What `install` did; leaving its ``with`` block, or `undo`, puts PtyRAD's class back."""
+
+    def __init__(self, original: type, replacement: type) -> None:
+        self._original, self._replacement = original, replacement
+        _replace(original, replacement)
+
+    def undo(self) -> None:
+        """Put back what was there before."""
+        _replace(self._replacement, self._original)
+
+    def __enter__(self) -> Installation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.undo()
+
+
+def install(
+    constraints: Constraints | ConstraintParams | Mapping[str, Any] | None = None,
+    *,
+    measure: bool = False,
+) -> Installation:
+    """Put `CombinedConstraint` in the place of PtyRAD's class.
+
+    Solvers that are made from now on use it; one that exists keeps the constraints it has.
+
+    Parameters
+    ----------
+    constraints : Constraints, ConstraintParams or mapping, optional
+        What to run instead of the parameters that PtyRAD hands over, whose models do not know this
+        package's further options (``boundary``, ``scope``) or constraints of your own.
+    measure : bool, optional
+        As for `CombinedConstraint`.
+
+    Returns
+    -------
+    Installation
+        A context manager; its `undo` does the same as leaving the ``with`` block.
+
+    Raises
+    ------
+    InterfaceError
+        PtyRAD is not installed, or has no such class any more, or calls it in another way.
+
+    Examples
+    --------
+    >>> from arraycon.adapters import ptyrad
+    >>> with ptyrad.install():
+    ...     PtyRADSolver(params, device="cuda").run()
+    """
+    original = PTYRAD.find("ptyrad.core.constraints", "CombinedConstraint")
+    PTYRAD.note_version()
+    if not issubclass(original, CombinedConstraint):
+        PTYRAD.check_takes(original.__init__, ("constraint_params", "device"))
+        PTYRAD.check_has(original, ("forward",))
+        PTYRAD.check_takes(original.forward, ("model", "niter"))
+    namespace = {"_given": constraints, "_measure": measure, "__doc__": CombinedConstraint.__doc__}
+    return Installation(original, type("CombinedConstraint", (CombinedConstraint,), namespace))
+
+
+def _replace(old: type, new: type) -> None:
+    """Let every module of PtyRAD that has `old` under some name have `new`."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != "ptyrad":
+            continue
+        for attribute in [key for key, value in vars(module).items() if value is old]:
+            setattr(module, attribute, new)
+
+
+def _number(value: Any) -> float:
+    # on a GPU this waits, but PtyRAD has just fetched its losses, so there is nothing to wait for
+    return float(value.detach().item() if hasattr(value, "detach") else value)
+
+
+@contextmanager
+def _arrays(tensors: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Lend tensors as arrays of the library for their device, which share their memory.
+
+    A conjugate or negative view, which no other library can express, is lent as a copy that is
+    written back at the end.
+    """
+    torch = importlib.import_module("torch")
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad())
+        lent, views = {}, []
+        lend = _lender(torch, next(iter(tensors.values())).device, stack)
+        for name, tensor in tensors.items():
+            own = plain = tensor.detach()
+            if own.is_conj() or own.is_neg():
+                plain = own.resolve_conj().resolve_neg()
+                views.append((own, plain))
+            lent[name] = lend(plain)
+        try:
+            yield lent
+        finally:
+            for own, plain in views:
+                own.copy_(plain)
+
+
+def _lender(torch: Any, device: Any, stack: ExitStack) -> Any:
+    if device.type == "cpu":
+        return lambda tensor: tensor.numpy()
+    cupy = _cupy() if device.type == "cuda" else None
+    if cupy is None:
+        return lambda tensor: tensor
+    stack.enter_context(cupy.cuda.Device(device.index))
+    stream = torch.cuda.current_stream(device).cuda_stream
+    stack.enter_context(cupy.cuda.ExternalStream(stream, device.index))
+    return cupy.from_dlpack
+
+
+def _cupy() -> Any:
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        logger.warning("CUDA tensors take PyTorch's own, slower path: no CuPy (%s)", error)
+        return None

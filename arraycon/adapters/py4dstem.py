@@ -1,0 +1,206 @@
+"""py4DSTEM: `Constraints` in the constraint step of its iterative ptychography.
+
+py4DSTEM keeps a complex object or a real potential (nz, nx, ny), probes whose centre is the corner
+pixel, and positions in px; x is its first lateral axis and y here. Its object is changed in place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from arraycon.adapters._hooks import Attachment
+from arraycon.adapters._versions import Code
+
+if TYPE_CHECKING:
+    from arraycon import Constraints
+
+__all__ = ["Py4DSTEMAttachment", "attach"]
+
+PY4DSTEM = Code("py4DSTEM", "py4DSTEM", known=("0.14.18",))
+
+_CLASSES = (
+    "SingleslicePtychography",
+    "MultislicePtychography",
+    "MixedstatePtychography",
+    "MixedstateMultislicePtychography",
+)
+_ATTRIBUTES = ("_xp", "_object_type", "_energy", "sampling", "angular_sampling")
+_ARGUMENTS = ("current_object", "current_probe", "current_positions", "initial_positions")
+
+
+class Py4DSTEMAttachment(Attachment):
+    """What `attach` returns."""
+
+    def __init__(
+        self,
+        reconstruction: Any,
+        constraints: Constraints,
+        *,
+        instead: bool,
+        centre: bool | None,
+        measure: bool,
+    ) -> None:
+        super().__init__(
+            reconstruction,
+            "_constraints",
+            self._step,
+            constraints,
+            instead=instead,
+            measure=measure,
+        )
+        self._centre = centre
+        self._intensity: float | None = None
+
+    def _step(
+        self,
+        current_object: Any,
+        current_probe: Any,
+        current_positions: Any,
+        initial_positions: Any,
+        **options: Any,
+    ) -> tuple[Any, Any, Any]:
+        given = current_object, current_probe, current_positions
+        if not self._instead:
+            given = self._own(*given, initial_positions, **options)
+        specimen, probe, positions = given
+        reconstruction = self._target
+        iteration = len(reconstruction.error_iterations) + 1
+        # of the first probe, which py4DSTEM scales to the mean intensity of the patterns
+        if self._intensity is None:
+            first = getattr(reconstruction, "_probe_initial", None)
+            self._intensity = _intensity(current_probe if first is None else first)
+
+        xp = reconstruction._xp
+        shifts = xp.asarray(positions - initial_positions)  # they may be kept in the host's memory
+        modes = probe if probe.ndim == 3 else probe[None]
+        centred = self._needs_centre(iteration)
+        if centred:
+            modes = xp.fft.fftshift(modes, axes=(-2, -1))
+        self._apply(specimen, modes, shifts, iteration)
+        if centred:
+            probe[...] = xp.fft.ifftshift(modes, axes=(-2, -1)).reshape(probe.shape)
+        fixed = options.get("fix_positions", False)
+        if not fixed and any("position_shifts" in record.targets for record in self.reports[0]):
+            positions = initial_positions + _like(shifts, initial_positions)
+        return specimen, probe, positions
+
+    def _apply(self, specimen: Any, modes: Any, shifts: Any, iteration: int) -> None:
+        from arraycon import MissingInputError, State
+
+        slices = specimen if specimen.ndim > 2 else specimen[None]
+        potential = self._target._object_type == "potential"
+        state = State(
+            probe=modes,
+            probe_intensity=self._intensity,
+            position_shifts=shifts,
+            **{"object_phase" if potential else "object": slices},
+            **_lengths(self._target),
+        )
+        try:
+            report = self.constraints.apply(state, iteration, measure=self._measure)
+        except MissingInputError as error:
+            lacks = ["py4DSTEM has no object tilts, and lengths only where they are uniform"]
+            if potential:
+                lacks.append("its potential is a phase without amplitude (set obj_type: phase)")
+            raise MissingInputError(f"{error}\n{', and '.join(lacks)}") from None
+        self.reports = (report,)
+
+    def _needs_centre(self, iteration: int) -> bool:
+        """Whether a constraint is due that does not commute with a cyclic shift of the probe."""
+        if self._centre is not None:
+            return self._centre
+        from arraycon.params import ORDER
+
+        # a registered constraint may do anything with the probe
+        return any(
+            name == "probe_mask_r" or name not in ORDER for name in self.constraints.due(iteration)
+        )
+
+
+def attach(
+    reconstruction: Any,
+    constraints: Constraints,
+    *,
+    instead: bool = False,
+    centre: bool | None = None,
+    measure: bool = False,
+) -> Py4DSTEMAttachment:
+    """Run constraints in the constraint step of one of py4DSTEM's reconstructions.
+
+    Iterations count on over several calls of ``reconstruct``, and from 1 after ``reset=True``.
+
+    Parameters
+    ----------
+    reconstruction : SingleslicePtychography, MultislicePtychography or their mixed-state kin
+        After ``preprocess()``; NumPy on the CPU, CuPy on a GPU.
+    constraints : Constraints
+        What to run. A complex object counts as amplitude and phase, a potential as phase alone.
+    instead : bool, optional
+        Run them in place of py4DSTEM's own object, probe and position constraints, rather than
+        after those. Among its own is, for complex objects, the amplitude's limit of 1.
+    centre : bool, optional
+        Whether the probe is shifted to the middle and back, which takes two copies. By default only
+        where that makes a difference: for `probe_mask_r` and for constraints of your own.
+    measure : bool, optional
+        As for `Constraints.apply`.
+
+    Returns
+    -------
+    Py4DSTEMAttachment
+        A context manager; its `undo` does the same as leaving the ``with`` block.
+
+    Raises
+    ------
+    InterfaceError
+        This version of py4DSTEM lacks what the adapter builds on.
+    TypeError
+        Not a reconstruction of these classes (the magnetic and tomographic ones keep several
+        probes and call their constraints in each batch).
+
+    Examples
+    --------
+    >>> from arraycon.adapters import py4dstem
+    >>> with py4dstem.attach(ptycho, constraints):
+    ...     ptycho.reconstruct(num_iter=16)
+    """
+    names = [base.__name__ for base in type(reconstruction).__mro__]
+    if not set(names) & set(_CLASSES):
+        raise TypeError(f"reconstruction: expected one of {', '.join(_CLASSES)}, got {names[0]}")
+    PY4DSTEM.note_version()
+    PY4DSTEM.check_has(reconstruction, ("_constraints", *_ATTRIBUTES))
+    PY4DSTEM.check_takes(type(reconstruction)._constraints, _ARGUMENTS)
+    if reconstruction.sampling is None:
+        raise ValueError("reconstruction: expected one after preprocess(), got no sampling")
+    return Py4DSTEMAttachment(
+        reconstruction, constraints, instead=instead, centre=centre, measure=measure
+    )
+
+
+def _lengths(reconstruction: Any) -> dict[str, Any]:
+    """Lengths in Å; a pixel that is not square or slices that differ have none."""
+    row, column = reconstruction.sampling
+    lengths: dict[str, Any] = {"wavelength": _wavelength(float(reconstruction._energy))}
+    if math.isclose(row, column, rel_tol=1e-3):
+        lengths["dx"] = float(row)
+    thicknesses = getattr(reconstruction, "_slice_thicknesses", None)
+    if thicknesses is not None and len(thicknesses):
+        thinnest, thickest = float(min(thicknesses)), float(max(thicknesses))
+        if thinnest > 0 and math.isclose(thinnest, thickest, rel_tol=1e-3):
+            lengths["slice_thickness"] = thinnest
+    return lengths
+
+
+def _wavelength(energy: float) -> float:
+    """Relativistic wavelength in Å of electrons of an energy in eV."""
+    momentum = math.sqrt(energy * (energy + 2 * 510_998.95))  # eV/c, from the rest energy
+    return 12_398.419_84 / momentum  # hc in eV·Å
+
+
+def _intensity(probe: Any) -> float:
+    return float((abs(probe) ** 2).sum(dtype="float64"))
+
+
+def _like(array: Any, other: Any) -> Any:
+    """Return a CuPy array as NumPy's if the other is one."""
+    return array.get() if hasattr(array, "get") and not hasattr(other, "get") else array
