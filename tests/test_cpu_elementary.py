@@ -93,7 +93,6 @@ def test_exponentials(dtype):
     x = RNG.uniform(-80, 80, 20000).astype(dtype)
     result = x.copy()
     elementary.exponentiate(result, elementary.tables(x.dtype))
-    # an exponent of 80 is rounded to 80 times as much as the result
     assert_exact(result, np.exp(wide(x)))
     x = np.array([0.25, -700, 1e4, -1e4, np.nan, np.inf, -np.inf], dtype)
     result = x.copy()

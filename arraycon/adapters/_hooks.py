@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,26 @@ if TYPE_CHECKING:
     from arraycon import Constraints, Report
 
 
-class Attachment:
+class Undoable(ABC):
+    """What is undone when its ``with`` block is left."""
+
+    @abstractmethod
+    def undo(self) -> None:
+        """Put back what was there before; a second time nothing happens."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.undo()
+
+
+class Attachment(Undoable):
     """Constraints that run inside one reconstruction, until `undo` or the end of a ``with`` block.
 
     The method is shadowed in the reconstruction itself; its class and all others stay as they are.
@@ -50,14 +70,3 @@ class Attachment:
         delattr(self._target, self._method)
         if self._shadowed is not None:
             setattr(self._target, self._method, self._shadowed)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.undo()

@@ -12,9 +12,9 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from arraycon.adapters._hooks import Undoable
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class CombinedConstraint:
         return f"<CombinedConstraint of arraycon: {self.constraints}>"
 
 
-class Installation:
+class Installation(Undoable):
     """What `install` did; leaving its ``with`` block, or `undo`, puts PtyRAD's class back."""
 
     def __init__(self, original: type, replacement: type) -> None:
@@ -153,17 +153,6 @@ class Installation:
     def undo(self) -> None:
         """Put back what was there before."""
         _replace(self._replacement, self._original)
-
-    def __enter__(self) -> Installation:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.undo()
 
 
 def install(

@@ -36,13 +36,6 @@ app.command("bench")(bench.command)
 app.command("demo")(demo.command)
 
 
-class Backend(str, Enum):
-    """Array libraries that the command can compute with."""
-
-    numpy = "numpy"
-    cupy = "cupy"
-
-
 class Kind(str, Enum):
     """Parameter templates."""
 
@@ -126,8 +119,8 @@ def apply(
         ),
     ] = None,
     backend: Annotated[
-        Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
-    ] = Backend.numpy,
+        job.Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
+    ] = job.Backend.numpy,
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Replace FILE itself, atomically, instead of --out.")
     ] = False,

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from arraycon import Constraints, figure, io
 from arraycon.cli.errors import console, reported, shown_warnings
-from arraycon.cli.job import existing, require_gpu
+from arraycon.cli.job import Backend, existing, require_gpu
 from arraycon.cli.tables import number
 from arraycon.io import atomic
 
@@ -34,13 +34,6 @@ if TYPE_CHECKING:
 FILES = ("figure.png", "table.txt", "unconstrained.npz", "constrained.npz", "demo.json")
 DOSES = (1.0, 0.1, 0.01)
 _BARS = 4  # more reconstructions than that share one bar
-
-
-class Backend(str, Enum):
-    """Array libraries that the demo can compute with."""
-
-    numpy = "numpy"
-    cupy = "cupy"
 
 
 class Halves(str, Enum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
 from arraycon.state import ARRAYS, State
 
 Progress = Callable[[range], Iterable[int]]
+
+
+class Backend(str, Enum):
+    """Array libraries that the command can compute with."""
+
+    numpy = "numpy"
+    cupy = "cupy"
 
 
 class BackendError(RuntimeError):

@@ -41,7 +41,7 @@ extern "C" __global__ void find_weights(const double *absorbed, const double *sh
     }
 }
 
-// The logarithm is taken a second time: writing it down in between would cost more.
+// The logarithm is taken a second time, which spares a pass of writing.
 extern "C" __global__ void mix(real *amplitude, real *phase, long long size, real floor, real keep_amplitude,
                                real keep_phase, const real *weights) {
     const real to_amplitude = weights[0], to_phase = weights[1];
