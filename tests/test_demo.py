@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from libraries import Library
 from typer.testing import CliRunner
 
 from arraycon import Constraints, io
@@ -28,10 +29,12 @@ from arraycon.demo import (
     without_truth,
 )
 from arraycon.demo.dataset import Dataset, Truth
-from arraycon.demo.reconstruct import Reconstruction, Result, Settings, initial, patterns
+from arraycon.demo.reconstruct import Reconstruction, Result, correction, patterns
+from arraycon.demo.settings import Settings, initial
 
 DX, WAVELENGTH = 0.25, 0.0251
 SMALL = Settings(modes=2, slices=2, iterations=3, batch=8, mode_power=0.1)
+CUPY = Library("cupy")
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +242,80 @@ def test_the_error_falls(small: tuple[Dataset, Truth], slices: int) -> None:
     assert scores.intensity_error(predicted, small[0].counts) < result.errors[-1]
 
 
+def test_correction_of_one_pixel() -> None:
+    expected, counts = np.float32([[[4.0, 1.0, 0.0, 1e-3]]]), np.float32([[[9.0, 0.0, 0.0, 1.0]]])
+    amplitude = correction(expected, counts, "amplitude")[0, 0]
+    np.testing.assert_allclose(amplitude[:3], [0.5, -1, -1], rtol=1e-6)
+    poisson = correction(expected, counts, "poisson")[0, 0]
+    np.testing.assert_allclose(poisson[:3], [0.5 * (9.05 / 4.05 - 1), -0.5 / 1.05, 0], rtol=1e-5)
+    assert poisson[3] == 3  # and not 10
+
+
+def test_few_counts_mislead_the_amplitude_only() -> None:
+    """At the truth the corrections cancel for the likelihood of counts, not for amplitudes."""
+    counts = np.random.default_rng(0).poisson(0.3, (40, 50, 50)).astype(np.float32)
+    expected = np.full_like(counts, 0.3)
+    assert abs(correction(expected, counts, "poisson").mean()) < 0.01
+    assert correction(expected, counts, "amplitude").mean() < -0.45
+
+
+def test_momentum_needs_fewer_iterations(small: tuple[Dataset, Truth]) -> None:
+    plain = replace(SMALL, likelihood="poisson", iterations=6)
+    tasks = {m: runs.Task(small[0], replace(plain, momentum=m)) for m in (0.0, 0.5)}
+    errors = {m: found.errors for m, found in runs.run(tasks).items()}
+    assert errors[0.5][0] == errors[0.0][0]
+    assert np.all(np.less(errors[0.5][2:], errors[0.0][2:]))
+    assert errors[0.5][4] < errors[0.0][5]
+
+
+def test_a_result_stays_as_it_was(small: tuple[Dataset, Truth]) -> None:
+    going = Reconstruction(small[0], SMALL)
+    before = going.result()
+    kept = before.state.object.copy(), before.state.probe.copy()
+    going.iterate()
+    np.testing.assert_array_equal(before.state.object, kept[0])
+    np.testing.assert_array_equal(before.state.probe, kept[1])
+    assert not np.array_equal(going.result().state.object, kept[0])
+
+
+def test_divergence_is_said(small: tuple[Dataset, Truth]) -> None:
+    going = Reconstruction(small[0], SMALL)
+    going.iterate()
+    going.state.object[:] = np.nan
+    with pytest.raises(FloatingPointError, match=r"diverged in iteration 2: its error is nan"):
+        going.iterate()
+
+
+@pytest.mark.skipif(bool(CUPY.available()), reason=CUPY.available())
+@pytest.mark.parametrize("likelihood", ["amplitude", "poisson"])
+def test_cupy_finds_what_numpy_finds(small: tuple[Dataset, Truth], likelihood: Any) -> None:
+    settings = replace(SMALL, likelihood=likelihood, momentum=0.5, position_step=1.0)
+    settings = replace(settings, position_start=1)
+    task = {"x": runs.Task(small[0], settings, preset(presets.SIMULATED.constraints))}
+    numpy, cupy = (runs.run(task, xp=xp)["x"] for xp in (np, CUPY.module))
+    np.testing.assert_allclose(cupy.errors, numpy.errors, rtol=1e-4)
+    for name in ("object", "probe", "position_shifts"):
+        one, two = (getattr(found.state, name) for found in (numpy, cupy))
+        assert isinstance(two, np.ndarray)
+        np.testing.assert_allclose(two, one, atol=1e-3 * np.abs(one).max(), err_msg=name)
+
+
+def test_constraints_bring_it_closer_to_the_truth() -> None:
+    data, truth = made(scan=14, window=32, slices=6, dose=1e4, seed=7)
+    settings = replace(presets.SIMULATED.settings, iterations=8)
+    tasks = with_truth.tasks(data, settings, preset(presets.SIMULATED.constraints))
+    watch = with_truth.Watch(data, truth)
+    results = runs.run(tasks, tell=watch)
+    aligned = with_truth.align(results, data, truth)
+    rows = with_truth.judge(results, data, truth, aligned, watch)
+    total = rows["phase correlation, sum over depth"]
+    assert total[1] > total[0] + 0.02
+    assert total[1] > rows["the same, in the best iteration"][0]
+    assert total[:2] == (watch.curves["without"][-1], watch.curves["with"][-1])
+    for name in ("phase correlation, slice 2", "phase correlation, slice 5"):
+        assert rows[name][1] > rows[name][0] + 0.02, name
+
+
 def test_the_truth_predicts_the_patterns() -> None:
     """Slices of 12 Å have the specimen's planes in their middle: nothing is approximated."""
     data, truth = made(slices=6, scan=4)
@@ -267,7 +344,7 @@ def test_positions_are_refined() -> None:
 
 
 def test_one_seed_one_result(small: tuple[Dataset, Truth]) -> None:
-    constraints = preset(presets.ELECTRONS)
+    constraints = preset(presets.ELECTRONS.constraints)
     task = runs.Task(small[0], replace(SMALL, position_step=0.5), constraints)
     found = runs.run({"one": task, "two": task, "three": task})
     for field in ("object", "probe", "position_shifts"):
@@ -300,7 +377,7 @@ def test_several_slices_need_lengths(small: tuple[Dataset, Truth]) -> None:
 def test_a_failing_reconstruction_ends_the_others(small: tuple[Dataset, Truth]) -> None:
     told: list[str] = []
 
-    def tell(name: str, _: float) -> None:
+    def tell(name: str, _: Reconstruction) -> None:
         told.append(name)
         raise RuntimeError("enough")
 
@@ -407,7 +484,10 @@ def test_the_truth_is_judged_perfect(small: tuple[Dataset, Truth]) -> None:
     result.state.object = np.exp(1j * phase).astype(np.complex64)
     results = {"without": result, "with": result}
     aligned = with_truth.align(results, data, truth)
-    rows = with_truth.judge(results, data, truth, aligned)
+    watch = with_truth.Watch(data, truth)
+    watch.curves = {"without": [0.5, 0.2], "with": [0.3, 0.5]}
+    rows = with_truth.judge(results, data, truth, aligned, watch)
+    assert rows["the same, in the best iteration"] == (0.5, 0.5, None)
     for name, (one, other, true) in rows.items():
         assert one == other, name
         if name.startswith(("phase", "cross", "variance")):
@@ -615,22 +695,24 @@ def test_wrong_options(here: Path, options: tuple[str, ...], message: str) -> No
 
 
 def test_presets_load_without_a_warning() -> None:
-    for text in (presets.ELECTRONS, presets.X_RAYS):
-        assert "ortho_pmode" in str(preset(text))
+    for found in (presets.ELECTRONS, presets.SIMULATED, presets.X_RAYS):
+        assert "ortho_pmode" in str(preset(found.constraints))
 
 
 def test_figure_of_one_slice() -> None:
     data, truth = made(slices=1)
-    tasks = with_truth.tasks(data, replace(SMALL, slices=1, iterations=1), preset(presets.X_RAYS))
-    results = runs.run(tasks)
+    settings = replace(SMALL, slices=1, iterations=1)
+    tasks = with_truth.tasks(data, settings, preset(presets.X_RAYS.constraints))
+    watch = with_truth.Watch(data, truth)
+    results = runs.run(tasks, tell=watch)
     aligned = with_truth.align(results, data, truth)
     assert aligned.layers == (0,)
-    drawn = figures.with_truth(aligned, results, data, title="$one_slice")
+    drawn = figures.with_truth(aligned, results, data, watch, title="$one_slice")
     assert drawn.get_suptitle() == "$one_slice"
 
 
 def test_lower_doses_are_parts_of_higher_ones(small: tuple[Dataset, Truth]) -> None:
-    data, constraints = small[0], preset(presets.X_RAYS)
+    data, constraints = small[0], preset(presets.X_RAYS.constraints)
     tasks = without_truth.tasks(data, replace(SMALL, slices=1), constraints, (1.0, 0.2, 0.1))
     assert len(tasks) == 15
 

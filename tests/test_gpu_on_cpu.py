@@ -23,7 +23,7 @@ from arraycon.kernels import threads
 from arraycon.kernels.gpu import source
 
 SELECTIONS = {
-    0: ("cupy", "test_constraints.py", "test_pipeline.py"),
+    0: ("cupy", "test_constraints.py", "test_pipeline.py", "test_demo.py"),
     1: (
         "test_gpu or cupy and contiguous or cupy and options",
         "test_constraints.py",

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
 from arraycon.cli.errors import console, reported
 from arraycon.cli.job import require_gpu
+from arraycon.cli.plain import plain
 from arraycon.io import atomic
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def command(
     with reported(debug=debug):
         names = _names(only)
         if out is not None:
-            _prepare(out)
+            atomic.output_folder(out, FILES)
         if on is Processor.gpu:
             require_gpu("--on gpu")
         done = bench.run(
@@ -104,9 +104,7 @@ def write(done: Bench, folder: Path) -> None:
     atomic.write_text(data, json.dumps(reporting.as_json(done), indent=1) + "\n")
     with atomic.replacing(picture) as draft:
         chart.save(done, draft)
-    with atomic.replacing(text) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        plain = Console(file=file, width=2 * reporting.WIDTH, no_color=True, markup=False)
-        plain.print(reporting.table(done))
+    atomic.write_text(text, plain(reporting.table(done), 2 * reporting.WIDTH))
 
 
 def _names(only: str | None) -> Sequence[str]:
@@ -119,17 +117,6 @@ def _names(only: str | None) -> Sequence[str]:
     if unknown or not asked:
         raise ValueError(f"--only: expected names out of {', '.join(NAMES)}, got {only!r}")
     return [name for name in NAMES if name in asked]
-
-
-def _prepare(folder: Path) -> None:
-    """Find out now, and not after minutes, whether the results can be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        text = f"{folder}: cannot be made: {atomic.reason(error)}"
-        raise atomic.OutputError(text) from error
-    for name in FILES:
-        atomic.check_output(folder / name)
 
 
 def _progress(cases: Sequence[Case]) -> Iterable[Case]:

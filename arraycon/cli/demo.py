@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import numpy as np
 import typer
-from rich import box
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from arraycon import Constraints, figure, io
+from arraycon import Constraints
 from arraycon.cli.errors import console, reported, shown_warnings
 from arraycon.cli.job import Backend, existing, require_gpu
-from arraycon.cli.tables import number
 from arraycon.io import atomic
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from arraycon.demo.plan import Plan
+    from arraycon.demo.reconstruct import Reconstruction, Result
+    from arraycon.demo.report import Report
+    from arraycon.demo.runs import Tell
 
-    from arraycon.demo.dataset import Dataset, Truth
-    from arraycon.demo.reconstruct import Result, Settings
-    from arraycon.demo.runs import Task
-
-FILES = ("figure.png", "table.txt", "unconstrained.npz", "constrained.npz", "demo.json")
-DOSES = (1.0, 0.1, 0.01)
 _BARS = 4  # more reconstructions than that share one bar
 
 
@@ -41,35 +32,6 @@ class Halves(str, Enum):
 
     counts = "counts"
     positions = "positions"
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What is going to be done.
-
-    Parameters
-    ----------
-    data, truth : Dataset, Truth
-        What there is; without a truth, halves are compared.
-    doses : tuple of float
-        Fractions of the counts.
-    settings : Settings
-        Of every reconstruction.
-    constraints : Constraints
-        Of those with constraints.
-    tasks : dict of Task
-        The reconstructions.
-    about : str
-        Heading of the figure.
-    """
-
-    data: Dataset
-    truth: Truth | None
-    doses: tuple[float, ...]
-    settings: Settings
-    constraints: Constraints
-    tasks: dict[str, Task]
-    about: str
 
 
 def command(
@@ -103,7 +65,7 @@ def command(
     ] = None,
     modes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=20, help="Probe modes; by default 3, of data with a truth 4."),
+        typer.Option(min=1, max=20, help="Probe modes; by default 3, of .h5 data 4."),
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 12,
     halves: Annotated[
@@ -126,31 +88,38 @@ def command(
     Simulated 4D-STEM data by default. A figure, a table, both results and the parameters go to a
     folder.
     """
-    from arraycon.demo import runs
+    from arraycon.demo import plan as plans
+    from arraycon.demo import report
 
     with reported(debug=debug):
         if study:
             _study(out, seed)
             return
         xp = require_gpu("--backend cupy") if backend is Backend.cupy else np
-        chosen = _params(params, x_rays=data is not None and data.suffix == ".npz")
-        files = (*FILES, chosen[0])
-        prepare(out, files)
+        given = plans.preset(data).constraints if params is None else _text(params)
+        parameters = "params.yaml" if params is None else f"params{params.suffix.lower()}"
+        files = (*report.FILES, parameters)
+        atomic.output_folder(out, files)
         if truth is not None and data is None:
             raise ValueError("--truth: expected --data as well; simulated data bring their own")
         with shown_warnings():
-            constraints = Constraints.from_file(existing(params)) if params else _preset(chosen[1])
+            constraints = Constraints.from_file(params) if params else _preset(given)
+        asked = {"slices": slices, "modes": modes, "iterations": iterations, "seed": seed}
+        chosen = {name: value for name, value in asked.items() if value is not None}
         if data is None:
-            plan = _simulated(constraints, _one_dose(dose), scan, slices, modes, iterations, seed)
+            plan = plans.simulated(constraints, chosen, scan=scan, dose=_one_dose(dose))
+        elif truth is None:
+            plan = plans.measured(constraints, chosen, data, doses=_doses(dose), split=halves.value)
         else:
-            plan = _loaded(
-                constraints, data, truth, _doses(dose), slices, modes, iterations, seed, halves
-            )
+            least = (_doses(dose) or (1.0,))[-1]
+            plan = plans.known(constraints, chosen, data, truth, dose=least)
         begun = time.perf_counter()
-        with _progress(plan) as tell:
-            results = runs.run(plan.tasks, xp=xp, tell=tell)
+        results, judged = _reconstruct(plan, xp)
         seconds = time.perf_counter() - begun
-        _finish(plan, results, out, chosen, seconds)
+        console().print(report.table(judged))
+        console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
+        report.write(judged, plan, results, out)
+        atomic.write_text(out / parameters, given)
         for name in files:
             console().print(f"wrote {out / name}", soft_wrap=True)
 
@@ -158,32 +127,18 @@ def command(
 def _study(out: Path, seed: int) -> None:
     from arraycon.demo import study
 
-    to = study.folder(out)
+    atomic.output_folder(out, study.FILES)
     with console(stderr=True).status("experiments"):
         findings = study.run(seed)
     console().print(study.table(findings))
-    for path in study.write(findings, to, seed=seed):
-        console().print(f"wrote {path}", soft_wrap=True)
+    study.write(findings, out, seed=seed)
+    for name in study.FILES:
+        console().print(f"wrote {out / name}", soft_wrap=True)
 
 
-def prepare(folder: Path, names: tuple[str, ...]) -> None:
-    """Make the folder, and find out now, not after minutes, whether files can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        text = f"{folder}: cannot be made: {atomic.reason(error)}"
-        raise atomic.OutputError(text) from error
-    for name in names:
-        atomic.check_output(folder / name)
-
-
-def _params(path: Path | None, *, x_rays: bool) -> tuple[str, str]:
-    """Name and text of the parameter file that is left beside the results."""
-    from arraycon.demo import presets
-
-    if path is None:
-        return "params.yaml", presets.X_RAYS if x_rays else presets.ELECTRONS
-    return f"params{path.suffix.lower()}", existing(path).read_bytes().decode("utf-8", "replace")
+def _text(path: Path) -> str:
+    """Parameter file, of which a copy is left beside the results."""
+    return existing(path).read_bytes().decode("utf-8", "replace")
 
 
 def _preset(text: str) -> Constraints:
@@ -192,10 +147,10 @@ def _preset(text: str) -> Constraints:
     return Constraints(yaml.safe_load(text))
 
 
-def _doses(text: str | None) -> tuple[float, ...]:
+def _doses(text: str | None) -> tuple[float, ...] | None:
     """Read fractions of the counts, largest first."""
     if text is None:
-        return DOSES
+        return None
     try:
         found = sorted({float(part) for part in text.split(",")}, reverse=True)
     except ValueError:
@@ -217,59 +172,28 @@ def _one_dose(text: str | None) -> float | None:
     return value
 
 
-def _simulated(
-    constraints: Constraints, dose: float | None, scan: int, slices: int | None,
-    modes: int | None, iterations: int, seed: int,
-) -> Plan:  # fmt: skip
-    from arraycon.demo import simulate, with_truth
-    from arraycon.demo.reconstruct import Settings
+def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report]:
+    """Do what is planned, with bars that show the running error, and judge it."""
+    from arraycon.demo import report, runs, with_truth
 
-    slices = slices or 6
-    experiment = simulate.Experiment(scan=scan, slices=slices, seed=seed)
-    if dose is not None:
-        experiment = replace(experiment, dose=dose)
-    settings = Settings(
-        modes=modes or 3, slices=slices, iterations=iterations, seed=seed, batch=32,
-        object_step=1.0, regularisation=1.0, position_step=1.0, mode_power=0.15,
-    )  # fmt: skip
-    data, truth = simulate.simulate(experiment)
-    about = f"simulated, {experiment.dose:g} electrons per Å²"
-    tasks = with_truth.tasks(data, settings, constraints)
-    return Plan(data, truth, (1.0,), settings, constraints, tasks, about)
+    if plan.truth is None:
+        with _progress(plan) as show:
+            results = runs.run(plan.tasks, xp=xp, tell=show)
+        return results, report.of_halves(plan, results)
+    watch = with_truth.Watch(plan.data, plan.truth)
+    with _progress(plan) as show:
 
+        def tell(name: str, going: Reconstruction) -> None:
+            show(name, going)
+            watch(name, going)
 
-def _loaded(
-    constraints: Constraints, path: Path, truth: Path | None, doses: tuple[float, ...],
-    slices: int | None, modes: int | None, iterations: int, seed: int, halves: Halves,
-) -> Plan:  # fmt: skip
-    from arraycon.demo import loading, with_truth, without_truth
-    from arraycon.demo.reconstruct import Settings
-
-    slices = slices or (1 if path.suffix == ".npz" else 6)
-    data = loading.load(path, slices)
-    if slices == 1:
-        settings = Settings(modes=modes or 3, iterations=iterations, seed=seed)
-    else:
-        settings = Settings(
-            modes=modes or 4, slices=slices, iterations=iterations, seed=seed, batch=32,
-            object_step=1.0, regularisation=1.0,
-        )  # fmt: skip
-    if truth is None:
-        tasks = without_truth.tasks(data, settings, constraints, doses, split=halves.value)
-        about = f"{path.name}, halves of the {halves.value}"
-        return Plan(data, None, doses, settings, constraints, tasks, about)
-    known = loading.load_truth(truth, slices)
-    fraction = 1.0 if doses is DOSES else doses[-1]
-    if fraction < 1:
-        data = data.thin(fraction, np.random.default_rng(seed))[0]
-    tasks = with_truth.tasks(data, settings, constraints)
-    about = path.name if fraction == 1 else f"{path.name}, {100 * fraction:g} % of the counts"
-    return Plan(data, known, (fraction,), settings, constraints, tasks, about)
+        results = runs.run(plan.tasks, xp=xp, tell=tell)
+    return results, report.against_truth(plan, results, watch)
 
 
 @contextlib.contextmanager
-def _progress(plan: Plan) -> Iterator[Any]:
-    """Bars with the running error; what is given back is told each iteration."""
+def _progress(plan: Plan) -> Iterator[Tell]:
+    """Bars with the running error; what is given back is to be told of each iteration."""
     bar = console(stderr=True)
     if not bar.is_terminal:
         yield lambda *_: None
@@ -286,63 +210,4 @@ def _progress(plan: Plan) -> Iterator[Any]:
             bars = dict.fromkeys(names, one)
         else:
             bars = {name: progress.add_task(name, total=each, error=np.nan) for name in names}
-        yield lambda name, error: progress.update(bars[name], advance=1, error=error)
-
-
-def _finish(
-    plan: Plan, results: Mapping[str, Result], out: Path, params: tuple[str, str], seconds: float
-) -> None:
-    """Judge, print, and write everything."""
-    from arraycon.demo import figures, with_truth, without_truth
-
-    if plan.truth is not None:
-        aligned = with_truth.align(results, plan.data, plan.truth)
-        rows = with_truth.judge(results, plan.data, plan.truth, aligned)
-        drawn = figures.with_truth(aligned, results, plan.data, title=plan.about)
-        headings: tuple[str, ...] = with_truth.HEADINGS
-        kept: tuple[str, ...] = with_truth.NAMES
-    else:
-        curves = without_truth.rings(results, plan.data, plan.doses)
-        rows = without_truth.judge(results, curves)
-        drawn = figures.without_truth(curves, results, plan.data, title=plan.about)
-        headings = without_truth.HEADINGS
-        kept = tuple(without_truth.WHOLE.values())
-    table = _table(rows, headings)
-    console().print(table)
-    console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
-    _write(out, drawn, table)
-    for name, key in zip(("unconstrained.npz", "constrained.npz"), kept, strict=True):
-        io.save(out / name, results[key].state)
-    atomic.write_text(out / params[0], params[1])
-    atomic.write_text(out / "demo.json", json.dumps(_record(plan, results, rows), indent=1) + "\n")
-
-
-def _table(rows: Mapping[str, tuple[float | None, ...]], headings: tuple[str, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column("quantity", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for name, values in rows.items():
-        table.add_row(name, *("" if value is None else number(value) for value in values))
-    return table
-
-
-def _write(out: Path, drawn: Figure, table: Table) -> None:
-    with figure.saved(drawn, out / "figure.png"):
-        pass
-    path = out / "table.txt"
-    with atomic.replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        plain = Console(file=file, width=110, no_color=True, markup=False, force_terminal=False)
-        plain.print(table)
-
-
-def _record(plan: Plan, results: Mapping[str, Result], rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters used and numbers found; no times, so that equal seeds give equal files."""
-    return {
-        "about": plan.about,
-        "settings": asdict(plan.settings),
-        "doses": plan.doses,
-        "constraints": str(plan.constraints),
-        "metrics": {name: list(values) for name, values in rows.items()},
-        "errors": {name: list(result.errors) for name, result in results.items()},
-    }
+        yield lambda name, going: progress.update(bars[name], advance=1, error=going.errors[-1])

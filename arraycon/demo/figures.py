@@ -10,7 +10,7 @@ import numpy as np
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.reconstruct import Result
 from arraycon.demo.scores import correlation
-from arraycon.demo.with_truth import NAMES, Aligned
+from arraycon.demo.with_truth import NAMES, Aligned, Watch
 from arraycon.demo.without_truth import Rings, field, key
 from arraycon.figure.panels import phase_hue
 
@@ -24,13 +24,13 @@ _MODES_SHOWN = 4
 
 
 def with_truth(
-    aligned: Aligned, results: Mapping[str, Result], data: Dataset, *, title: str = ""
+    aligned: Aligned, results: Mapping[str, Result], data: Dataset, watch: Watch, *, title: str = ""
 ) -> Figure:
     """Truth and both reconstructions: projection, layers, depth section; probe modes; curves.
 
     Parameters
     ----------
-    aligned, results, data
+    aligned, results, data, watch
         As of `arraycon.demo.with_truth`.
     title : str
         Heading, taken literally.
@@ -41,8 +41,8 @@ def with_truth(
         (f"slice {z + 1}", {n: phase[z] for n, phase in images.items()}) for z in aligned.layers
     ]
     several = len(aligned.truth) > 1
-    figure = _new(10, 3.1 * len(rows) + (2.0 if several else 0) + 3.6, title)
-    heights = [3.1] * len(rows) + [2.0] * several + [3.6]
+    heights = [2.9] * len(rows) + [1.9] * several + [2.9, 2.6]
+    figure = _new(10, sum(heights), title)
     parts = _parts(figure, heights)
     dx = data.dx or 1.0
     for part, (label, maps) in zip(parts, rows, strict=False):
@@ -51,11 +51,13 @@ def with_truth(
             label += f", z = {z * data.slice_thickness:g} to {(z + 1) * data.slice_thickness:g} Å"
         _maps(part, f"phase, {label} (rad)", maps, dx, "Å" if data.dx else "px")
     if several:
-        _sections(parts[-2], images, data)
-    left, middle, right = parts[-1].subfigures(1, 3, width_ratios=(1.5, 1, 1))
+        _sections(parts[-3], images, data)
+    left, right = parts[-2].subfigures(1, 2, width_ratios=(1.5, 1))
     _modes(left, {name: results[name].state.probe for name in NAMES})
-    _errors(middle, {name: [results[name].errors] for name in NAMES})
     _slices(right, aligned)
+    left, right = parts[-1].subfigures(1, 2)
+    _errors(left, {name: {"": results[name].errors} for name in NAMES})
+    _correlations(right, watch)
     return figure
 
 
@@ -77,7 +79,8 @@ def without_truth(
     left, right = parts[-1].subfigures(1, 2, width_ratios=(2.1, 1))
     last = doses[-1]
     _modes(left, {n: results[key(last, n, "A")].state.probe for n in NAMES})
-    _errors(right, {n: [results[key(d, n, "A")].errors for d in doses] for n in NAMES})
+    at = {dose: f"{50 * dose:g} %" for dose in doses}
+    _errors(right, {n: {at[d]: results[key(d, n, "A")].errors for d in doses} for n in NAMES})
     return figure
 
 
@@ -111,11 +114,9 @@ def _limits(images: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def _bars(part: Any, drawn: Mapping[str, Any], axes: Any) -> None:
-    """Colour bars: one for the truth, one for the others."""
     for name, ax in zip(drawn, axes, strict=True):
-        if name in ("truth", "with"):
-            bar = part.colorbar(drawn[name], ax=ax, shrink=0.9, aspect=22, pad=0.02)
-            bar.ax.tick_params(labelsize=_SMALL)
+        bar = part.colorbar(drawn[name], ax=ax, shrink=0.9, aspect=22, pad=0.02)
+        bar.ax.tick_params(labelsize=_SMALL)
 
 
 def _maps(part: Any, label: str, images: Mapping[str, Any], scale: float, unit: str) -> None:
@@ -171,21 +172,55 @@ def _modes(part: Any, probes: Mapping[str, Any]) -> None:
     part.suptitle("probe modes: brightness amplitude, hue phase", fontsize=10, x=0.01, ha="left")
 
 
-def _errors(part: Any, errors: Mapping[str, list[Any]]) -> None:
+def _errors(part: Any, errors: Mapping[str, Mapping[str, Any]]) -> None:
+    """Curves by reconstruction and by a label that is written at their end."""
     axes = part.subplots()
     for name, curves in errors.items():
-        for index, curve in enumerate(curves):
-            axes.plot(
-                np.arange(1, len(curve) + 1), curve, "o-", ms=3, lw=1.2, color=_COLOURS[name],
-                label=_TITLES[name] if index == 0 else None,
-            )  # fmt: skip
-    lowest = min(min(curve) for curves in errors.values() for curve in curves)
-    if max(max(curve) for curves in errors.values() for curve in curves) > 4 * lowest > 0:
-        axes.set_yscale("log")
-    axes.set_xlabel("iteration", fontsize=_SMALL)
-    axes.legend(fontsize=_SMALL, frameon=False)
-    _tidy(axes)
+        for label, curve in curves.items():
+            line = _iterations(
+                axes, name, curve, _TITLES[name] if curve is _first(curves) else None
+            )
+            if name == "with":
+                line.set_linestyle("--")  # it often hides the other one
+                axes.annotate(
+                    label, (len(curve), curve[-1]), (4, 0), textcoords="offset points",
+                    fontsize=_SMALL, va="center", annotation_clip=False,
+                )  # fmt: skip
+    every = [value for curves in errors.values() for curve in curves.values() for value in curve]
+    if max(every) > 4 * min(every) > 0:
+        axes.set_yscale("log", subs=())
+        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
+        axes.yaxis.set_major_formatter("{x:g}")
+    _legend(axes, "iteration", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
     part.suptitle("intensity error", fontsize=10, x=0.01, ha="left")
+
+
+def _first(curves: Mapping[str, Any]) -> Any:
+    return next(iter(curves.values()))
+
+
+def _correlations(part: Any, watch: Watch) -> None:
+    axes = part.subplots()
+    for name in NAMES:
+        _iterations(axes, name, watch.curves[name], _TITLES[name])
+    _legend(axes, "iteration")
+    part.suptitle("correlation with truth, summed over depth", fontsize=10, x=0.01, ha="left")
+
+
+def _iterations(axes: Any, name: str, curve: Any, label: str | None) -> Any:
+    (line,) = axes.plot(
+        range(1, len(curve) + 1), curve, "o-", ms=3, lw=1.2, color=_COLOURS[name], label=label
+    )
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return line
+
+
+def _legend(axes: Any, along: str, **where: Any) -> None:
+    axes.set_xlabel(along, fontsize=_SMALL)
+    axes.legend(fontsize=_SMALL, frameon=False, **where)
+    axes.tick_params(labelsize=_SMALL, which="both")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _slices(part: Any, aligned: Aligned) -> None:
@@ -198,10 +233,8 @@ def _slices(part: Any, aligned: Aligned) -> None:
             z, aligned.found[name].std(axis=(1, 2)), "o-", ms=3, lw=1.2, color=_COLOURS[name],
             label=_TITLES[name],
         )  # fmt: skip
-    axes.set_xlabel("slice", fontsize=_SMALL)
     axes.set_xticks(z[:: max(1, len(z) // 8)])
-    axes.legend(fontsize=_SMALL, frameon=False)
-    _tidy(axes)
+    _legend(axes, "slice")
     part.suptitle("phase contrast, rms (rad)", fontsize=10, x=0.01, ha="left")
 
 
@@ -215,13 +248,5 @@ def _rings(part: Any, rings: Rings) -> None:
                       label=f"unseen counts, {name}")  # fmt: skip
     axes.axhline(0.5, color="0.6", lw=0.8)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.set_xlabel("spatial frequency (Nyquist)", fontsize=_SMALL)
-    axes.legend(fontsize=_SMALL - 1, frameon=False)
-    _tidy(axes)
+    _legend(axes, "spatial frequency (Nyquist)")
     part.suptitle("Fourier ring correlation", fontsize=10, x=0.01, ha="left")
-
-
-def _tidy(axes: Any) -> None:
-    axes.tick_params(labelsize=_SMALL, which="both")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -1,6 +1,11 @@
 """Mixed-state multislice ePIE that calls the constraints once per iteration.
 
 What it knows of the package is `State` and `Constraints.apply`, as any other code would.
+
+Sources: Maiden and Rodenburg, Ultramicroscopy 109, 1256 (2009), ePIE; Maiden, Humphry and
+Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012), several slices; Thibault and Menzel, Nature 494, 68
+(2013), mixed states; Thibault and Guizar-Sicairos, New J. Phys. 14, 063004 (2012), the likelihood
+of counts; Maiden, Johnson and Li, Optica 4, 736 (2017), regularisation and momentum.
 """
 
 from __future__ import annotations
@@ -14,46 +19,11 @@ from array_api_compat import array_namespace
 from arraycon import Constraints, State
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.forward import Multislice, fft2, gather, ifft2, intensity, propagator, scatter
+from arraycon.demo.settings import Settings, initial
 
-_RIM = 4  # px around the outermost windows, room for positions that move
 _LONGEST = 0.3  # px that a position moves in one iteration at most
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to reconstruct.
-
-    Parameters
-    ----------
-    modes, slices, iterations : int
-        Probe modes, object slices, passes over all positions.
-    batch : int
-        Positions whose updates are added up before they are applied: fewer converge in fewer
-        passes, more average more noise and keep a GPU busy.
-    object_step, probe_step, position_step : float
-        Share of the correction that is applied; 0 keeps the positions as they are.
-    position_start : int
-        First iteration, counted from 1, in which positions are refined.
-    regularisation : float
-        Weight of the brightest illumination against the local one in what an update is divided
-        by: 1 is ePIE's own rule, less is faster where light is dim, and noisier.
-    mode_power : float
-        Share of the intensity that each mode beside the first starts with.
-    seed : int
-        Of the order of the positions.
-    """
-
-    modes: int = 3
-    slices: int = 1
-    iterations: int = 12
-    batch: int = 8
-    object_step: float = 0.9
-    probe_step: float = 0.5
-    position_step: float = 0.0
-    position_start: int = 3
-    regularisation: float = 0.5
-    mode_power: float = 0.1
-    seed: int = 0
+_BACKGROUND = 0.05  # counts that no model is without: what is divided by is never 0
+_LARGEST = 3.0  # a single count where the model expects none asks for no more than this
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,45 +43,6 @@ class Result:
     state: State
     origin: tuple[int, int]
     errors: tuple[float, ...]
-
-
-def initial(data: Dataset, settings: Settings) -> tuple[State, tuple[int, int]]:
-    """First guess: an empty object; the data's probe and weak modes of higher order.
-
-    Returns
-    -------
-    state : State
-        NumPy arrays.
-    origin : tuple of int
-        As in `Result`.
-    """
-    half = np.array(data.probe.shape) // 2
-    first = np.floor(data.positions.min(axis=0)).astype(int) - half - _RIM
-    last = np.ceil(data.positions.max(axis=0)).astype(int) + half + _RIM
-    power = float(data.counts.sum(dtype=np.float64)) / len(data.counts)
-    state = State(
-        object=np.ones((settings.slices, *(last - first + 1).tolist()), np.complex64),
-        probe=_initial_modes(data.probe, settings, power),
-        probe_intensity=power,
-        position_shifts=np.zeros(data.positions.shape, np.float32),
-        scan_shape=data.scan_shape,
-        dx=data.dx,
-        wavelength=data.wavelength,
-        slice_thickness=data.slice_thickness,
-    )
-    return state, (int(first[0]), int(first[1]))
-
-
-def _initial_modes(probe: Any, settings: Settings, power: float) -> Any:
-    """Probe times polynomials in y and x, made orthogonal: what a blurred source needs first."""
-    axes = [np.linspace(-1, 1, n) for n in probe.shape]
-    orders = sorted(((a, b) for a in range(6) for b in range(6)), key=lambda ab: (sum(ab), ab))
-    shapes = [probe * axes[0][:, None] ** a * axes[1] ** b for a, b in orders[: settings.modes]]
-    basis, _ = np.linalg.qr(np.stack(shapes).reshape(settings.modes, -1).T)
-    shares = np.full(settings.modes, settings.mode_power)
-    shares[0] = 1 - shares[1:].sum()
-    modes = basis.T.reshape(-1, *probe.shape) * np.sqrt(power * shares)[:, None, None]
-    return modes.astype(np.complex64)
 
 
 class Reconstruction:
@@ -142,49 +73,62 @@ class Reconstruction:
         self.state = _converted(first, xp.asarray)
         self.errors: list[float] = []
         self._positions = data.positions - self.origin
-        self._amplitudes = xp.asarray(np.sqrt(data.counts.astype(np.float32)))
+        self._counts = xp.asarray(data.counts.astype(np.float32))
         self._total = max(float(data.counts.sum(dtype=np.float64)), 1.0)
         self._model = Multislice(data.probe.shape, _between(first), self.state.probe)
         self._rng = np.random.default_rng(settings.seed)
+        self._pace: Any = 0.0
 
     def iterate(self) -> float:
-        """Go over all positions, then constrain; returns the error before the updates."""
+        """Go over all positions, then constrain; returns the error before the updates.
+
+        Raises
+        ------
+        FloatingPointError
+            Numbers became infinite: the steps are too long for these data or constraints.
+        """
         iteration = len(self.errors) + 1
         places = self._positions + _to_numpy(self.state.position_shifts)
         corners, fractions = windows(places, self._model.shape, self.state.object.shape[1:])
         order, batch = self._rng.permutation(len(corners)), self.settings.batch
-        error = 0.0
+        before, error = _copy(self.state.object), 0.0
         for first in range(0, len(order), batch):
             chosen = order[first : first + batch]
             error += self._update(chosen, corners[chosen].tolist(), fractions[chosen], iteration)
+        self._pace = self.settings.momentum * (self._pace + self.state.object - before)
+        self.state.object += self._pace
         if self.constraints is not None:
             self.constraints.apply(self.state, iteration, measure=False)
         self.errors.append(float(error) / self._total)
+        if not np.isfinite(self.errors[-1]):
+            raise FloatingPointError(
+                f"the reconstruction diverged in iteration {iteration}: its error is "
+                f"{self.errors[-1]}; expected shorter steps, or other constraints"
+            )
         return self.errors[-1]
 
     def result(self) -> Result:
-        """Bring what there is back to NumPy."""
-        return Result(_converted(self.state, _to_numpy), self.origin, tuple(self.errors))
+        """Copy what there is to NumPy; later iterations do not change it."""
+        kept = _converted(self.state, lambda x: _to_numpy(_copy(x)))
+        return Result(kept, self.origin, tuple(self.errors))
 
     def _update(self, chosen: Any, corners: Any, fractions: Any, iteration: int) -> Any:
         """Update object, probe and positions from one batch; returns its squared error."""
         model, settings, probe = self._model, self.settings, self.state.probe
         xp = array_namespace(probe)
-        spectrum = fft2(xp.asarray(probe, copy=True))
+        spectrum = fft2(_copy(probe))
         ramps = model.ramps(xp.asarray(fractions))
         patches = gather(self.state.object, corners, model.shape)
         far, waves = model(spectrum * ramps, patches)
-        measured = self._amplitudes[xp.asarray(chosen)]
-        modelled = xp.sqrt(intensity(far))
-        # the nearest wave that has the measured intensity, less the one that is there
-        far *= (measured / xp.maximum(modelled, 1e-3) - 1)[:, None]
+        counts, expected = self._counts[xp.asarray(chosen)], intensity(far)
+        far *= correction(expected, counts, settings.likelihood)[:, None]
         change, spectra = model.back(far, patches, waves)
         self._update_object(corners, waves[0], change)
         if settings.position_step > 0 and iteration >= settings.position_start:
             self._update_positions(chosen, patches, waves[0], change)
         spectra *= xp.conj(ramps)
         probe += settings.probe_step * ifft2(xp.mean(spectra, axis=0))
-        return xp.sum((modelled - measured) ** 2)
+        return xp.sum((xp.sqrt(expected) - xp.sqrt(counts)) ** 2)
 
     def _update_object(self, corners: Any, incident: Any, change: Any) -> None:
         obj, weight = self.state.object, self.settings.regularisation
@@ -212,6 +156,29 @@ class Reconstruction:
             norm = xp.sum(light * (xp.real(slope) ** 2 + xp.imag(slope) ** 2), axis=(1, 2))
             step = self.settings.position_step * along / xp.maximum(norm, 1e-12)
             shifts[xp.asarray(chosen), axis] += xp.clip(step, -_LONGEST, _LONGEST)
+
+
+def correction(expected: Any, counts: Any, likelihood: str) -> Any:
+    r"""Relative change of the far field that the counts ask for.
+
+    ``'amplitude'`` goes to the nearest wave of the measured intensity, :math:`\sqrt{n/I} - 1`: good
+    for many counts, and lenient with what no model explains. In a pixel with less than one count
+    on average it is wrong: the mean of :math:`\sqrt n` falls far short of the root of the mean,
+    and what scatters to high angles is lost. ``'poisson'`` climbs the likelihood of the counts,
+    :math:`(n/I - 1)/2`, which is right for few counts.
+
+    Parameters
+    ----------
+    expected, counts : array, shape (n, ny, nx), float32
+        Intensity of the model, and what was measured.
+    likelihood : {'amplitude', 'poisson'}
+        What is made likely.
+    """
+    xp = array_namespace(expected)
+    if likelihood == "amplitude":
+        return xp.sqrt(counts) / xp.maximum(xp.sqrt(expected), 1e-3) - 1
+    ratio = (counts + _BACKGROUND) / (expected + _BACKGROUND)
+    return xp.minimum(0.5 * (ratio - 1), _LARGEST)
 
 
 def windows(places: Any, window: tuple[int, int], size: tuple[int, int]) -> tuple[Any, Any]:
@@ -264,6 +231,10 @@ def _between(state: State) -> Any:
 def _converted(state: State, convert: Any) -> State:
     names = ("object", "probe", "position_shifts")
     return replace(state, **{name: convert(getattr(state, name)) for name in names})
+
+
+def _copy(x: Any) -> Any:
+    return array_namespace(x).asarray(x, copy=True)
 
 
 def _to_numpy(x: Any) -> Any:

@@ -13,10 +13,11 @@ import numpy as np
 
 from arraycon import Constraints
 from arraycon.demo.dataset import Dataset
-from arraycon.demo.reconstruct import Reconstruction, Result, Settings
+from arraycon.demo.reconstruct import Reconstruction, Result
+from arraycon.demo.settings import Settings
 
-Tell = Callable[[str, float], None]
-"""Is told the name of a reconstruction that has done an iteration, and its error."""
+Tell = Callable[[str, Reconstruction], None]
+"""Is told the name of a reconstruction that has done an iteration, and shown the reconstruction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,8 @@ def run(
         for _ in range(task.settings.iterations):
             if stop.is_set():
                 break
-            tell(name, going.iterate())
+            going.iterate()
+            tell(name, going)
         return going.result()
 
     side_by_side = min(len(tasks), os.cpu_count() or 1, 4) if xp is np else 1

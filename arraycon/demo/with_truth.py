@@ -11,8 +11,9 @@ import numpy as np
 from arraycon import Constraints
 from arraycon.demo import scores
 from arraycon.demo.dataset import Dataset, Truth
-from arraycon.demo.reconstruct import Result, Settings, patterns
+from arraycon.demo.reconstruct import Reconstruction, Result, patterns
 from arraycon.demo.runs import Task
+from arraycon.demo.settings import Settings
 
 NAMES = ("without", "with")
 HEADINGS = ("without constraints", "with constraints", "truth")
@@ -60,15 +61,36 @@ def align(results: Mapping[str, Result], data: Dataset, truth: Truth) -> Aligned
     return Aligned(true, found, tuple(layers))
 
 
-def judge(results: Mapping[str, Result], data: Dataset, truth: Truth, aligned: Aligned) -> Rows:
+class Watch:
+    """Correlation of the phase summed over depth with the truth's, iteration by iteration.
+
+    To be called as `runs.Tell`: a reconstruction that fits noise is at its best before its end.
+
+    Parameters
+    ----------
+    data, truth : Dataset, Truth
+        As for `align`.
+    """
+
+    def __init__(self, data: Dataset, truth: Truth) -> None:
+        self.curves: dict[str, list[float]] = {name: [] for name in NAMES}
+        self.truth = truth
+        self._data = data
+
+    def __call__(self, name: str, going: Reconstruction) -> None:
+        """Score a reconstruction as it is now."""
+        aligned = align({name: going.result()}, self._data, self.truth)
+        self.curves[name].append(_total_correlation(aligned.found[name], aligned.truth))
+
+
+def judge(
+    results: Mapping[str, Result], data: Dataset, truth: Truth, aligned: Aligned, watch: Watch
+) -> Rows:
     """Rows of the metrics table: a quantity without and with constraints, and in truth."""
     phases, probes = (aligned.found[n] for n in NAMES), [results[n].state.probe for n in NAMES]
-    rows = _phase_rows(tuple(phases), aligned)
-    rows["largest overlap of two probe modes"] = (*map(scores.mode_overlap, probes), 0.0)
-    first = None if truth.powers is None else float(truth.powers[0])
-    rows["intensity in the strongest mode, %"] = tuple(
-        None if share is None else 100 * share for share in (*map(_first_power, probes), first)
-    )
+    best = (max(watch.curves[name]) for name in NAMES)
+    rows = _phase_rows(tuple(phases), aligned, tuple(best))
+    rows |= _probe_rows(probes, truth)
     predicted = [patterns(results[name], data) for name in NAMES]
     rows["intensity error against the counts"] = (
         *(scores.intensity_error(model, data.counts) for model in predicted), None,
@@ -78,18 +100,24 @@ def judge(results: Mapping[str, Result], data: Dataset, truth: Truth, aligned: A
             *(scores.intensity_error(model, truth.expected) for model in predicted), 0.0,
         )  # fmt: skip
     if truth.positions is not None:
-        wrong = (truth.positions - data.positions - results[n].state.position_shifts for n in NAMES)
-        rows["position error, rms, px"] = (*map(_scatter, wrong), 0.0)
+        wrong = truth.positions - data.positions
+        rows["position error at the start, rms, px"] = (_scatter(wrong), _scatter(wrong), 0.0)
+        found = (results[name].state.position_shifts for name in NAMES)
+        rows["position error, rms, px"] = (*(_scatter(wrong - shifts) for shifts in found), 0.0)
     return rows
 
 
-def _phase_rows(phases: tuple[Any, ...], aligned: Aligned) -> Rows:
+def _total_correlation(phase: Any, true: Any) -> float:
+    return scores.correlation(phase.sum(axis=0), true.sum(axis=0))
+
+
+def _phase_rows(phases: tuple[Any, ...], aligned: Aligned, best: tuple[float, ...]) -> Rows:
     true, layers = aligned.truth, aligned.layers
-    total = true.sum(axis=0)
     rows: Rows = {
         "phase correlation, sum over depth": (
-            *(scores.correlation(phase.sum(axis=0), total) for phase in phases), 1.0,
-        )
+            *(_total_correlation(phase, true) for phase in phases), 1.0,
+        ),
+        "the same, in the best iteration": (*best, None),
     }  # fmt: skip
     empty = true.std(axis=(1, 2)) < 1e-3 * true.std(axis=(1, 2)).max()
     for z in np.flatnonzero(~empty):
@@ -107,6 +135,14 @@ def _phase_rows(phases: tuple[Any, ...], aligned: Aligned) -> Rows:
         shares = [100 * float(p[empty].var() * empty.mean() / p.var()) for p in phases]
         rows["variance of phase in empty slices, %"] = (*shares, 0.0)
     return rows
+
+
+def _probe_rows(probes: list[Any], truth: Truth) -> Rows:
+    first = None if truth.powers is None else 100 * float(truth.powers[0])
+    return {
+        "largest overlap of two probe modes": (*map(scores.mode_overlap, probes), 0.0),
+        "intensity in the strongest mode, %": (*(100 * _first_power(p) for p in probes), first),
+    }
 
 
 def _first_power(probe: Any) -> float:

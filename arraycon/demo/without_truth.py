@@ -17,8 +17,9 @@ import numpy as np
 from arraycon import Constraints
 from arraycon.demo import scores
 from arraycon.demo.dataset import Dataset
-from arraycon.demo.reconstruct import Result, Settings
+from arraycon.demo.reconstruct import Result
 from arraycon.demo.runs import Task
+from arraycon.demo.settings import Settings
 from arraycon.demo.with_truth import NAMES, Rows
 
 HEADINGS = ("without constraints", "with constraints")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -52,6 +52,29 @@ def check_output(path: Path, *, keep: Path | None = None, use: str = "choose ano
         raise OutputError(f"{path}: cannot be written: {reason(error)}") from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: cannot be written: no permission in the folder {target.parent}")
+
+
+def output_folder(folder: Path, names: Iterable[str]) -> None:
+    """Make a folder for results, and find out now, not after minutes, whether it can take them.
+
+    Parameters
+    ----------
+    folder : Path
+        Made with its parents if need be.
+    names : iterable of str
+        Files that are going to be written there.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made, or one of the files could not be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {reason(error)}") from error
+    for name in names:
+        check_output(folder / name)
 
 
 @contextlib.contextmanager

@@ -13,15 +13,15 @@ import numpy as np
 
 from arraycon.demo.study import coupling, drifts, filters, probes
 from arraycon.demo.study.finding import Finding, Measure, Trial
-from arraycon.demo.study.report import as_json, folder, markdown, table, write
+from arraycon.demo.study.report import FILES, as_json, markdown, table, write
 
 __all__ = [
     "EXPERIMENTS",
+    "FILES",
     "Finding",
     "Measure",
     "Trial",
     "as_json",
-    "folder",
     "markdown",
     "run",
     "table",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, Group, JustifyMethod, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from arraycon.cli.plain import plain
 from arraycon.demo.study import scenes
 from arraycon.demo.study.finding import Finding, Trial
-from arraycon.io.atomic import OutputError, reason, write_text
+from arraycon.io.atomic import write_text
 
 FORMAT = 1
+FILES = ("study.txt", "study.json", "study.md")
 _WIDTH = 110
 _STYLES = {"better": "green", "worse": "red", "same": "dim"}
 _ARROWS = {"lower": "↓", "higher": "↑"}
@@ -85,23 +86,8 @@ def markdown(findings: Sequence[Finding], *, seed: int) -> str:
     return "\n".join([introduction, *_rows(findings), ""])
 
 
-def folder(path: Path) -> Path:
-    """Make a folder if need be, so that a path that cannot be one is found before the study runs.
-
-    Raises
-    ------
-    OutputError
-        It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be made: {reason(error)}") from error
-    return path
-
-
-def write(findings: Sequence[Finding], to: Path, *, seed: int) -> tuple[Path, ...]:
-    """Write ``study.txt``, ``study.json`` and ``study.md`` into a folder.
+def write(findings: Sequence[Finding], to: Path, *, seed: int) -> None:
+    """Write `FILES` into a folder.
 
     Parameters
     ----------
@@ -117,18 +103,13 @@ def write(findings: Sequence[Finding], to: Path, *, seed: int) -> tuple[Path, ..
     OutputError, WriteError
         The files cannot be written.
     """
-    plain = io.StringIO()
-    Console(
-        file=plain, width=_WIDTH, no_color=True, markup=False, emoji=False, force_terminal=False
-    ).print(table(findings))
-    texts = {
-        "study.txt": "".join(f"{line.rstrip()}\n" for line in plain.getvalue().splitlines()),
-        "study.json": json.dumps(as_json(findings, seed=seed), indent=2, ensure_ascii=False) + "\n",
-        "study.md": markdown(findings, seed=seed),
-    }
-    for name, text in texts.items():
+    texts = (
+        plain(table(findings), _WIDTH),
+        json.dumps(as_json(findings, seed=seed), indent=2, ensure_ascii=False) + "\n",
+        markdown(findings, seed=seed),
+    )
+    for name, text in zip(FILES, texts, strict=True):
         write_text(to / name, text)
-    return tuple(to / name for name in texts)
 
 
 def _grid() -> Table:

@@ -1,0 +1,101 @@
+"""What a plan leaves behind: a table, a figure, both results, and the parameters used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from arraycon import figure, io
+from arraycon.cli.plain import plain
+from arraycon.cli.tables import number
+from arraycon.demo import figures, with_truth, without_truth
+from arraycon.demo.plan import Plan
+from arraycon.demo.reconstruct import Result
+from arraycon.io import atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FILES = ("figure.png", "table.txt", "unconstrained.npz", "constrained.npz", "demo.json")
+_WIDTH = 110
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The judgement of a plan's results.
+
+    Parameters
+    ----------
+    rows : dict
+        Values of each quantity, as many as `headings`; None where there is none.
+    headings : tuple of str
+        Above the values.
+    drawn : Figure
+        The figure.
+    kept : tuple of str
+        Names of the two results that are written, without and with constraints.
+    """
+
+    rows: with_truth.Rows
+    headings: tuple[str, ...]
+    drawn: Figure
+    kept: tuple[str, ...]
+
+
+def against_truth(plan: Plan, results: Mapping[str, Result], watch: with_truth.Watch) -> Report:
+    """Judge by the truth; `watch` was told of every iteration."""
+    aligned = with_truth.align(results, plan.data, watch.truth)
+    rows = with_truth.judge(results, plan.data, watch.truth, aligned, watch)
+    drawn = figures.with_truth(aligned, results, plan.data, watch, title=plan.about)
+    return Report(rows, with_truth.HEADINGS, drawn, with_truth.NAMES)
+
+
+def of_halves(plan: Plan, results: Mapping[str, Result]) -> Report:
+    """Judge by how well halves of the data agree."""
+    curves = without_truth.rings(results, plan.data, plan.doses)
+    rows = without_truth.judge(results, curves)
+    drawn = figures.without_truth(curves, results, plan.data, title=plan.about)
+    return Report(rows, without_truth.HEADINGS, drawn, tuple(without_truth.WHOLE.values()))
+
+
+def table(report: Report) -> Table:
+    """Table of all quantities."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("quantity", no_wrap=True)
+    for heading in report.headings:
+        table.add_column(heading, justify="right")
+    for name, values in report.rows.items():
+        table.add_row(name, *("" if value is None else number(value) for value in values))
+    return table
+
+
+def write(report: Report, plan: Plan, results: Mapping[str, Result], folder: Path) -> None:
+    """Write `FILES` into a folder that exists.
+
+    Raises
+    ------
+    OutputError, WriteError
+        The files cannot be written.
+    """
+    picture, text, without, constrained, record = (folder / name for name in FILES)
+    with figure.saved(report.drawn, picture):
+        pass
+    atomic.write_text(text, plain(table(report), _WIDTH))
+    for path, name in zip((without, constrained), report.kept, strict=True):
+        io.save(path, results[name].state)
+    # no times, so that equal seeds give equal files
+    numbers = {
+        "about": plan.about,
+        "settings": asdict(plan.settings),
+        "doses": plan.doses,
+        "constraints": str(plan.constraints),
+        "metrics": {name: list(values) for name, values in report.rows.items()},
+        "errors": {name: list(result.errors) for name, result in results.items()},
+    }
+    atomic.write_text(record, json.dumps(numbers, indent=1) + "\n")
