@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,50 +23,63 @@ HELPS: dict[tuple[str, int], float] = {
     ("probe_mask_k", 0): 0.25,
     ("probe_mask_r", 0): 0.12,
     ("ortho_pmode", 0): 1.8,
-    ("fix_probe_int", 0): 0.01,
+    ("fix_probe_int", 0): 0.05,
     ("obj_rblur", 0): 0.5,
-    ("obj_zblur", 0): 0.55,
+    ("obj_zblur", 0): 0.4,
     ("kr_filter", 0): 0.55,
     ("kz_filter", 0): 0.55,
     ("kz_filter", 1): 0.12,
     ("kr_thresh", 0): 0.6,
-    ("kr_thresh", 1): 0.65,
+    ("kr_thresh", 1): 1.07,
     ("complex_ratio", 0): 0.25,
-    ("mirrored_amp", 0): 0.15,
+    ("mirrored_amp", 0): 0.2,
     ("obj_z_recenter", 0): 0.05,
     ("obja_thresh", 0): 0.25,
-    ("objp_postiv", 0): 0.8,
+    # apart from a constant, which no pattern fixes: clipping returns little of what is missing
+    ("objp_postiv", 0): 0.9,
     ("pos_recenter", 0): 0.2,
     ("tilt_smooth", 0): 0.4,
 }
 
-# constraint, how many of its findings came before, which of the limits: verdict, and at least how
-# many times as much (error) or at most what fraction (measures that should grow)
+# constraint, how many of its findings came before, which of the limits: verdict, and a bound on how
+# many times as much there is: for "worse" at least (errors) or at most (measures that should grow),
+# for "better" the other way round, for "same" how far from 1
 LIMITS: dict[tuple[str, int, int], tuple[str, float]] = {
     ("probe_mask_k", 0, 0): ("worse", 4),
-    ("probe_mask_k", 0, 1): ("same", 1),
+    ("probe_mask_k", 0, 1): ("same", 1e-6),
     ("probe_mask_r", 0, 0): ("worse", 3),
-    ("ortho_pmode", 0, 0): ("worse", 0.75),
-    ("fix_probe_int", 0, 0): ("worse", 20),
+    ("ortho_pmode", 0, 0): ("worse", 0.95),
+    ("ortho_pmode", 0, 1): ("same", 0.03),
+    ("fix_probe_int", 0, 0): ("worse", 10),
     ("obj_rblur", 0, 0): ("worse", 2.5),
-    ("obj_rblur", 0, 1): ("better", 1),
+    ("obj_rblur", 0, 1): ("better", 0.95),
     ("obj_zblur", 0, 0): ("worse", 0.45),
     ("kr_filter", 0, 0): ("worse", 3.5),
-    ("kz_filter", 0, 0): ("worse", 1.03),
+    ("kz_filter", 0, 0): ("better", 0.96),
+    ("kz_filter", 0, 1): ("better", 0.85),
+    ("kz_filter", 0, 2): ("worse", 1.04),
+    ("kz_filter", 0, 3): ("worse", 0.85),
     ("kz_filter", 1, 0): ("worse", 1.08),
-    ("kr_thresh", 0, 0): ("worse", 3),
-    ("kr_thresh", 0, 1): ("worse", 2.5),
-    ("kr_thresh", 0, 2): ("worse", 0.85),
-    ("kr_thresh", 1, 0): ("worse", 1.3),
+    ("kr_thresh", 0, 0): ("worse", 1.5),
+    ("kr_thresh", 0, 1): ("better", 0.85),
+    ("kr_thresh", 0, 2): ("worse", 1.3),
+    ("kr_thresh", 0, 3): ("worse", 0.8),
+    ("kr_thresh", 0, 4): ("same", 0.03),
+    ("kr_thresh", 1, 0): ("better", 0.6),
+    ("kr_thresh", 1, 1): ("worse", 1.7),
+    ("kr_thresh", 1, 2): ("worse", 1.3),
+    ("kr_thresh", 1, 3): ("worse", 1.1),
     ("complex_ratio", 0, 0): ("worse", 1.3),
-    ("complex_ratio", 0, 1): ("worse", 10),
-    ("mirrored_amp", 0, 0): ("worse", 5),
-    ("mirrored_amp", 0, 1): ("worse", 2),
+    ("complex_ratio", 0, 1): ("worse", 40),
+    ("complex_ratio", 0, 2): ("better", 0.95),
+    ("mirrored_amp", 0, 0): ("better", 0.75),
+    ("mirrored_amp", 0, 1): ("worse", 5),
+    ("mirrored_amp", 0, 2): ("worse", 2),
     ("obj_z_recenter", 0, 0): ("worse", 1e3),
     ("obj_z_recenter", 0, 1): ("worse", 1),
     ("obj_z_recenter", 0, 2): ("worse", 1),
     ("obja_thresh", 0, 0): ("worse", 4),
-    ("objp_postiv", 0, 0): ("worse", 10),
+    ("objp_postiv", 0, 0): ("worse", 20),
     ("objp_postiv", 0, 1): ("worse", 1),
     ("objp_postiv", 0, 2): ("worse", 50),
     ("pos_recenter", 0, 0): ("worse", 3),
@@ -97,6 +111,11 @@ def test_all_sixteen_in_their_order(findings: Findings) -> None:
     assert set(findings) == set(HELPS)
 
 
+def test_every_limit_is_tested(findings: Findings) -> None:
+    limits = {(*key, n) for key, finding in findings.items() for n in range(len(finding.limits))}
+    assert limits == set(LIMITS)
+
+
 @pytest.mark.parametrize(("name", "number"), HELPS, ids=str)
 def test_helps(findings: Findings, name: str, number: int) -> None:
     trial = findings[name, number].helps
@@ -110,10 +129,12 @@ def test_limits(findings: Findings, name: str, number: int, which: int) -> None:
     trial = findings[name, number].limits[which]
     verdict, limit = LIMITS[name, number, which]
     assert trial.verdict == verdict
-    if verdict == "worse" and trial.measure.better == "higher":
-        assert trial.after < limit * trial.before
-    elif verdict == "worse":
+    if verdict == "same":
+        assert trial.after == pytest.approx(trial.before, rel=limit)
+    elif (verdict == "worse") == (trial.measure.better == "lower"):
         assert trial.after > limit * trial.before
+    else:
+        assert trial.after < limit * trial.before
 
 
 def test_every_finding_has_a_limit_that_is_no_gain(findings: Findings) -> None:
@@ -132,11 +153,16 @@ def test_limits_in_figures(findings: Findings) -> None:
     assert fixed.limits[0].after == pytest.approx(100 * (1 - 1.1**-0.5), abs=0.1)
     blurred = findings["obj_zblur", 0].limits[0]
     assert (blurred.before, blurred.after) == (pytest.approx(100), pytest.approx(40.26, abs=0.1))
-    assert findings["mirrored_amp", 0].helps.after == pytest.approx(0.1, rel=0.05)  # relax · 1 %
-    equal = findings["ortho_pmode", 0].limits[1]
-    assert equal.after == pytest.approx(equal.before, rel=0.2)
-    wedge = findings["kz_filter", 0].limits[1]
-    assert wedge.after == pytest.approx(wedge.before, rel=0.1)
+    predicted = findings["mirrored_amp", 0].helps
+    # a tenth of the noise stays by `relax`; with the phase's noise that is not all
+    assert 0.11 < predicted.after / predicted.before < 0.16
+    noisy, lowered, spoilt = findings["objp_postiv", 0].limits
+    assert noisy.before == pytest.approx(1e3 / (2 * 200**0.5) / scenes.SIZE, rel=0.15)
+    # mean of the positive half of a normal distribution: σ/√(2π)
+    assert noisy.after == pytest.approx(1e3 / (2 * 200**0.5) / (2 * math.pi) ** 0.5, rel=0.02)
+    assert lowered.before < 1e-9
+    assert spoilt.before == 0
+    assert spoilt.after == pytest.approx(500, rel=1e-4)
 
 
 def test_equal_seeds_give_equal_numbers(both: tuple[Findings, Findings]) -> None:
@@ -177,7 +203,7 @@ def test_multislice_conserves_power_and_knows_depth_against_defocus() -> None:
     one = scenes.np.ones_like(phase)
     pattern = scenes.diffraction(one, phase, scenes.probe(30.0))
     assert pattern.sum() == pytest.approx(scenes.SIZE**2)
-    moved = scenes.moved(phase, 2)
+    moved = scenes.moved_in_depth(phase, 2)
     assert scenes.rms(moved - scenes.np.roll(phase, 2, axis=0)) < 1e-12
     probe = scenes.propagate(scenes.probe(30.0), -2 * scenes.SLICE_THICKNESS)
     assert scenes.rms(scenes.diffraction(one, moved, probe) - pattern) < 1e-9 * pattern.max()

@@ -247,6 +247,6 @@ def _rings(part: Any, rings: Rings) -> None:
             axes.plot(rings.frequency, rings.reference[name], "--", lw=1.1, color=_COLOURS[name],
                       label=f"unseen counts, {name}")  # fmt: skip
     axes.axhline(0.5, color="0.6", lw=0.8)
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set(xlim=(0, 1), ylim=(-0.1, 1.02))
     _legend(axes, "spatial frequency (Nyquist)")
     part.suptitle("Fourier ring correlation", fontsize=10, x=0.01, ha="left")

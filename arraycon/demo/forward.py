@@ -107,7 +107,7 @@ class Multislice:
     ----------
     shape : tuple of int
         Rows and columns of the probe window.
-    propagators : array, shape (y, x), complex64, or None
+    propagator : array, shape (y, x), complex64, or None
         From each slice to the next, zero frequency first; None for a single slice.
     like : array
         An array of the library, and on the device, to compute with.

@@ -42,7 +42,7 @@ obja_thresh: {start_iter: 1, thresh: [0.999, 1.0]}
 # Few cosines make a crystal; noise needs them all.
 kr_thresh: {start_iter: 3, obj_type: phase, thresh: 0.1}
 
-# The data say little about slow changes with depth; what is there beyond is a guess.
+# The data say little about the depth of what is coarse sideways; there depth is a guess.
 kz_filter: {start_iter: 3, obj_type: phase, beta: 0.1, alpha: 0}
 """
 

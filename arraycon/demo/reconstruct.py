@@ -23,7 +23,6 @@ from arraycon.demo.settings import Settings, initial
 
 _LONGEST = 0.3  # px that a position moves in one iteration at most
 _BACKGROUND = 0.05  # counts that no model is without: what is divided by is never 0
-_LARGEST = 3.0  # a single count where the model expects none asks for no more than this
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +36,7 @@ class Result:
     origin : tuple of int
         Pixel of the scan's coordinates at which the object's pixel (0, 0) lies.
     errors : tuple of float
-        Σ(√model - √counts)² / Σcounts in each iteration, before its updates.
+        Σ(√model - √counts)² / Σcounts in each iteration, each pattern before its own update.
     """
 
     state: State
@@ -80,7 +79,7 @@ class Reconstruction:
         self._pace: Any = 0.0
 
     def iterate(self) -> float:
-        """Go over all positions, then constrain; returns the error before the updates.
+        """Go over all positions, then constrain; returns the error, see `Result`.
 
         Raises
         ------
@@ -131,6 +130,7 @@ class Reconstruction:
         return xp.sum((xp.sqrt(expected) - xp.sqrt(counts)) ** 2)
 
     def _update_object(self, corners: Any, incident: Any, change: Any) -> None:
+        """Add the changes of all windows, divided by the light on the first slice."""
         obj, weight = self.state.object, self.settings.regularisation
         xp = array_namespace(obj)
         light = xp.zeros((1, *obj.shape[1:]), dtype=xp.float32)
@@ -141,19 +141,19 @@ class Reconstruction:
         scatter(obj, corners, change * (step / gather(light, corners, self._model.shape)))
 
     def _update_positions(self, chosen: Any, patches: Any, incident: Any, change: Any) -> None:
-        """Least-squares step of each position in y and x.
+        """Gradient step of each position in y and x, scaled by the object's slope.
 
         Moving the probe is moving the object the other way, apart from a phase ramp that no
-        detector sees: only the object's slope, summed over slices, tells where the probe is.
+        detector sees: the object's slope tells where the probe is.
         """
         shifts = self.state.position_shifts
         xp = array_namespace(shifts)
-        light, thin = intensity(incident), xp.sum(patches - 1, axis=1)
+        light = intensity(incident)[:, None]
         for axis in (0, 1):
-            after, before = (xp.roll(thin, way, axis=axis + 1) for way in (-1, 1))
+            after, before = (xp.roll(patches, way, axis=axis + 2) for way in (-1, 1))
             slope = (after - before) / 2
-            along = xp.sum(xp.real(xp.conj(slope) * xp.mean(change, axis=1)), axis=(1, 2))
-            norm = xp.sum(light * (xp.real(slope) ** 2 + xp.imag(slope) ** 2), axis=(1, 2))
+            along = xp.sum(xp.real(xp.conj(slope) * change), axis=(1, 2, 3))
+            norm = xp.sum(light * (xp.real(slope) ** 2 + xp.imag(slope) ** 2), axis=(1, 2, 3))
             step = self.settings.position_step * along / xp.maximum(norm, 1e-12)
             shifts[xp.asarray(chosen), axis] += xp.clip(step, -_LONGEST, _LONGEST)
 
@@ -178,7 +178,7 @@ def correction(expected: Any, counts: Any, likelihood: str) -> Any:
     if likelihood == "amplitude":
         return xp.sqrt(counts) / xp.maximum(xp.sqrt(expected), 1e-3) - 1
     ratio = (counts + _BACKGROUND) / (expected + _BACKGROUND)
-    return xp.minimum(0.5 * (ratio - 1), _LARGEST)
+    return 0.5 * (ratio - 1)
 
 
 def windows(places: Any, window: tuple[int, int], size: tuple[int, int]) -> tuple[Any, Any]:

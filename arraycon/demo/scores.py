@@ -78,37 +78,35 @@ def moved(image: Any, shift: tuple[float, float]) -> Any:
     return shifted if np.iscomplexobj(image) else shifted.real
 
 
-def ring_correlation(one: Any, other: Any, *, width: int = 1) -> tuple[Any, Any]:
-    """Fourier ring correlation of two complex images.
+def ring_correlation(one: Any, other: Any) -> tuple[Any, Any]:
+    r"""Fourier ring correlation of two complex images (Saxton and Baumeister 1982).
+
+    :math:`\operatorname{Re}\sum F_1 F_2^* / \sqrt{\sum|F_1|^2 \sum|F_2|^2}` over rings one pixel
+    wide, pixels of the longer axis; without the zero frequency, which is a ring of one.
 
     Parameters
     ----------
     one, other : array, shape (ny, nx)
-        Aligned, and tapered towards the rim.
-    width : int
-        Width of a ring in pixels of the longer axis' frequency.
+        Aligned, with equal constant phase, and tapered towards the rim.
 
     Returns
     -------
     frequency : array, shape (rings,)
         Middle of each ring as a fraction of Nyquist.
     frc : array, shape (rings,)
-        Modulus of the normalised correlation in each ring.
+        Between -1 and 1; about 0 where nothing is in common.
     """
     a, b = (np.fft.fft2(np.asarray(array, dtype=np.complex128)) for array in (one, other))
     ky, kx = (np.fft.fftfreq(n) for n in a.shape)
     n = max(a.shape)
-    ring = np.floor(np.hypot(ky[:, None], kx) * n / width).astype(int).ravel()
-    count = n // 2 // width
+    ring = np.floor(np.hypot(ky[:, None], kx) * n).astype(int).ravel()
 
     def total(values: Any) -> Any:
-        return np.bincount(ring, values.ravel(), minlength=count)[:count]
+        return np.bincount(ring, values.ravel(), minlength=n)[1 : n // 2]
 
-    cross = a * np.conj(b)
-    modulus = np.hypot(total(cross.real), total(cross.imag))
     norm = np.sqrt(total(np.abs(a) ** 2) * total(np.abs(b) ** 2))
-    frequency = (np.arange(count) + 0.5) * width * 2 / n
-    return frequency, modulus / np.maximum(norm, np.finfo(float).tiny)
+    frequency = (np.arange(1, n // 2) + 0.5) * 2 / n
+    return frequency, total((a * np.conj(b)).real) / np.maximum(norm, np.finfo(float).tiny)
 
 
 def resolution(frequency: Any, frc: Any, threshold: float = 0.5) -> float:

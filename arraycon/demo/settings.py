@@ -37,7 +37,8 @@ class Settings:
     likelihood : {'amplitude', 'poisson'}
         What is made likely, see `correction`.
     mode_power : float
-        Share of the intensity that each mode beside the first starts with.
+        Share of the intensity that each mode beside the first starts with, at most; together they
+        start with less than half of it.
     seed : int
         Of the order of the positions.
     """
@@ -90,7 +91,8 @@ def _initial_modes(probe: Any, settings: Settings, power: float) -> Any:
     orders = sorted(((a, b) for a in range(6) for b in range(6)), key=lambda ab: (sum(ab), ab))
     shapes = [probe * axes[0][:, None] ** a * axes[1] ** b for a, b in orders[: settings.modes]]
     basis, _ = np.linalg.qr(np.stack(shapes).reshape(settings.modes, -1).T)
-    shares = np.full(settings.modes, settings.mode_power)
+    # however many there are, the first mode keeps half of the intensity
+    shares = np.full(settings.modes, min(settings.mode_power, 0.5 / settings.modes))
     shares[0] = 1 - shares[1:].sum()
     modes = basis.T.reshape(-1, *probe.shape) * np.sqrt(power * shares)[:, None, None]
     return modes.astype(np.complex64)

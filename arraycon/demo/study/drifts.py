@@ -64,8 +64,8 @@ class _Model:
     def drifted(self, slices: float) -> _Model:
         """Move the object down and the focus with it."""
         return _Model(
-            scenes.single(scenes.moved(self.amplitude, slices)),
-            scenes.single(scenes.moved(self.phase, slices)),
+            scenes.single(scenes.moved_in_depth(self.amplitude, slices)),
+            scenes.single(scenes.moved_in_depth(self.phase, slices)),
             scenes.single(scenes.propagate(self.probe, -slices * scenes.SLICE_THICKNESS)),
         )
 

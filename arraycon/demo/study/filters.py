@@ -12,6 +12,7 @@ from arraycon.demo.study import scenes
 from arraycon.demo.study.finding import Finding, Measure, Trial
 
 _ERROR = Measure("RMS error of the phase", "mrad")
+_PEAK = Measure("peak in the layer's slice", "%", "higher")
 _LOW_DOSE, _DOSE, _HIGH_DOSE = 5e3, 1e5, 1e6  # e/Å²
 
 
@@ -36,18 +37,19 @@ def obj_rblur(rng: Any) -> Finding:
 
 def obj_zblur(rng: Any) -> Finding:
     """Blur slices that the data hardly tell apart, and slices that they do."""
-    kept = Measure("peak in the layer's slice", "%", "higher")
-    column = np.tile(scenes.crystal(), (12, 1, 1))
+    column = np.tile(scenes.crystal()[:32, :32], (12, 1, 1))
+    moved = rng.normal(size=(100, 11))  # in 100 draws, from each slice to the next
+    moved *= 0.1 / scenes.rms(moved)
     # what one slice gains its neighbour loses: the sum over depth, which the data fix, stays
-    exchanged = np.diff(0.1 * rng.normal(size=11), prepend=0.0, append=0.0)
-    uneven = scenes.single(column * (1 + exchanged[:, None, None]))
+    exchanged = np.diff(moved, prepend=0.0, append=0.0)
+    uneven = scenes.single(column * (1 + exchanged[..., None, None]))
     layer = scenes.single(scenes.layers(at=(5,)))
     top = scenes.crystal().max()
     return Finding(
         "obj_zblur",
         "neighbouring slices that the data do not tell apart made equal",
         Trial(
-            "columns through all slices, 10 % moved to a neighbour",
+            "columns through all slices, 10 % (RMS) moved to a neighbour, 100 draws",
             _ERROR,
             1e3 * scenes.rms(uneven - column),
             1e3 * scenes.rms(arraycon.obj_zblur(uneven) - column),
@@ -55,7 +57,7 @@ def obj_zblur(rng: Any) -> Finding:
         (
             Trial(
                 "one atomic layer in vacuum, as it is on by default",
-                kept,
+                _PEAK,
                 100 * float(layer[5].max() / top),
                 100 * float(arraycon.obj_zblur(layer)[5].max() / top),
             ),
@@ -73,9 +75,9 @@ def kr_filter(rng: Any) -> Finding:
 
     return Finding(
         "kr_filter",
-        "noise beyond the information limit removed",
-        tried("one layer, limit 1.25 1/Å", _LOW_DOSE, radius=0.5),
-        (tried("default limit, 0.38 1/Å: the atoms are gone", _DOSE),),
+        "noise at frequencies that the atoms do not have removed",
+        tried("one layer, cut at 1.25 1/Å", _LOW_DOSE, radius=0.5),
+        (tried("default cut, 0.38 1/Å: most of the atoms' contrast is lost", _DOSE),),
     )
 
 
@@ -88,30 +90,38 @@ def kz_filter(rng: Any) -> Finding:
     known = scenes.seen_through_wedge(true)
     filled = scenes.seen_through_wedge(true, unseen=unseen)
 
+    def tried(when: str, truth: Any, **options: Any) -> Trial:
+        return _denoised(arraycon.kz_filter, when, truth, filled - truth, **options)
+
+    fitting = tried(
+        "two layers, an idealised wedge filled by a random start of 50 mrad; against what data can "
+        "tell",
+        known,
+        beta=beta,
+    )
+    blurred = 1e3 * scenes.rms(arraycon.obj_zblur(scenes.single(filled)) - known)
+    damped = arraycon.kz_filter(scenes.single(known), beta=beta)
     return Finding(
         "kz_filter",
         "artefacts in the missing wedge damped",
-        _denoised(
-            arraycon.kz_filter,
-            "two layers, a random start of 50 mrad left in the wedge; against what data can tell",
-            known,
-            filled - known,
-            beta=beta,
-        ),
+        fitting,
         (
-            _denoised(
-                arraycon.kz_filter,
-                "the same, much too strong",
-                known,
-                filled - known,
-                beta=10.0,
+            tried("the same; against the truth", true, beta=beta),
+            Trial(
+                "the same; against what data can tell",
+                _ERROR,
+                blurred,
+                fitting.after,
+                {"beta": beta},
+                against="obj_zblur",
             ),
-            _denoised(
-                arraycon.kz_filter,
-                "an empty wedge; against the truth: what is missing does not come back",
-                true,
-                known - true,
-                beta=beta,
+            tried("the same, much too strong", known, beta=10.0),
+            Trial(
+                "an empty wedge: what is missing does not come back",
+                _PEAK,
+                100 * float(known[3].max() / true[3].max()),
+                100 * float(damped[3].max() / true[3].max()),
+                {"beta": beta},
             ),
         ),
     )
@@ -155,66 +165,82 @@ def kr_thresh(rng: Any) -> Finding:
     sites = scenes.lattice(4.0)
     random = scenes.atoms(rng.uniform(0, scenes.SIZE * scenes.DX, sites.shape), 0.2)
 
-    def tried(when: str, phase: Any, dose: float, **options: Any) -> Trial:
+    def tried(when: str, phase: Any, dose: float, thresh: float) -> Trial:
         noise = scenes.shot_noise(rng, phase.shape, dose)
-        return _denoised(arraycon.kr_thresh, f"{when}, {_say(dose)}", phase, noise, **options)
+        when = f"{when}, {_say(dose)}"
+        return _denoised(arraycon.kr_thresh, when, phase, noise, thresh=thresh)
 
     return Finding(
         "kr_thresh",
         "noise of a low dose removed",
-        tried("one layer", true, _LOW_DOSE, thresh=0.02),
+        tried("one layer", true, _LOW_DOSE, 0.02),
         (
-            tried("keeping too little", true, _DOSE, thresh=0.002),
-            tried("as many atoms without order, the same share kept", random, _DOSE, thresh=0.02),
-            _dopant(rng),
+            tried("the same share: too little for this dose", true, _DOSE, 0.02),
+            tried("a larger share", true, _DOSE, 0.05),
+            tried("as many atoms without order need more than that", random, _DOSE, 0.05),
+            _dopant(rng, "too little kept", 0.02),
+            _dopant(rng, "the share that fits the crystal best", 0.08),
         ),
     )
 
 
-def kr_thresh_scope(rng: Any) -> Finding:
-    """Keep a light layer beside a heavy one, which takes all coefficients if they share them."""
-    measure = Measure("RMS error, light layer", "mrad")
-    true = np.stack([scenes.crystal(peak=0.4), scenes.crystal(twist=-11.0, peak=0.05)])
-    seen = scenes.single(true + scenes.shot_noise(rng, true.shape, _DOSE))
-
-    def error(layer: int, scope: str) -> float:
-        after = arraycon.kr_thresh(seen, thresh=0.02, scope=scope)
-        return 1e3 * scenes.rms(after[layer] - true[layer])
-
-    def tried(when: str, measure: Measure, layer: int) -> Trial:
-        options = {"scope": "slice", "thresh": 0.02}
-        values = error(layer, "global"), error(layer, "slice")
-        return Trial(when, measure, *values, options, against="global")
-
-    heavy = Measure("RMS error, heavy layer", "mrad")
-    return Finding(
-        "kr_thresh",
-        "a light layer kept beside a heavy one by a share for each slice",
-        tried(f"layers of 0.4 and 0.05 rad, {_say(_DOSE)}", measure, 1),
-        (tried("the same", heavy, 0),),
-    )
-
-
-def _dopant(rng: Any) -> Trial:
+def _dopant(rng: Any, when: str, thresh: float) -> Trial:
     """Look for one heavier atom, whose coefficients are weak beside the crystal's."""
-    measure = Measure("that atom's additional phase", "%", "higher")
     sites = scenes.lattice(4.0)
     index = len(sites) // 2
     extra = scenes.atoms(sites[index : index + 1], 0.1)
-    noise = scenes.shot_noise(rng, extra.shape, _DOSE)
-    without, doped = (scenes.single(scenes.crystal() + e + noise) for e in (0 * extra, extra))
-    options: dict[str, Any] = {"thresh": 0.02}
-
-    def contrast(one: Any, other: Any) -> float:
-        return 100 * float(np.sum((one - other) * extra) / np.sum(extra**2))
-
+    layer = scenes.crystal()
+    kept = []
+    for _ in range(20):
+        noisy = layer + scenes.shot_noise(rng, extra.shape, _DOSE)
+        pair = (scenes.single(noisy + e) for e in (extra, 0 * extra))
+        doped, without = (arraycon.kr_thresh(p, thresh=thresh) for p in pair)
+        kept.append(_slope(doped - without, extra))
     return Trial(
-        f"one atom of the layer heavier by 0.1 rad, {_say(_DOSE)}",
-        measure,
-        contrast(doped, without),
-        contrast(arraycon.kr_thresh(doped, **options), arraycon.kr_thresh(without, **options)),
-        options,
+        f"one atom of the layer heavier by 0.1 rad, {_say(_DOSE)}; {when}",
+        Measure("that atom's additional phase", "%", "higher"),
+        100.0,
+        float(np.mean(kept)),
+        {"thresh": thresh},
     )
+
+
+def kr_thresh_scope(rng: Any) -> Finding:
+    """Keep a light layer beside a heavy one, which takes most coefficients if they share them."""
+    true = np.stack([scenes.crystal(peak=0.4), scenes.crystal(twist=-11.0, peak=0.05)])
+    seen = scenes.single(true + scenes.shot_noise(rng, true.shape, _DOSE))
+    contrast = Measure("contrast of the light layer", "%", "higher")
+    light, heavy = (Measure(f"RMS error, {layer} layer", "mrad") for layer in ("light", "heavy"))
+
+    def judged(phase: Any, measure: Measure) -> float:
+        if measure is contrast:
+            return _slope(phase[1], true[1] - true[1].mean())
+        return 1e3 * scenes.rms((phase - true)[0 if measure is heavy else 1])
+
+    def tried(
+        when: str, measure: Measure, *, thresh: float = 0.05, against: str = "global"
+    ) -> Trial:
+        first = arraycon.kr_thresh(seen, thresh=thresh) if against else seen
+        after = arraycon.kr_thresh(seen, thresh=thresh, scope="slice")
+        values = judged(first, measure), judged(after, measure)
+        return Trial(when, measure, *values, {"scope": "slice", "thresh": thresh}, against)
+
+    return Finding(
+        "kr_thresh",
+        "a light layer kept beside a heavy one by a share for each slice",
+        tried(f"layers of 0.4 and 0.05 rad, {_say(_DOSE)}; unconstrained: 100 %", contrast),
+        (
+            tried("the same; against no constraint", light, against=""),
+            tried("the same", heavy),
+            tried("the same; against no constraint", heavy, against=""),
+            tried("the same, a larger share: enough for both layers", light, thresh=0.08),
+        ),
+    )
+
+
+def _slope(phase: Any, true: Any) -> float:
+    """Share of `true` that is in a phase, in %; by least squares."""
+    return 100 * float(np.sum(phase * true) / np.sum(true**2))
 
 
 def _say(dose: float) -> str:

@@ -34,7 +34,7 @@ limits: settings that do not fit, assumptions that do not hold, and defaults tha
 
 200 kV, a probe of {probe:.0f} mrad on a detector of {detector:.0f} mrad, pixels of {dx:g} Å, slices
 of {slice_thickness:g} Å. Noise of a dose is 1/(2√N) rad for N electrons in a pixel. “defaults” are
-the constraint's own.
+the constraint's own. The missing wedge is idealised: it depends on the detector's angle alone.
 
 {legend}.
 """

@@ -1,7 +1,9 @@
 """Small situations that several experiments start from: atoms, noise, probes, waves.
 
-200 kV, a probe of 22 mrad on a detector of 55 mrad, pixels of 0.2 Å, slices of 8 Å. Everything is
-periodic laterally, so that no experiment measures the edge of its own field.
+200 kV, a probe of 22 mrad on a detector of 55 mrad, pixels of 0.2 Å, slices of 8 Å. Atoms, waves
+and filters by FFT are periodic laterally, so that hardly anything measures the edge of its own
+field. Not periodic: the lattice, which has a seam at the border, and `obj_rblur` and `kr_thresh`,
+which reflect there.
 """
 
 from __future__ import annotations
@@ -73,7 +75,10 @@ def shot_noise(rng: Any, shape: Sequence[int], dose: float) -> Any:
 
 
 def seen_through_wedge(phase: Any, *, unseen: Any = None) -> Any:
-    """Keep the spatial frequencies that a detector of angle α transfers, |kz| < α·k.
+    """Keep the spatial frequencies outside of an idealised missing wedge, |kz| < α·k.
+
+    α is the detector's angle and nothing else limits the transfer. That of an instrument depends
+    on its probe as well.
 
     Parameters
     ----------
@@ -90,22 +95,22 @@ def seen_through_wedge(phase: Any, *, unseen: Any = None) -> Any:
     return np.fft.ifftn(spectrum).real
 
 
-def rate() -> Any:
+def rate(size: int = SIZE) -> Any:
     """Phase change per Å of propagation of each lateral frequency, rad/Å; FFT order."""
-    k = 2 * math.pi * np.fft.fftfreq(SIZE, DX)
+    k = 2 * math.pi * np.fft.fftfreq(size, DX)
     return np.sqrt((2 * math.pi / WAVELENGTH) ** 2 - k[:, None] ** 2 - k**2) - 2 * math.pi / (
         WAVELENGTH
     )
 
 
 def propagate(wave: Any, distance: float) -> Any:
-    """Wave (..., SIZE, SIZE) after a distance in Å through vacuum."""
-    return np.fft.ifft2(np.fft.fft2(wave) * np.exp(1j * distance * rate()))
+    """Wave (..., n, n) after a distance in Å through vacuum."""
+    return np.fft.ifft2(np.fft.fft2(wave) * np.exp(1j * distance * rate(wave.shape[-1])))
 
 
-def probe(defocus: float = 0.0, modes: int = 1) -> Any:
-    """Orthogonal modes (modes, SIZE, SIZE) behind one aperture, each of power 1, centred."""
-    k = np.fft.fftfreq(SIZE, DX) * WAVELENGTH / SEMI_ANGLE
+def probe(defocus: float = 0.0, modes: int = 1, *, size: int = SIZE) -> Any:
+    """Orthogonal modes (modes, size, size) behind one aperture, each of power 1, centred."""
+    k = np.fft.fftfreq(size, DX) * WAVELENGTH / SEMI_ANGLE
     ky, kx = k[:, None], k[None, :]
     disc = 1 / (1 + (ky**2 + kx**2) ** 12)
     shapes = np.stack([disc, disc * ky, disc * kx, disc * ky * kx])[:modes]
@@ -114,7 +119,7 @@ def probe(defocus: float = 0.0, modes: int = 1) -> Any:
     return np.fft.fftshift(propagate(waves, defocus), axes=(-2, -1))
 
 
-def moved(array: Any, slices: float) -> Any:
+def moved_in_depth(array: Any, slices: float) -> Any:
     """Real array (nz, ny, nx) moved along z by a fraction of slices, periodically."""
     ramp = np.exp(-2j * math.pi * slices * np.fft.rfftfreq(len(array)))
     spectrum = np.fft.rfft(array, axis=0) * ramp[:, None, None]
