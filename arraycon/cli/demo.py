@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -55,10 +55,13 @@ def command(
         typer.Option(
             metavar="NUMBER",
             help="Electrons per Å² of the simulation; with --data the fraction of the counts to "
-            "use, without --truth several: 1,0.01.",
+            "use. Without --truth several, 1,0.01; the two results that are written are of all.",
         ),
     ] = None,
-    scan: Annotated[int, typer.Option(min=4, max=64, help="Simulated positions per side.")] = 24,
+    scan: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=4, max=64, help="Simulated positions per side; by default 24."),
+    ] = None,
     slices: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, max=36, help="Object slices; by default 6, of .npz data 1."),
@@ -69,8 +72,9 @@ def command(
     ] = None,
     iterations: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 12,
     halves: Annotated[
-        Halves, typer.Option(help="What is halved where there is no truth.")
-    ] = Halves.counts,
+        Optional[Halves],  # noqa: UP045
+        typer.Option(help="What of the data is halved without a truth; by default the counts."),
+    ] = None,
     study: Annotated[
         bool,
         typer.Option("--study", help="Show instead what each constraint is for, in numbers."),
@@ -92,36 +96,48 @@ def command(
     from arraycon.demo import report
 
     with reported(debug=debug):
+        _refuse("--study", study, {"--data": data, "--truth": truth, "--params": params,
+                "--dose": dose, "--scan": scan, "--halves": halves})  # fmt: skip
         if study:
             _study(out, seed)
             return
+        _refuse("--data", data, {"--scan": scan})
+        _refuse("no --data", data is None, {"--truth": truth, "--halves": halves})
+        _refuse("--truth", truth, {"--halves": halves})
         xp = require_gpu("--backend cupy") if backend is Backend.cupy else np
         given = plans.preset(data).constraints if params is None else _text(params)
-        parameters = "params.yaml" if params is None else f"params{params.suffix.lower()}"
-        files = (*report.FILES, parameters)
-        atomic.output_folder(out, files)
-        if truth is not None and data is None:
-            raise ValueError("--truth: expected --data as well; simulated data bring their own")
         with shown_warnings():
             constraints = Constraints.from_file(params) if params else _preset(given)
         asked = {"slices": slices, "modes": modes, "iterations": iterations, "seed": seed}
         chosen = {name: value for name, value in asked.items() if value is not None}
         if data is None:
-            plan = plans.simulated(constraints, chosen, scan=scan, dose=_one_dose(dose))
+            plan = plans.simulated(constraints, chosen, scan=scan or 24, dose=_electrons(dose))
         elif truth is None:
-            plan = plans.measured(constraints, chosen, data, doses=_doses(dose), split=halves.value)
+            split = (halves or Halves.counts).value
+            plan = plans.measured(constraints, chosen, data, doses=_fractions(dose), split=split)
         else:
-            least = (_doses(dose) or (1.0,))[-1]
-            plan = plans.known(constraints, chosen, data, truth, dose=least)
-        begun = time.perf_counter()
-        results, judged = _reconstruct(plan, xp)
-        seconds = time.perf_counter() - begun
+            plan = plans.known(constraints, chosen, data, truth, dose=_fraction(dose))
+        used = f"used_params{params.suffix.lower() if params else '.yaml'}"
+        inputs = [path for path in (data, truth) if path is not None]
+        atomic.output_folder(out, (*report.FILES, used), keep=inputs)
+        results, judged, seconds = _reconstruct(plan, xp)
+        with console(stderr=True).status("figure and files"):
+            report.write(judged, plan, results, out)
+            atomic.write_text(out / used, given)
         console().print(report.table(judged))
+        if plan.idle:
+            iterations_done = f"not due within {plan.settings.iterations} iterations"
+            console().print(f"{', '.join(plan.idle)}: {iterations_done}", soft_wrap=True)
         console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
-        report.write(judged, plan, results, out)
-        atomic.write_text(out / parameters, given)
-        for name in files:
+        for name in (*report.FILES, used):
             console().print(f"wrote {out / name}", soft_wrap=True)
+
+
+def _refuse(what: str, there: object, options: Mapping[str, object]) -> None:
+    """Refuse options that would be ignored beside another one."""
+    unused = [name for name, value in options.items() if value is not None]
+    if there and unused:
+        raise ValueError(f"{', '.join(unused)}: expected none with {what}")
 
 
 def _study(out: Path, seed: int) -> None:
@@ -147,48 +163,61 @@ def _preset(text: str) -> Constraints:
     return Constraints(yaml.safe_load(text))
 
 
-def _doses(text: str | None) -> tuple[float, ...] | None:
+def _fractions(text: str | None) -> tuple[float, ...] | None:
     """Read fractions of the counts, largest first."""
     if text is None:
         return None
-    try:
-        found = sorted({float(part) for part in text.split(",")}, reverse=True)
-    except ValueError:
-        found = [0.0]
-    if not 0 < found[-1] <= found[0] <= 1:
+    found = sorted({_number(part) for part in text.split(",")}, reverse=True)
+    if not all(0 < value <= 1 for value in found):
         raise ValueError(f"--dose: expected fractions of the counts, above 0 to 1, got {text!r}")
+    if len({f"{value:g}" for value in found}) < len(found):
+        raise ValueError(f"--dose: expected fractions that differ in six digits, got {text!r}")
     return tuple(found)
 
 
-def _one_dose(text: str | None) -> float | None:
+def _fraction(text: str | None) -> float:
+    found = _fractions(text) or (1.0,)
+    if len(found) > 1:
+        raise ValueError(f"--dose: expected one fraction of the counts with --truth, got {text!r}")
+    return found[0]
+
+
+def _electrons(text: str | None) -> float | None:
     if text is None:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+    value = _number(text)
     if not 0 < value < 1e9:
-        raise ValueError(f"--dose: expected electrons per Å², above 0, got {text!r}")
+        raise ValueError(f"--dose: expected electrons per Å², above 0 and below 1e9, got {text!r}")
     return value
 
 
-def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report]:
-    """Do what is planned, with bars that show the running error, and judge it."""
+def _number(text: str) -> float:
+    """Read a number; 0 where there is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return 0.0
+    return value if value == value else 0.0
+
+
+def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report, float]:
+    """Do what is planned, with bars that show the running error, and judge it; with the seconds."""
     from arraycon.demo import report, runs, with_truth
 
-    if plan.truth is None:
-        with _progress(plan) as show:
-            results = runs.run(plan.tasks, xp=xp, tell=show)
-        return results, report.of_halves(plan, results)
-    watch = with_truth.Watch(plan.data, plan.truth)
+    watch = with_truth.Watch(plan.data, plan.truth) if plan.truth is not None else None
     with _progress(plan) as show:
 
         def tell(name: str, going: Reconstruction) -> None:
             show(name, going)
-            watch(name, going)
+            if watch is not None:
+                watch(name, going)
 
+        begun = time.perf_counter()
         results = runs.run(plan.tasks, xp=xp, tell=tell)
-    return results, report.against_truth(plan, results, watch)
+        seconds = time.perf_counter() - begun
+    if watch is None:
+        return results, report.of_halves(plan, results), seconds
+    return results, report.against_truth(plan, results, watch), seconds
 
 
 @contextlib.contextmanager
@@ -200,14 +229,20 @@ def _progress(plan: Plan) -> Iterator[Tell]:
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("error {task.fields[error]:.4f}"), TimeRemainingColumn(),
+        TextColumn("{task.fields[error]:12}"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=bar, transient=True) as progress:
-        names = list(plan.tasks)
-        each = plan.settings.iterations
-        if len(names) > _BARS:
-            one = progress.add_task("reconstructions", total=each * len(names), error=np.nan)
-            bars = dict.fromkeys(names, one)
+        names, each = list(plan.tasks), plan.settings.iterations
+        alone = len(names) <= _BARS
+        if alone:
+            bars = {name: progress.add_task(name, total=each, error="") for name in names}
         else:
-            bars = {name: progress.add_task(name, total=each, error=np.nan) for name in names}
-        yield lambda name, going: progress.update(bars[name], advance=1, error=going.errors[-1])
+            one = progress.add_task("reconstructions", total=each * len(names), error="")
+            bars = dict.fromkeys(names, one)
+
+        def show(name: str, going: Reconstruction) -> None:
+            # the errors of several doses have nothing in common
+            error = f"error {going.errors[-1]:.4f}" if alone else ""
+            progress.update(bars[name], advance=1, error=error)
+
+        yield show

@@ -25,7 +25,7 @@ def console(*, stderr: bool = False) -> Console:
     """Return a console that takes all text literally and fits where it prints."""
     stream = sys.stderr if stderr else sys.stdout
     # rich assumes 80 columns where there is no terminal; tables in a log file need not be folded
-    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    piped = (stream is None or not stream.isatty()) and "COLUMNS" not in os.environ
     return Console(
         stderr=stderr, markup=False, highlight=False, emoji=False, width=110 if piped else None
     )
@@ -97,6 +97,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"{where}{reason(error)}", REFUSED if named else FAILED
     if isinstance(error, (ValueError, TypeError)):
         return line, REFUSED
+    if isinstance(error, FloatingPointError):
+        return line, FAILED
     if isinstance(error, MemoryError):
         return "out of memory; nothing was written", FAILED
     return f"{type(error).__name__}: {line} (--debug shows where)", FAILED

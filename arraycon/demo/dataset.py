@@ -36,6 +36,12 @@ class Dataset:
     slice_thickness: float | None = None
     scan_shape: tuple[int, int] | None = None
 
+    def field(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First pixel, and shape, of what the positions enclose."""
+        first, last = np.ceil(self.positions.min(axis=0)), np.floor(self.positions.max(axis=0))
+        (y, x), (ny, nx) = first.tolist(), (last - first + 1).tolist()
+        return (int(y), int(x)), (int(ny), int(nx))
+
     def thin(self, fraction: float, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
         """Split the counts by chance into two data sets, independent if they are Poissonian.
 

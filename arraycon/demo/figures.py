@@ -37,10 +37,11 @@ def with_truth(
     """
     images = {"truth": aligned.truth, **{name: aligned.found[name] for name in NAMES}}
     rows = [("summed over depth", {n: phase.sum(axis=0) for n, phase in images.items()})]
-    rows += [
-        (f"slice {z + 1}", {n: phase[z] for n, phase in images.items()}) for z in aligned.layers
-    ]
     several = len(aligned.truth) > 1
+    if several:
+        rows += [
+            (f"slice {z + 1}", {n: phase[z] for n, phase in images.items()}) for z in aligned.layers
+        ]
     heights = [2.9] * len(rows) + [1.9] * several + [2.9, 2.6]
     figure = _new(10, sum(heights), title)
     parts = _parts(figure, heights)
@@ -78,7 +79,8 @@ def without_truth(
         _rings(right, curves[dose])
     left, right = parts[-1].subfigures(1, 2, width_ratios=(2.1, 1))
     last = doses[-1]
-    _modes(left, {n: results[key(last, n, "A")].state.probe for n in NAMES})
+    probes = {n: results[key(last, n, "A")].state.probe for n in NAMES}
+    _modes(left, probes, f" ({50 * last:g} % of the counts)")
     at = {dose: f"{50 * dose:g} %" for dose in doses}
     _errors(right, {n: {at[d]: results[key(d, n, "A")].errors for d in doses} for n in NAMES})
     return figure
@@ -158,7 +160,7 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
     part.suptitle(f"phase per slice (rad) at y = {row * dx:.3g} Å", fontsize=10, x=0.01, ha="left")
 
 
-def _modes(part: Any, probes: Mapping[str, Any]) -> None:
+def _modes(part: Any, probes: Mapping[str, Any], of: str = "") -> None:
     shown = min(_MODES_SHOWN, min(len(probe) for probe in probes.values()))
     panels = part.subplots(len(probes), shown, squeeze=False)
     for row, (name, probe) in zip(panels, probes.items(), strict=True):
@@ -169,7 +171,8 @@ def _modes(part: Any, probes: Mapping[str, Any]) -> None:
             ax.set(xticks=[], yticks=[])
             ax.set_title(f"{100 * power:.3g} %", fontsize=_SMALL)
         row[0].set_ylabel(name, fontsize=_NORMAL)
-    part.suptitle("probe modes: brightness amplitude, hue phase", fontsize=10, x=0.01, ha="left")
+    text = f"probe modes{of}: brightness amplitude, hue phase"
+    part.suptitle(text, fontsize=10, x=0.01, ha="left")
 
 
 def _errors(part: Any, errors: Mapping[str, Mapping[str, Any]]) -> None:
@@ -227,7 +230,7 @@ def _slices(part: Any, aligned: Aligned) -> None:
     """Contrast of each slice that agrees with the truth's, and that does not."""
     axes = part.subplots()
     z = np.arange(len(aligned.truth)) + 1
-    axes.plot(z, aligned.truth.std(axis=(1, 2)), "k:", lw=1.2, label="truth")
+    axes.plot(z, aligned.truth.std(axis=(1, 2)), "k:o", ms=3, lw=1.2, label="truth")
     for name in NAMES:
         axes.plot(
             z, aligned.found[name].std(axis=(1, 2)), "o-", ms=3, lw=1.2, color=_COLOURS[name],
@@ -247,6 +250,7 @@ def _rings(part: Any, rings: Rings) -> None:
             axes.plot(rings.frequency, rings.reference[name], "--", lw=1.1, color=_COLOURS[name],
                       label=f"unseen counts, {name}")  # fmt: skip
     axes.axhline(0.5, color="0.6", lw=0.8)
-    axes.set(xlim=(0, 1), ylim=(-0.1, 1.02))
+    axes.set(xlim=(0, 1))
+    axes.set_ylim(top=1.02)
     _legend(axes, "spatial frequency (Nyquist)")
     part.suptitle("Fourier ring correlation", fontsize=10, x=0.01, ha="left")

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from arraycon.demo import checks
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.simulate import focused_probe
+from arraycon.io import hdf5, npz
 from arraycon.io.atomic import ReadError, reason
+
+_ATTRIBUTES = {
+    "dx_A": ("a pixel size above 0.001 and below 1000 Å", 1e-3, 1e3),
+    "wavelength_A": ("electrons: wavelength below 1 Å and above 0.001 Å", 1e-3, 1.0),
+    "convergence_mrad": ("a semi-angle above 0 and below 200 mrad", 0.0, 200.0),
+    "C10_A": ("a number above -1e7 and below 1e7 Å", -1e7, 1e7),
+    "slab_thickness_A": ("a thickness above 0 and below 1e7 Å", 0.0, 1e7),
+    "n_slabs": ("a number above 0 and below 1e5", 0.0, 1e5),
+}
+"""What each attribute must be, and between which numbers; far beyond them, float64 overflows."""
 
 
 def load(path: Path, slices: int) -> Dataset:
@@ -29,69 +44,93 @@ def load(path: Path, slices: int) -> Dataset:
     Raises
     ------
     ReadError
-        The file is missing or damaged, or lacks something, or shapes do not fit.
+        The file is missing or damaged, or lacks something, or what it holds does not fit.
     """
-    if path.suffix == ".npz":
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
         data = _from_npz(path)
         if slices > 1:
             raise ReadError(
                 f"{path}: holds no pixel size, wavelength or thickness; expected --slices 1"
             )
-    elif path.suffix in (".h5", ".hdf5", ".hdf"):
+    elif suffix in (".h5", ".hdf5", ".hdf"):
         data = _from_hdf5(path, slices)
     else:
         raise ReadError(f"{path}: unknown format: expected a suffix .npz, .h5, .hdf5, .hdf")
-    _check(path, data)
+    checks.dataset(path, data, slices)
     return data
 
 
-def load_truth(path: Path, slices: int) -> Truth:
+def load_truth(path: Path, data: Dataset, slices: int) -> Truth:
     """Read a truth: ``.npz`` with `potential_VA` (slabs, ny, nx) and `sigma_rad_per_VA`.
 
-    Slabs are summed into `slices` where their number allows it.
+    Slabs are summed into `slices` where their number allows it. Where there is `dx_A`, it must be
+    the pixel size of the data.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    data : Dataset
+        What it is the truth of.
+    slices : int
+        Object slices.
 
     Raises
     ------
     ReadError
-        As `load`.
+        As `load`; or it does not cover the scanned field, or there is nothing in it.
     """
-    found = _members(path, ("potential_VA", "sigma_rad_per_VA"))
-    slabs, sigma = found["potential_VA"], found["sigma_rad_per_VA"]
-    if slabs.ndim != 3 or slabs.dtype.kind != "f" or sigma.size != 1:
-        raise ReadError(
-            f"{path}: potential_VA: expected real (slabs, ny, nx) and one number for "
-            f"sigma_rad_per_VA, got {slabs.dtype} {slabs.shape} and {sigma.shape}"
-        )
+    found = _members(path, ("potential_VA", "sigma_rad_per_VA"), optional=("dx_A",))
+    slabs = checks.numbers(path, "potential_VA", found["potential_VA"], np.float64)
+    if slabs.ndim != 3:
+        raise ReadError(f"{path}: potential_VA: expected real (slabs, ny, nx), got {slabs.shape}")
+    sigma = checks.number(
+        path, "sigma_rad_per_VA", found["sigma_rad_per_VA"], "one finite number other than 0",
+        lambda value: 0 < abs(value) < np.inf,
+    )  # fmt: skip
+    if "dx_A" in found:
+        checks.same_pixel(path, found["dx_A"], data)
     if len(slabs) % slices:
         raise ReadError(f"{path}: potential_VA: {len(slabs)} slabs cannot be {slices} slices")
-    phase = slabs.reshape(slices, -1, *slabs.shape[1:]).sum(axis=1) * float(sigma.item())
-    return Truth(phase)
+    with np.errstate(all="ignore"):  # what overflows is refused
+        phase = slabs.reshape(slices, -1, *slabs.shape[1:]).sum(axis=1) * sigma
+    truth = Truth(phase)
+    checks.truth(path, truth, data)
+    return truth
 
 
 def _from_npz(path: Path) -> Dataset:
     found = _members(path, ("diffraction", "positions", "probe"))
-    probe = found["probe"]
-    return Dataset(
-        found["diffraction"],
-        found["positions"].astype(np.float64),
-        (probe[0] if probe.ndim == 3 else probe).astype(np.complex64),
-    )
+    patterns = found["diffraction"]
+    counts = checks.counts(
+        path, "diffraction", patterns, "patterns (n, ny, nx) of integer counts",
+        fits=patterns.ndim == 3,
+    )  # fmt: skip
+    positions = checks.numbers(path, "positions", found["positions"], np.float64)
+    probe = checks.numbers(path, "probe", found["probe"], np.complex64)
+    window = counts.shape[1:]
+    if probe.ndim not in (2, 3) or probe.shape[-2:] != window:
+        raise ReadError(
+            f"{path}: probe: expected {window} as the patterns, or modes of it, got {probe.shape}"
+        )
+    return Dataset(counts, positions, probe[0] if probe.ndim == 3 else probe)
 
 
 def _from_hdf5(path: Path, slices: int) -> Dataset:
-    import h5py
-
-    numbers = ("dx_A", "wavelength_A", "convergence_mrad", "C10_A", "slab_thickness_A", "n_slabs")
-    try:
-        with _existing(path) as _, h5py.File(path) as file:
-            _require(path, ("data", "scan_positions_A"), file, "dataset")
-            _require(path, numbers, file.attrs, "attribute")
-            counts, places = file["data"][()], file["scan_positions_A"][()]
-            dx, wavelength, angle, c10, slab, slabs = (float(file.attrs[name]) for name in numbers)
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be read: {reason(error)}") from error
-    if counts.ndim != 4 or counts.shape[2] != counts.shape[3]:
-        raise ReadError(f"{path}: data: expected (slow, fast, n, n), got {counts.shape}")
+    _require_file(path)
+    with _reading(path), hdf5.opened(path) as file:
+        _require(path, ("data", "scan_positions_A"), file, "dataset")
+        _require(path, tuple(_ATTRIBUTES), file.attrs, "attribute")
+        dx, wavelength, angle, c10, slab, slabs = (
+            _attribute(path, file, name) for name in _ATTRIBUTES
+        )
+        patterns, places = (_dataset(path, file, name) for name in ("data", "scan_positions_A"))
+    counts = checks.counts(
+        path, "data", patterns, "(slow, fast, n, n) integer counts",
+        fits=patterns.ndim == 4 and patterns.shape[2] == patterns.shape[3],
+    )  # fmt: skip
+    places = checks.numbers(path, "scan_positions_A", places, np.float64)
     if places.shape != (*counts.shape[:2], 2):
         raise ReadError(
             f"{path}: scan_positions_A: expected {(*counts.shape[:2], 2)} as in data, "
@@ -99,9 +138,12 @@ def _from_hdf5(path: Path, slices: int) -> Dataset:
         )
     thickness = slab * slabs / slices
     window = counts.shape[-1]
+    checks.aperture(path, angle * 1e-3 / wavelength * window * dx, window)
+    with np.errstate(over="ignore"):  # infinite positions are too far apart
+        positions = places.reshape(-1, 2) / dx
     return Dataset(
         np.fft.ifftshift(counts.reshape(-1, window, window), axes=(1, 2)),
-        places.reshape(-1, 2).astype(np.float64) / dx,
+        positions,
         focused_probe(
             window, dx=dx, wavelength=wavelength, semi_angle=angle * 1e-3,
             c10=c10 + thickness / 2,  # from the entrance surface to the middle of the first slice
@@ -110,24 +152,62 @@ def _from_hdf5(path: Path, slices: int) -> Dataset:
     )  # fmt: skip
 
 
-def _members(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
+def _attribute(path: Path, file: Any, name: str) -> float:
+    import h5py
+
+    with _reading(f"{path}: {name}"):
+        value = file.attrs[name]
+    if isinstance(value, h5py.Empty):
+        value = np.empty(0, np.float32)
+    expected, low, high = _ATTRIBUTES[name]
+    return checks.number(path, name, value, expected, lambda number: low < number < high)
+
+
+def _dataset(path: Path, file: Any, name: str) -> Any:
+    import h5py
+
+    with _reading(f"{path}: {name}"):
+        item = file[name]
+        if not isinstance(item, h5py.Dataset):
+            kind = type(item).__name__.lower()
+            raise ReadError(f"{path}: {name}: expected a dataset, got a {kind}")
+        return np.empty(0, np.float32) if item.shape is None else np.asarray(item[()])
+
+
+def _members(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
     """Arrays of an .npz archive."""
+    _require_file(path)
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        there = [name.removesuffix(".npy") for name in archive.namelist()]
+        _require(path, names, there, "array")
+        wanted = (*names, *(name for name in optional if name in there))
+        return {name: npz.member(archive, path, name) for name in wanted}
+
+
+@contextlib.contextmanager
+def _reading(what: object) -> Iterator[None]:
+    """Say of what is being read, a file or a part of it, that it is damaged."""
     try:
-        with _existing(path), np.load(path, allow_pickle=False) as archive:
-            _require(path, names, archive, "array")
-            return {name: archive[name] for name in names}
+        yield
     except ReadError:
         raise
-    except Exception as error:  # zipfile, zlib and NumPy have a dozen ways to say it
-        raise ReadError(f"{path}: cannot be read: {reason(error)}") from error
+    except zipfile.BadZipFile as error:
+        raise ReadError(f"{what}: is not an .npz archive, or is truncated") from error
+    except MemoryError as error:
+        raise ReadError(f"{what}: does not fit into memory") from error
+    except Exception as error:  # h5py, zipfile, zlib and NumPy have a dozen ways to say it
+        raise ReadError(f"{what}: cannot be read: {reason(error)}") from error
 
 
-def _existing(path: Path) -> Any:
-    if not path.exists():
-        raise ReadError(f"{path}: no such file")
-    if path.is_dir():
-        raise ReadError(f"{path}: is a folder, expected a file")
-    return path.open("rb")
+def _require_file(path: Path) -> None:
+    """Refuse what is no ordinary file: a pipe would be waited for."""
+    with _reading(path):
+        if not path.exists():
+            raise ReadError(f"{path}: no such file")
+        if not path.is_file():
+            kind = "a folder" if path.is_dir() else "not an ordinary file"
+            raise ReadError(f"{path}: is {kind}, expected a file")
+        path.open("rb").close()  # h5py takes a file that may not be read for a damaged one
 
 
 def _require(path: Path, names: tuple[str, ...], found: Any, kind: str) -> None:
@@ -135,23 +215,3 @@ def _require(path: Path, names: tuple[str, ...], found: Any, kind: str) -> None:
     if missing:
         there = ", ".join(sorted(found)) or "none"
         raise ReadError(f"{path}: no {kind} {', '.join(missing)}; it has {there}")
-
-
-def _check(path: Path, data: Dataset) -> None:
-    counts, n = data.counts, len(data.counts)
-    if counts.ndim != 3 or counts.dtype.kind not in "iu" or n == 0:
-        raise ReadError(
-            f"{path}: expected patterns (n, ny, nx) of integer counts, "
-            f"got {counts.dtype} {counts.shape}"
-        )
-    if data.positions.shape != (n, 2):
-        raise ReadError(f"{path}: positions: expected {(n, 2)}, got {data.positions.shape}")
-    if data.probe.shape != counts.shape[1:]:
-        raise ReadError(
-            f"{path}: probe: expected {counts.shape[1:]} as the patterns, got {data.probe.shape}"
-        )
-    for name in ("positions", "probe"):
-        if not np.all(np.isfinite(getattr(data, name))):
-            raise ReadError(f"{path}: {name}: holds NaN or infinite values")
-    if counts.min() < 0 or not counts.any() or not data.probe.any():
-        raise ReadError(f"{path}: expected counts of 0 or more, and a probe, that are not all 0")

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from arraycon import Constraints
+from arraycon import Constraints, MissingInputError, State
 from arraycon.demo import loading, presets, simulate, with_truth, without_truth
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.runs import Task
-from arraycon.demo.settings import Settings
+from arraycon.demo.settings import Settings, initial
 
 DOSES = (1.0, 0.1, 0.01)
 """Fractions of the counts that are compared where there is no truth."""
@@ -47,12 +47,45 @@ class Plan:
     tasks: dict[str, Task]
     about: str
 
+    def __post_init__(self) -> None:
+        """Find out now, not after minutes, what cannot be reconstructed."""
+        for name, task in self.tasks.items():
+            if not task.data.counts.any():  # no positions either
+                raise ValueError(f"dose: leaves no counts to reconstruct {name!r}; expected more")
+            state, origin = initial(task.data, task.settings)
+            first, end = without_truth.scanned(self.data, origin)
+            if np.any(first < 0) or np.any(end > state.object.shape[1:]):
+                raise ValueError(
+                    f"halves: the positions of {name!r} lie apart from the others; expected "
+                    f"halves of the counts"
+                )
+            if task.constraints is not None:
+                _check(task.constraints, state)
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Names of the constraints that come to nothing in so few iterations."""
+        every = range(1, self.settings.iterations + 1)
+        due = {name for iteration in every for name in self.constraints.due(iteration)}
+        blocks = self.constraints.params.blocks()
+        return tuple(n for n in self.constraints.order if blocks[n].enabled and n not in due)
+
+
+def _check(constraints: Constraints, state: State) -> None:
+    try:
+        constraints.check(state)
+    except MissingInputError as error:
+        raise MissingInputError(
+            f"params: {'; '.join(str(error).splitlines())}; expected constraints that need "
+            f"no more than the data hold"
+        ) from None
+
 
 def preset(data: Path | None) -> presets.Preset:
     """Return what suits a file of data, or the simulation."""
     if data is None:
         return presets.SIMULATED
-    return presets.X_RAYS if data.suffix == ".npz" else presets.ELECTRONS
+    return presets.X_RAYS if data.suffix.lower() == ".npz" else presets.ELECTRONS
 
 
 def simulated(
@@ -140,7 +173,7 @@ def known(
     """
     settings = replace(preset(path).settings, **chosen)
     data = loading.load(path, settings.slices)
-    phase = loading.load_truth(truth, settings.slices)
+    phase = loading.load_truth(truth, data, settings.slices)
     about = path.name
     if dose < 1:
         data = data.thin(dose, np.random.default_rng(settings.seed))[0]

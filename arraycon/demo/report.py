@@ -67,9 +67,9 @@ def of_halves(plan: Plan, results: Mapping[str, Result]) -> Report:
 def table(report: Report) -> Table:
     """Table of all quantities."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    table.add_column("quantity", no_wrap=True)
+    table.add_column("quantity", overflow="fold")
     for heading in report.headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     for name, values in report.rows.items():
         table.add_row(name, *("" if value is None else number(value) for value in values))
     return table
@@ -89,13 +89,17 @@ def write(report: Report, plan: Plan, results: Mapping[str, Result], folder: Pat
     atomic.write_text(text, plain(table(report), _WIDTH))
     for path, name in zip((without, constrained), report.kept, strict=True):
         io.save(path, results[name].state)
-    # no times, so that equal seeds give equal files
+    # no times, and no digits that depend on the number of BLAS threads: equal seeds, equal files
     numbers = {
         "about": plan.about,
         "settings": asdict(plan.settings),
         "doses": plan.doses,
         "constraints": str(plan.constraints),
-        "metrics": {name: list(values) for name, values in report.rows.items()},
+        "metrics": {name: [_six(v) for v in values] for name, values in report.rows.items()},
         "errors": {name: list(result.errors) for name, result in results.items()},
     }
-    atomic.write_text(record, json.dumps(numbers, indent=1) + "\n")
+    atomic.write_text(record, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+
+
+def _six(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")

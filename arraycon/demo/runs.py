@@ -54,7 +54,8 @@ def run(
         for _ in range(task.settings.iterations):
             if stop.is_set():
                 break
-            going.iterate()
+            with np.errstate(over="ignore", invalid="ignore"):  # it says itself that it diverged
+                going.iterate()
             tell(name, going)
         return going.result()
 

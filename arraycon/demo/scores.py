@@ -57,7 +57,7 @@ def _step(image: Any, reference: Any, within: int) -> tuple[float, float]:
     spectra = [np.fft.fft2((array - array.mean()) * taper) for array in (image, reference)]
     peaks = np.fft.fftshift(np.fft.ifft2(np.conj(spectra[0]) * spectra[1]).real)
     middle = np.array(peaks.shape) // 2
-    reach = np.minimum(within, middle - 1)
+    reach = np.minimum(within, (np.array(peaks.shape) - 1) // 2 - 1)  # each has two neighbours
     near = peaks[tuple(slice(m - r, m + r + 1) for m, r in zip(middle, reach, strict=True))]
     at = middle - reach + np.unravel_index(int(np.argmax(near)), near.shape)
     shift = []

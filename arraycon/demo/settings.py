@@ -87,6 +87,11 @@ def initial(data: Dataset, settings: Settings) -> tuple[State, tuple[int, int]]:
 
 def _initial_modes(probe: Any, settings: Settings, power: float) -> Any:
     """Probe times polynomials in y and x, made orthogonal: what a blurred source needs first."""
+    if settings.modes > probe.size:
+        raise ValueError(
+            f"modes: expected no more than the {probe.size} pixels of a pattern, "
+            f"got {settings.modes}"
+        )
     axes = [np.linspace(-1, 1, n) for n in probe.shape]
     orders = sorted(((a, b) for a in range(6) for b in range(6)), key=lambda ab: (sum(ab), ab))
     shapes = [probe * axes[0][:, None] ** a * axes[1] ** b for a, b in orders[: settings.modes]]

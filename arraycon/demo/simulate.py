@@ -127,7 +127,7 @@ def simulate(experiment: Experiment) -> tuple[Dataset, Truth]:
     expected = experiment.dose * STEP**2 * _patterns(modes, np.exp(1j * made.planes), true)
     thickness = specimen.THICKNESS / experiment.slices
     data = Dataset(
-        counts=rng.poisson(expected).astype(np.uint16),
+        counts=rng.poisson(expected).astype(np.uint32),
         positions=positions,
         probe=_probe(n, thickness / 2),
         dx=DX,

@@ -120,14 +120,14 @@ def _phase_rows(phases: tuple[Any, ...], aligned: Aligned, best: tuple[float, ..
         "the same, in the best iteration": (*best, None),
     }  # fmt: skip
     empty = true.std(axis=(1, 2)) < 1e-3 * true.std(axis=(1, 2)).max()
-    for z in np.flatnonzero(~empty):
+    for z in np.flatnonzero(~empty) if len(true) > 1 else ():
         rows[f"phase correlation, slice {z + 1}"] = (
             *(scores.correlation(phase[z], true[z]) for phase in phases), 1.0,
         )  # fmt: skip
-    rows["phase correlation, all voxels"] = (
-        *(scores.correlation(phase, true) for phase in phases), 1.0,
-    )  # fmt: skip
     if len(layers) > 1:
+        rows["phase correlation, all voxels"] = (
+            *(scores.correlation(phase, true) for phase in phases), 1.0,
+        )  # fmt: skip
         rows[f"cross-talk of slices {layers[0] + 1} and {layers[1] + 1}"] = (
             *(scores.cross_talk(phase, true, layers) for phase in phases), 0.0,
         )  # fmt: skip

@@ -69,7 +69,7 @@ def tasks(
     doses : sequence of float
         Fractions of the counts, descending.
     split : {'counts', 'positions'}
-        What is halved; positions are taken by turns.
+        What is halved; positions are taken by turns, on a grid as on a chessboard.
     """
     rng = np.random.default_rng(settings.seed)
     found = {
@@ -85,13 +85,21 @@ def tasks(
         if split == "counts":
             halves = kept.thin(0.5, rng)
         else:
-            halves = (kept.select(slice(0, None, 2)), kept.select(slice(1, None, 2)))
+            turns = _turns(kept)
+            halves = (kept.select(turns == 0), kept.select(turns == 1))
         for half, part in zip("AB", halves, strict=True):
             found[key(dose, "without", half)] = Task(part, settings)
             found[key(dose, "with", half)] = Task(part, settings, constraints)
     if rest is not None:
         found[REFERENCE] = Task(rest, settings)
     return found
+
+
+def _turns(data: Dataset) -> Any:
+    """0 and 1 by turns."""
+    if data.scan_shape is None:
+        return np.arange(len(data.positions)) % 2
+    return np.indices(data.scan_shape).sum(axis=0).ravel() % 2
 
 
 def rings(
@@ -128,18 +136,23 @@ def judge(results: Mapping[str, Result], curves: Mapping[float, Rings]) -> Rows:
                 rows[f"{at}: FRC > 0.5 up to, {what}"] = tuple(
                     scores.resolution(ring.frequency, c) for c in frc
                 )
-        rows[f"{at}: error of the last iteration"] = tuple(r.errors[-1] for r in pair)
-        rows[f"{at}: largest mode overlap"] = tuple(
+        rows[f"{at}, first half: error of the last iteration"] = tuple(r.errors[-1] for r in pair)
+        rows[f"{at}, first half: largest mode overlap"] = tuple(
             scores.mode_overlap(r.state.probe) for r in pair
         )
     return rows
 
 
+def scanned(data: Dataset, origin: tuple[int, int]) -> tuple[Any, Any]:
+    """First pixel (y, x) of the scanned field in an object with this origin, and the one after."""
+    first, shape = data.field()
+    begin = np.subtract(first, origin)
+    return begin, begin + shape
+
+
 def field(result: Result, data: Dataset) -> Any:
     """Complex image of the scanned field, the object's slices multiplied."""
-    first = np.ceil(data.positions.min(axis=0)).astype(int) - result.origin
-    last = np.floor(data.positions.max(axis=0)).astype(int) - result.origin
-    (y, x), (rows, columns) = first, last + 1
+    (y, x), (rows, columns) = scanned(data, result.origin)
     image: Any = np.prod(result.state.object[:, y:rows, x:columns], axis=0)
     return image
 

@@ -54,7 +54,7 @@ def check_output(path: Path, *, keep: Path | None = None, use: str = "choose ano
         raise OutputError(f"{path}: cannot be written: no permission in the folder {target.parent}")
 
 
-def output_folder(folder: Path, names: Iterable[str]) -> None:
+def output_folder(folder: Path, names: Iterable[str], *, keep: Iterable[Path] = ()) -> None:
     """Make a folder for results, and find out now, not after minutes, whether it can take them.
 
     Parameters
@@ -63,11 +63,13 @@ def output_folder(folder: Path, names: Iterable[str]) -> None:
         Made with its parents if need be.
     names : iterable of str
         Files that are going to be written there.
+    keep : iterable of Path
+        Files that must survive, such as inputs.
 
     Raises
     ------
     OutputError
-        It cannot be made, or one of the files could not be written.
+        It cannot be made, or one of the files could not be written, or is one to keep.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,8 @@ def output_folder(folder: Path, names: Iterable[str]) -> None:
         raise OutputError(f"{folder}: cannot be made: {reason(error)}") from error
     for name in names:
         check_output(folder / name)
+        for path in keep:
+            check_output(folder / name, keep=path, use="choose another folder")
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def read(path: Path) -> tuple[dict[str, Any], int | None]:
     ReadError
         The file is no HDF5 file, is damaged, or a dataset is not what it should be.
     """
-    with _open(path) as file:
+    with opened(path) as file:
         fields = {field: _array(file, path, name) for field, name in _ARRAYS.items()}
         if all(array is None for array in fields.values()):
             return {}, None
@@ -138,7 +138,8 @@ class _Patient:
         """Do nothing: nothing is buffered here."""
 
 
-def _open(path: Path) -> Any:
+def opened(path: Path) -> Any:
+    """Open a file to read, and say in the library's own words why that is not possible."""
     import h5py
 
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, JustifyMethod, RenderableType
+from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -113,17 +113,12 @@ def write(findings: Sequence[Finding], to: Path, *, seed: int) -> None:
 
 
 def _grid() -> Table:
-    """Columns of fixed width: each finding is a table of its own, below a line that spans it."""
-    grid = Table.grid(padding=(0, 1, 0, 0))
-    columns: tuple[tuple[int, JustifyMethod], ...] = (
-        (50, "left"),
-        (34, "left"),
-        (8, "right"),
-        (8, "right"),
-        (6, "left"),
-    )
-    for width, justify in columns:
-        grid.add_column(width=width, justify=justify, overflow="fold")
+    """Columns that are alike in all tables: each finding is one, below a line that spans it."""
+    grid = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    for ratio in (3, 2):
+        grid.add_column(ratio=ratio, overflow="fold")
+    for width in (8, 8, 6):
+        grid.add_column(width=width, justify="left" if width == 6 else "right", no_wrap=True)
     return grid
 
 
