@@ -1,6 +1,8 @@
 """A small ptychographic reconstruction that uses the constraints as any other code would.
 
-`specimen` and `simulate` make data, `loading` reads them, into the one form of `dataset`;
-`forward` is the multislice model, `reconstruct` the mixed-state ePIE; `with_truth` and
-`without_truth` plan and judge a pair of reconstructions by `scores`; `figures` draws them.
+`forward` is the multislice model, `reconstruct` the mixed-state ePIE, `settings` how it goes.
+`specimen` and `simulate` make data; `loading` reads them, `checks` refuses what does not fit; all
+give the one form of `dataset`. A `plan` holds the pair, or pairs, to compare, with the `presets`
+for the kind of data, and `runs` does them; `with_truth` and `without_truth` judge by `scores`;
+`figures` draws and `report` writes. `study` has an experiment for each constraint.
 """
