@@ -589,16 +589,24 @@ def test_constraints_that_are_not_due_are_named() -> None:
     assert "kz_filter, kr_thresh: not due within 2 iterations" in output
 
 
-def test_results_outlive_a_closed_pipe(here: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        (("--scan", "4", "--iterations", "1", "--slices", "1", "--modes", "1"), FILES),
+        (("--study",), {"study.txt", "study.json", "study.md"}),
+    ],
+)
+def test_results_outlive_a_closed_pipe(
+    here: Path, options: tuple[str, ...], files: set[str]
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    options = ("--scan", "4", "--iterations", "1", "--slices", "1", "--modes", "1")
     command = [sys.executable, "-m", "arraycon", "demo", *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment)
     os.close(writing)
     assert b"Traceback" not in done.stderr
-    assert {path.name for path in (here / "demo").iterdir()} == FILES
+    assert {path.name for path in (here / "demo").iterdir()} == files
 
 
 def test_many_electrons_are_counted() -> None:

@@ -118,16 +118,17 @@ def command(
         else:
             plan = plans.known(constraints, chosen, data, truth, dose=_fraction(dose))
         used = f"used_params{params.suffix.lower() if params else '.yaml'}"
-        inputs = [path for path in (data, truth) if path is not None]
-        atomic.output_folder(out, (*report.FILES, used), keep=inputs)
+        inputs = [path for path in (data, truth, params) if path is not None]
+        atomic.output_folder(out, report.FILES, keep=inputs)
+        atomic.check_output(out / used)  # it may be the file that was given: it stays as it is
         results, judged, seconds = _reconstruct(plan, xp)
         with console(stderr=True).status("figure and files"):
             report.write(judged, plan, results, out)
             atomic.write_text(out / used, given)
         console().print(report.table(judged))
         if plan.idle:
-            iterations_done = f"not due within {plan.settings.iterations} iterations"
-            console().print(f"{', '.join(plan.idle)}: {iterations_done}", soft_wrap=True)
+            idle = f"{', '.join(plan.idle)}: not due within {plan.settings.iterations} iterations"
+            console().print(idle, soft_wrap=True)
         console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
         for name in (*report.FILES, used):
             console().print(f"wrote {out / name}", soft_wrap=True)
@@ -146,8 +147,8 @@ def _study(out: Path, seed: int) -> None:
     atomic.output_folder(out, study.FILES)
     with console(stderr=True).status("experiments"):
         findings = study.run(seed)
-    console().print(study.table(findings))
     study.write(findings, out, seed=seed)
+    console().print(study.table(findings))
     for name in study.FILES:
         console().print(f"wrote {out / name}", soft_wrap=True)
 
@@ -192,12 +193,11 @@ def _electrons(text: str | None) -> float | None:
 
 
 def _number(text: str) -> float:
-    """Read a number; 0 where there is none."""
+    """Read a number; NaN, which is in no interval, where there is none."""
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
-        return 0.0
-    return value if value == value else 0.0
+        return np.nan
 
 
 def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report, float]:
