@@ -12,5 +12,8 @@ kernels = [f"arraycon.{name}" for name in find_packages(include=["kernels", "ker
 setup(
     packages=find_packages(include=["arraycon", "arraycon.*"]) + kernels,
     package_dir={"arraycon.kernels": "kernels"},
-    package_data={"arraycon": ["py.typed"], "arraycon.kernels.gpu": ["*.cu", "*.cuh"]},
+    package_data={
+        "arraycon": ["py.typed"],
+        **{name: ["*.cu", "*.cuh"] for name in kernels if ".gpu" in name},
+    },
 )

@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from arraycon.kernels import backend, check, metrics
+from arraycon.kernels import metrics
+from arraycon.kernels.common import arrays, check
 from arraycon.params import Block, ConstraintParams, describe_schedule, files
 from arraycon.report import Measured, Metrics, Record, Report, Skipped, relative_change
 from arraycon.state import State
@@ -239,7 +240,7 @@ def _run(step: Step, block: Block, fields: Fields, iteration: int, measure: bool
 def _measure(fields: Fields, updates: Mapping[str, Any]) -> dict[str, Measured]:
     figures: dict[str, Measured] = {}
     for field, new in updates.items():
-        xp = backend.namespace(**{field: new})
+        xp = arrays.namespace(**{field: new})
         figures[f"{field}: relative change"] = relative_change(
             *metrics.change(new, fields[field], xp=xp)
         )

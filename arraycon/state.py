@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from arraycon.kernels import backend, check
+from arraycon.kernels.common import arrays, check
 
 ARRAYS = (
     "object_amplitude",
@@ -73,7 +73,7 @@ class State:
         """Check every field again; `Constraints.apply` calls this before anything runs."""
         given = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
         if given:
-            backend.namespace(**given)
+            arrays.namespace(**given)
         self._validate_object(given)
         if self.probe is not None:
             check.modes("probe", self.probe)

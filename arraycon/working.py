@@ -7,7 +7,7 @@ from typing import Any
 
 import array_api_compat
 
-from arraycon.kernels import backend, check
+from arraycon.kernels.common import arrays, check
 from arraycon.state import ARRAYS, State
 
 _PARTS = ("object_amplitude", "object_phase")
@@ -55,7 +55,7 @@ class Fields(Mapping[str, Any]):
                     f"{name}: expected new arrays for {' and '.join(writes)} only, got {field}"
                 )
             current = self[field]
-            backend.namespace(**{f"{name}'s {field}": new, f"state.{field}": current})
+            arrays.namespace(**{f"{name}'s {field}": new, f"state.{field}": current})
             check.same(f"{name}'s {field}", new, f"state.{field}", current)
 
     def commit(self, updates: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ class Fields(Mapping[str, Any]):
         if self._joined:
             return
         amplitude, phase = (self._parts[part] for part in _PARTS)
-        xp = backend.namespace(amplitude=amplitude)
+        xp = arrays.namespace(amplitude=amplitude)
         joined = xp.astype(xp.cos(phase), self._state.object.dtype)
         joined = amplitude * (joined + 1j * xp.astype(xp.sin(phase), joined.dtype))
         self._joined = True
@@ -77,7 +77,7 @@ class Fields(Mapping[str, Any]):
     def _split(self) -> dict[str, Any]:
         if not self._parts:
             transmission = self._state.object
-            xp = backend.namespace(object=transmission)
+            xp = arrays.namespace(object=transmission)
             phase = xp.atan2(xp.imag(transmission), xp.real(transmission))
             self._parts = dict(zip(_PARTS, (xp.abs(transmission), phase), strict=True))
         return self._parts

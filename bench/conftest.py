@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from arraycon.bench import NAMES, SIZES, Case
-from arraycon.kernels import threads as pool
+from arraycon.kernels.common import threads as pool
 
 _LINES = pytest.StashKey[list[str]]()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import blur as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["obj_rblur", "obj_zblur", "tilt_smooth"]
 
 
 def gaussian_taps(kernel_size: int, std: float) -> tuple[float, ...]:
@@ -48,17 +51,11 @@ def obj_rblur(
     TypeError, ValueError
         An argument has the wrong kind, shape or range; the message names it.
     """
-    xp = backend.namespace(obj=obj)
+    xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating", ndim=2)
     taps = gaussian_taps(check.odd("kernel_size", kernel_size), check.number("std", std, low=0))
     check.output(out, "obj", obj)
-    if backend.is_empty(obj):
-        return backend.store(backend.copy(obj, xp=xp), out)
-    if kernels := backend.fast("blur", xp):
-        work = backend.working_copy(obj, out)
-        kernels.obj_rblur(work, taps=taps)
-        return backend.finish(work, out)
-    return backend.store(agnostic.obj_rblur(obj, taps=taps, xp=xp), out)
+    return dispatch.run(agnostic.obj_rblur, obj, out=out, xp=xp, taps=taps)
 
 
 def obj_zblur(
@@ -88,17 +85,11 @@ def obj_zblur(
         An argument has the wrong kind, shape or range; the message names it. An even `kernel_size`,
         which shifts the object by half a slice in PtyRAD 1.0.0, is such an error.
     """
-    xp = backend.namespace(obj=obj)
+    xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating", ndim=3)
     taps = gaussian_taps(check.odd("kernel_size", kernel_size), check.number("std", std, low=0))
     check.output(out, "obj", obj)
-    if backend.is_empty(obj):
-        return backend.store(backend.copy(obj, xp=xp), out)
-    if kernels := backend.fast("blur", xp):
-        work = backend.working_copy(obj, out)
-        kernels.obj_zblur(work, taps=taps)
-        return backend.finish(work, out)
-    return backend.store(agnostic.obj_zblur(obj, taps=taps, xp=xp), out)
+    return dispatch.run(agnostic.obj_zblur, obj, out=out, xp=xp, taps=taps)
 
 
 def tilt_smooth(
@@ -136,20 +127,17 @@ def tilt_smooth(
     TypeError, ValueError
         An argument has the wrong kind, shape or range, or n is not slow·fast.
     """
-    xp = backend.namespace(tilts=tilts)
+    xp = arrays.namespace(tilts=tilts)
     check.pairs("tilts", tilts)
     scan_shape = check.scan_shape("scan_shape", scan_shape)
     taps = gaussian_taps(check.odd("kernel_size", kernel_size), check.number("std", std, low=0))
     check.output(out, "tilts", tilts)
     if tilts.shape[0] <= 1:
-        return backend.store(backend.copy(tilts, xp=xp), out)
+        return dispatch.unchanged((tilts,), (out,), xp=xp)[0]
     if tilts.shape[0] != scan_shape[0] * scan_shape[1]:
         raise ValueError(
             f"tilts: expected {scan_shape[0]}·{scan_shape[1]} = {scan_shape[0] * scan_shape[1]} "
             f"rows for scan_shape {scan_shape}, or one, got {tilts.shape[0]}"
         )
-    if kernels := backend.fast("blur", xp):
-        work = backend.working_copy(tilts, out)
-        kernels.tilt_smooth(work, scan_shape=scan_shape, taps=taps)
-        return backend.finish(work, out)
-    return backend.store(agnostic.tilt_smooth(tilts, scan_shape=scan_shape, taps=taps, xp=xp), out)
+    options: dict[str, Any] = {"scan_shape": scan_shape, "taps": taps}
+    return dispatch.run(agnostic.tilt_smooth, tilts, out=out, xp=xp, **options)

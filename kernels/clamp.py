@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import clamp as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["obja_thresh", "objp_postiv"]
 
 
 def obja_thresh(
@@ -37,18 +39,12 @@ def obja_thresh(
     TypeError, ValueError
         An argument has the wrong kind or range; the message names it.
     """
-    xp = backend.namespace(amplitude=amplitude)
+    xp = arrays.namespace(amplitude=amplitude)
     check.array("amplitude", amplitude, kind="real")
     relax = check.number("relax", relax, low=0, high=1)
     thresh = check.ascending("thresh", thresh)
     check.output(out, "amplitude", amplitude)
-    if backend.is_empty(amplitude):
-        return backend.store(backend.copy(amplitude, xp=xp), out)
-    if kernels := backend.fast("clamp", xp):
-        work = backend.working_copy(amplitude, out)
-        kernels.obja_thresh(work, relax=relax, thresh=thresh)
-        return backend.finish(work, out)
-    return backend.store(agnostic.obja_thresh(amplitude, relax=relax, thresh=thresh, xp=xp), out)
+    return dispatch.run(agnostic.obja_thresh, amplitude, out=out, xp=xp, relax=relax, thresh=thresh)
 
 
 def objp_postiv(
@@ -84,15 +80,9 @@ def objp_postiv(
     -----
     The name, misspelling included, is the key in PtyRAD's parameter files.
     """
-    xp = backend.namespace(phase=phase)
+    xp = arrays.namespace(phase=phase)
     check.array("phase", phase, kind="real")
     relax = check.number("relax", relax, low=0, high=1)
     mode = check.choice("mode", mode, ("clip_neg", "subtract_min"))
     check.output(out, "phase", phase)
-    if backend.is_empty(phase):
-        return backend.store(backend.copy(phase, xp=xp), out)
-    if kernels := backend.fast("clamp", xp):
-        work = backend.working_copy(phase, out)
-        kernels.objp_postiv(work, relax=relax, mode=mode)
-        return backend.finish(work, out)
-    return backend.store(agnostic.objp_postiv(phase, relax=relax, mode=mode, xp=xp), out)
+    return dispatch.run(agnostic.objp_postiv, phase, out=out, xp=xp, relax=relax, mode=mode)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import coupling as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["complex_ratio", "mirrored_amp"]
 
 
 def complex_ratio(
@@ -50,20 +52,14 @@ def complex_ratio(
     J. N. Clark, C. T. Putkunz, M. A. Pfeifer et al., Opt. Express 18, 1981 (2010). PtyRAD 1.0.0
     gives NaN where A ≤ 0.
     """
-    xp = backend.namespace(amplitude=amplitude, phase=phase)
+    xp = arrays.namespace(amplitude=amplitude, phase=phase)
     check.array("amplitude", amplitude, kind="real")
     check.same("phase", phase, "amplitude", amplitude)
     options = {"alpha1": check.number("alpha1", alpha1), "alpha2": check.number("alpha2", alpha2)}
     outs = check.outputs(out, {"amplitude": amplitude, "phase": phase})
-    if backend.is_empty(amplitude):
-        results = (backend.copy(amplitude, xp=xp), backend.copy(phase, xp=xp))
-    elif kernels := backend.fast("coupling", xp):
-        work = backend.working_copies((amplitude, phase), outs)
-        kernels.complex_ratio(*work, **options)
-        return backend.finish(work[0], outs[0]), backend.finish(work[1], outs[1])
-    else:
-        results = agnostic.complex_ratio(amplitude, phase, xp=xp, **options)
-    return backend.store(results[0], outs[0]), backend.store(results[1], outs[1])
+    changed = (amplitude, phase)
+    results = dispatch.run_several(agnostic.complex_ratio, changed, outs=outs, xp=xp, **options)
+    return results[0], results[1]
 
 
 def mirrored_amp(
@@ -106,7 +102,7 @@ def mirrored_amp(
     -----
     As PtyRAD 1.0.0, whose amplitude however becomes negative for strong phases.
     """
-    xp = backend.namespace(amplitude=amplitude, phase=phase)
+    xp = arrays.namespace(amplitude=amplitude, phase=phase)
     check.array("amplitude", amplitude, kind="real")
     check.same("phase", phase, "amplitude", amplitude)
     options = {
@@ -115,10 +111,4 @@ def mirrored_amp(
         "power": check.number("power", power, low=0),
     }
     check.output(out, "amplitude", amplitude)
-    if backend.is_empty(amplitude):
-        return backend.store(backend.copy(amplitude, xp=xp), out)
-    if kernels := backend.fast("coupling", xp):
-        work = backend.working_copy(amplitude, out, phase)
-        kernels.mirrored_amp(work, backend.contiguous(phase), **options)
-        return backend.finish(work, out)
-    return backend.store(agnostic.mirrored_amp(amplitude, phase, xp=xp, **options), out)
+    return dispatch.run(agnostic.mirrored_amp, amplitude, phase, out=out, xp=xp, **options)

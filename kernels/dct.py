@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import dct as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["kr_thresh"]
 
 
 def kr_thresh(
@@ -41,15 +43,9 @@ def kr_thresh(
     DCT by one FFT of the same length: J. Makhoul, IEEE Trans. ASSP 28, 27 (1980). The inverse
     transform of PtyRAD 1.0.0 does not invert its forward one.
     """
-    xp = backend.namespace(obj=obj)
+    xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="real", ndim=2)
     thresh = check.number("thresh", thresh, above=0, high=1)
     scope = check.choice("scope", scope, ("global", "slice"))
     check.output(out, "obj", obj)
-    if backend.is_empty(obj):
-        return backend.store(backend.copy(obj, xp=xp), out)
-    if kernels := backend.fast("dct", xp):
-        work = backend.working_copy(obj, out)
-        kernels.kr_thresh(work, thresh=thresh, scope=scope)
-        return backend.finish(work, out)
-    return backend.store(agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp), out)
+    return dispatch.run(agnostic.kr_thresh, obj, out=out, xp=xp, thresh=thresh, scope=scope)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import fourier as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["kr_filter", "kz_filter"]
 
 
 def kr_filter(
@@ -42,18 +44,12 @@ def kr_filter(
     On non-square objects PtyRAD 1.0.0 stretches a square mask by nearest neighbour, which is not
     symmetric under inversion; here the mask is evaluated on the object's own grid.
     """
-    xp = backend.namespace(obj=obj)
+    xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="real", ndim=2)
     radius = check.number("radius", radius, low=0)
     width = check.number("width", width, low=0)
     check.output(out, "obj", obj)
-    if backend.is_empty(obj):
-        return backend.store(backend.copy(obj, xp=xp), out)
-    if kernels := backend.fast("fourier", xp):
-        work = backend.working_copy(obj, out)
-        kernels.kr_filter(work, radius=radius, width=width)
-        return backend.finish(work, out)
-    return backend.store(agnostic.kr_filter(obj, radius=radius, width=width, xp=xp), out)
+    return dispatch.run(agnostic.kr_filter, obj, out=out, xp=xp, radius=radius, width=width)
 
 
 def kz_filter(
@@ -105,7 +101,7 @@ def kz_filter(
     -----
     Filter of Z. Chen et al., Science 372, 826 (2021), in the form of PtyRAD 1.0.0.
     """
-    xp = backend.namespace(obj=obj)
+    xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="real", ndim=3)
     options: dict[str, Any] = {
         "beta": check.number("beta", beta, low=0),
@@ -114,10 +110,4 @@ def kz_filter(
         "boundary": check.choice("boundary", boundary, ("periodic", "mirror")),
     }
     check.output(out, "obj", obj)
-    if backend.is_empty(obj):
-        return backend.store(backend.copy(obj, xp=xp), out)
-    if kernels := backend.fast("fourier", xp):
-        work = backend.working_copy(obj, out)
-        kernels.kz_filter(work, **options)
-        return backend.finish(work, out)
-    return backend.store(agnostic.kz_filter(obj, xp=xp, **options), out)
+    return dispatch.run(agnostic.kz_filter, obj, out=out, xp=xp, **options)

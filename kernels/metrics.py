@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from arraycon.kernels import backend
 from arraycon.kernels.agnostic.modes import mode_powers
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array, Namespace
 
 __all__ = ["change", "mode_powers"]
 
@@ -16,7 +16,7 @@ def change(new: Array, old: Array, *, xp: Namespace) -> tuple[Array, Array]:
 
     Slice by slice, so that the differences of large objects need little memory.
     """
-    changed = xp.zeros((), dtype=backend.wide(old, xp=xp), device=backend.device(old))
+    changed = xp.zeros((), dtype=arrays.wide(old, xp=xp), device=arrays.device(old))
     before = changed
     for index in itertools.product(*map(range, old.shape[:-2])):
         key = (*index, ...)
@@ -26,5 +26,5 @@ def change(new: Array, old: Array, *, xp: Namespace) -> tuple[Array, Array]:
 
 
 def _sum_of_squares(x: Array, xp: Namespace) -> Array:
-    squares = backend.abs2(x, xp=xp) if xp.isdtype(x.dtype, "complex floating") else x * x
-    return xp.sum(squares, dtype=backend.wide(x, xp=xp))
+    squares = arrays.abs2(x, xp=xp) if xp.isdtype(x.dtype, "complex floating") else x * x
+    return xp.sum(squares, dtype=arrays.wide(x, xp=xp))

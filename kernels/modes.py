@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, overload
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import modes as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["fix_probe_int", "ortho_pmode"]
 
 
 @overload
@@ -54,20 +56,14 @@ def ortho_pmode(
     Mixed-state probes: P. Thibault and A. Menzel, Nature 494, 68 (2013). Unlike PtyRAD 1.0.0, which
     leaves the phases to the eigensolver, a second call changes nothing beyond rounding.
     """
-    xp = backend.namespace(probe=probe)
+    xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
     check.output(out, "probe", probe)
-    if backend.is_empty(probe):
-        rotation = xp.eye(probe.shape[0], dtype=probe.dtype, device=backend.device(probe))
-        result = backend.copy(probe, xp=xp)
-    elif kernels := backend.fast("modes", xp):
-        work = backend.working_copy(probe, out)
-        rotation = kernels.ortho_pmode(work)
-        result = backend.finish(work, out)
-        return (result, rotation) if return_rotation else result
+    if arrays.is_empty(probe):
+        rotation = xp.eye(probe.shape[0], dtype=probe.dtype, device=arrays.device(probe))
+        result = dispatch.unchanged((probe,), (out,), xp=xp)[0]
     else:
-        result, rotation = agnostic.ortho_pmode(probe, xp=xp)
-    result = backend.store(result, out)
+        result, rotation = dispatch.run_several(agnostic.ortho_pmode, (probe,), outs=(out,), xp=xp)
     return (result, rotation) if return_rotation else result
 
 
@@ -95,14 +91,8 @@ def fix_probe_int(probe: Array, *, intensity: float, out: Array | None = None) -
     TypeError, ValueError
         `probe` or `out` does not fit, or `intensity` is not a positive number.
     """
-    xp = backend.namespace(probe=probe)
+    xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
     intensity = check.number("intensity", intensity, above=0)
     check.output(out, "probe", probe)
-    if backend.is_empty(probe):
-        return backend.store(backend.copy(probe, xp=xp), out)
-    if kernels := backend.fast("modes", xp):
-        work = backend.working_copy(probe, out)
-        kernels.fix_probe_int(work, intensity=intensity)
-        return backend.finish(work, out)
-    return backend.store(agnostic.fix_probe_int(probe, intensity=intensity, xp=xp), out)
+    return dispatch.run(agnostic.fix_probe_int, probe, out=out, xp=xp, intensity=intensity)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import probe_masks as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["probe_mask_k", "probe_mask_r"]
 
 
 def probe_mask_k(
@@ -53,7 +55,7 @@ def probe_mask_k(
     As PtyRAD 1.0.0, which however raises for non-square probes and where no mode passes the
     threshold.
     """
-    xp = backend.namespace(probe=probe)
+    xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
     options = {
         "radius": check.number("radius", radius, low=0),
@@ -61,13 +63,7 @@ def probe_mask_k(
         "power_thresh": check.number("power_thresh", power_thresh, low=0, high=1),
     }
     check.output(out, "probe", probe)
-    if backend.is_empty(probe):
-        return backend.store(backend.copy(probe, xp=xp), out)
-    if kernels := backend.fast("probe_masks", xp):
-        work = backend.working_copy(probe, out)
-        kernels.probe_mask_k(work, **options)
-        return backend.finish(work, out)
-    return backend.store(agnostic.probe_mask_k(probe, xp=xp, **options), out)
+    return dispatch.run(agnostic.probe_mask_k, probe, out=out, xp=xp, **options)
 
 
 def probe_mask_r(
@@ -129,7 +125,7 @@ def probe_mask_r(
     PtyRAD 1.0.0 centres the window half a pixel off the probe, and keeps the constant phase
     exp(i k dz) in its propagator, which costs float32 accuracy.
     """
-    xp = backend.namespace(probe=probe)
+    xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
     options: dict[str, Any] = {
         "dx": check.number("dx", dx, above=0),
@@ -141,10 +137,4 @@ def probe_mask_r(
         "z_steps": check.integer("z_steps", z_steps, low=1),
     }
     check.output(out, "probe", probe)
-    if backend.is_empty(probe):
-        return backend.store(backend.copy(probe, xp=xp), out)
-    if kernels := backend.fast("probe_masks", xp):
-        work = backend.working_copy(probe, out)
-        kernels.probe_mask_r(work, **options)
-        return backend.finish(work, out)
-    return backend.store(agnostic.probe_mask_r(probe, xp=xp, **options), out)
+    return dispatch.run(agnostic.probe_mask_r, probe, out=out, xp=xp, **options)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from arraycon.kernels import backend, check
 from arraycon.kernels.agnostic import recenter as agnostic
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["obj_z_recenter", "pos_recenter"]
 
 
 def obj_z_recenter(
@@ -71,7 +73,7 @@ def obj_z_recenter(
     -----
     PtyRAD 1.0.0 wraps the moved phase into (-π, π]: 3.5 rad becomes -2.78 rad.
     """
-    xp = backend.namespace(amplitude=amplitude, phase=phase, probe=probe)
+    xp = arrays.namespace(amplitude=amplitude, phase=phase, probe=probe)
     check.array("amplitude", amplitude, kind="real", ndim=3)
     check.same("phase", phase, "amplitude", amplitude)
     check.modes("probe", probe)
@@ -83,20 +85,16 @@ def obj_z_recenter(
         "scale": check.number("scale", scale, low=0, high=1),
         "max_shift": check.optional_number("max_shift", max_shift, low=0),
     }
-    arrays = {"amplitude": amplitude, "phase": phase, "probe": probe}
-    outs = check.outputs(out, arrays)
-    if amplitude.shape[-3] == 1 or any(backend.is_empty(array) for array in arrays.values()):
-        moved = [backend.copy(array, xp=xp) for array in arrays.values()]
-        shift = xp.zeros((), dtype=backend.wide(phase, xp=xp), device=backend.device(phase))
-    elif kernels := backend.fast("recenter", xp):
-        work = backend.working_copies(tuple(arrays.values()), outs)
-        shift = kernels.obj_z_recenter(*work, **options)
-        results = [backend.finish(array, target) for array, target in zip(work, outs, strict=True)]
-        return results[0], results[1], results[2], shift
+    given = {"amplitude": amplitude, "phase": phase, "probe": probe}
+    changed, outs = tuple(given.values()), check.outputs(out, given)
+    if amplitude.shape[-3] == 1 or any(map(arrays.is_empty, changed)):
+        shift = xp.zeros((), dtype=arrays.wide(phase, xp=xp), device=arrays.device(phase))
+        results = (*dispatch.unchanged(changed, outs, xp=xp), shift)
     else:
-        *moved, shift = agnostic.obj_z_recenter(amplitude, phase, probe, xp=xp, **options)
-    results = [backend.store(array, target) for array, target in zip(moved, outs, strict=True)]
-    return results[0], results[1], results[2], shift
+        results = dispatch.run_several(
+            agnostic.obj_z_recenter, changed, outs=outs, xp=xp, **options
+        )
+    return results[0], results[1], results[2], results[3]
 
 
 def pos_recenter(shifts: Array, *, relax: float = 0.0, out: Array | None = None) -> Array:
@@ -124,14 +122,8 @@ def pos_recenter(shifts: Array, *, relax: float = 0.0, out: Array | None = None)
     TypeError, ValueError
         An argument has the wrong kind, shape or range; the message names it.
     """
-    xp = backend.namespace(shifts=shifts)
+    xp = arrays.namespace(shifts=shifts)
     check.pairs("shifts", shifts)
     relax = check.number("relax", relax, low=0, high=1)
     check.output(out, "shifts", shifts)
-    if backend.is_empty(shifts):
-        return backend.store(backend.copy(shifts, xp=xp), out)
-    if kernels := backend.fast("recenter", xp):
-        work = backend.working_copy(shifts, out)
-        kernels.pos_recenter(work, relax=relax)
-        return backend.finish(work, out)
-    return backend.store(agnostic.pos_recenter(shifts, relax=relax, xp=xp), out)
+    return dispatch.run(agnostic.pos_recenter, shifts, out=out, xp=xp, relax=relax)

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 import arraycon
 from arraycon import Constraints, figure, io, params, pipeline
 from arraycon.cli import app, doctor, job, tables
-from arraycon.kernels import threads as kernel_threads
+from arraycon.kernels.common import threads as kernel_threads
 from arraycon.params import ConstraintParams
 
 OFF: dict[str, Any] = {"obj_rblur": None, "obj_zblur": None, "pos_recenter": None}

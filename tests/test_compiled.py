@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import arraycon
-from arraycon.kernels import backend
+from arraycon.kernels.common import arrays, dispatch
 from arraycon.params import ORDER
 
 pytest.importorskip("numba", reason="numba is not installed")
@@ -68,15 +68,15 @@ def test_warmup_runs_every_constraint():
 def test_without_numba_the_reference_computes(monkeypatch):
     obj = np.random.default_rng(0).random((3, 9, 9))
     expected = arraycon.obj_rblur(obj)
-    monkeypatch.setattr(backend, "_numba_works", lambda: False)
-    assert backend.fast("blur", backend.namespace(obj=obj)) is None
+    monkeypatch.setattr(dispatch, "_numba_works", lambda: False)
+    assert dispatch.fast("blur", arrays.namespace(obj=obj)) is None
     np.testing.assert_allclose(arraycon.obj_rblur(obj), expected, atol=1e-14)
 
 
 def test_a_numba_that_cannot_be_imported_is_logged(monkeypatch, caplog):
-    backend._numba_works.cache_clear()
+    dispatch._numba_works.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
     with caplog.at_level("INFO", "arraycon"):
-        assert not backend._numba_works()
-    backend._numba_works.cache_clear()
+        assert not dispatch._numba_works()
+    dispatch._numba_works.cache_clear()
     assert "Numba cannot be imported" in caplog.text

@@ -44,7 +44,7 @@ def test_numpy(case, dtype, path, monkeypatch):
 @EVERY_CASE
 def test_scipy_fft(case, monkeypatch):
     """The transforms of an installation without ducc0."""
-    from arraycon.kernels import fft
+    from arraycon.kernels.common import fft
 
     monkeypatch.setattr(fft, "_numpy_engine", fft._Scipy)
     compare(case, NUMPY, "contiguous", "float32")

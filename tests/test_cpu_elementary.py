@@ -10,7 +10,7 @@ pytest.importorskip("numba", reason="numba is not installed")
 
 import numba
 
-from arraycon.kernels.cpu import elementary, matrix
+from arraycon.kernels.cpu.tools import elementary, matrix
 
 RNG = np.random.default_rng(0)
 # in units of the last place: two roundings more than the library functions take

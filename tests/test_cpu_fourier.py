@@ -10,11 +10,13 @@ import reference
 from libraries import FLOAT32, FLOAT64, REAL, relative_error
 
 import arraycon
-from arraycon.kernels import fft
+from arraycon.kernels.common import fft
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels.cpu import dct, fourier, selection, transform
+from arraycon.kernels.cpu import dct, fourier
+from arraycon.kernels.cpu.fft import transform
+from arraycon.kernels.cpu.tools import selection
 
 TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
 ENGINES = ("own", "ducc0", "scipy")

@@ -13,8 +13,9 @@ import arraycon
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels import threads
-from arraycon.kernels.cpu import modes, optics, probe_masks
+from arraycon.kernels.common import threads
+from arraycon.kernels.cpu import modes, probe_masks
+from arraycon.kernels.cpu.tools import optics
 
 OPTICS = {"dx": 0.2, "wavelength": 0.0251}
 CALLS = {
@@ -119,8 +120,8 @@ def test_folded_factors(n):
 def test_the_plane_is_that_of_the_search_in_double_precision(mode, z_range, z_steps):
     import array_api_compat.numpy as xp
 
-    from arraycon.kernels.agnostic import optics as agnostic_optics
     from arraycon.kernels.agnostic import probe_masks as agnostic
+    from arraycon.kernels.agnostic.tools import optics as agnostic_optics
 
     for dtype in ("complex64", "complex128"):
         given = mode.astype(dtype)

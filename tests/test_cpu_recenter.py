@@ -15,9 +15,10 @@ import arraycon
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels import threads
 from arraycon.kernels.agnostic import recenter as agnostic
-from arraycon.kernels.cpu import recenter, selection
+from arraycon.kernels.common import threads
+from arraycon.kernels.cpu import recenter
+from arraycon.kernels.cpu.tools import selection
 
 SIZE = 3 * selection._LARGE // 2 + 17
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ from libraries import REAL
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels import threads
-from arraycon.kernels.cpu import selection
+from arraycon.kernels.common import threads
+from arraycon.kernels.cpu.tools import selection
 
 SIZE = 2 * selection._LARGE
 

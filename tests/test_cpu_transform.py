@@ -7,7 +7,7 @@ import pytest
 import scipy.fft
 from numba.core.errors import TypingError
 
-from arraycon.kernels.cpu import lanes, transform
+from arraycon.kernels.cpu.fft import lanes, transform
 
 # every radix, alone as far as that is possible, first, last and in between; lanes and pairs of
 # lanes that are not filled

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from on_cpu import NEEDS_COMPILER, cuda_on_cpu, environment
 
-from arraycon.kernels.gpu import source
+from arraycon.kernels.gpu.tools import source
 
 pytestmark = NEEDS_COMPILER
 

@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from on_cpu import NEEDS_COMPILER, STANDIN, TESTS, cuda_on_cpu, environment
 
-from arraycon.kernels import threads
-from arraycon.kernels.gpu import source
+from arraycon.kernels.common import threads
+from arraycon.kernels.gpu.tools import source
 
 SELECTIONS = {
     0: ("cupy", "test_constraints.py", "test_pipeline.py", "test_demo.py"),
@@ -46,8 +46,8 @@ def runs() -> Iterator[dict[int, subprocess.Popen[str]]]:
     """One process for each order, both at work at once."""
     # both would compile every source; 64-bit indices are tested in single precision only
     variants = [
-        *itertools.product(source.FAMILIES, ("float32", "float64"), ("int",)),
-        *itertools.product(source.FAMILIES, ("float32",), ("long long",)),
+        *itertools.product(source.families(), ("float32", "float64"), ("int",)),
+        *itertools.product(source.families(), ("float32",), ("long long",)),
     ]
     with ThreadPoolExecutor(threads.cores()) as pool:
         programs = itertools.starmap(source.program, variants)

@@ -18,10 +18,11 @@ import nvrtc
 import pytest
 from on_cpu import TESTS, cuda_on_cpu
 
-from arraycon.kernels.gpu import source
+from arraycon.kernels.gpu.tools import source
 
 KERNEL = cuda_on_cpu.KERNEL
-FOLDER = Path(source.__file__).parent
+TOOLS = Path(source.__file__).parent
+LAUNCHERS = sorted([*TOOLS.glob("*.py"), *TOOLS.parent.glob("*.py")])
 VARIANTS = [(dtype, index) for dtype in ("float32", "float64") for index in ("int", "long long")]
 NEEDS_NVRTC = pytest.mark.skipif(
     nvrtc.library() is None, reason=f"{nvrtc.WHEEL} is not installed (extra: dev)"
@@ -31,7 +32,7 @@ NEEDS_NVRTC = pytest.mark.skipif(
 @NEEDS_NVRTC
 @pytest.mark.parametrize("architecture", [75, 80, 90, 100])
 @pytest.mark.parametrize(("dtype", "index"), VARIANTS)
-@pytest.mark.parametrize("family", source.FAMILIES)
+@pytest.mark.parametrize("family", source.families())
 def test_sources_compile(family: str, dtype: str, index: str, architecture: int) -> None:
     program = source.program(family, dtype, index)
     code, log = nvrtc.compiled(program, f"compute_{architecture}", source.OPTIONS)
@@ -44,7 +45,7 @@ def test_sources_compile(family: str, dtype: str, index: str, architecture: int)
 
 @NEEDS_NVRTC
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("family", source.FAMILIES)
+@pytest.mark.parametrize("family", source.families())
 def test_sources_assemble(family: str, dtype: str) -> None:
     """Too much shared memory, or too many registers for the threads, is found only here."""
     program = source.program(family, dtype, "long long")
@@ -66,20 +67,32 @@ def test_errors_and_warnings_are_shown() -> None:
 
 
 def test_families_have_a_source_and_a_module() -> None:
-    assert list(source.FAMILIES) == sorted(set(source.FAMILIES))
-    assert {path.stem for path in FOLDER.glob("*.cu")} == set(source.FAMILIES)
-    for family in source.FAMILIES:
-        assert (FOLDER / f"{family}.py").exists()
-        names = KERNEL.findall((FOLDER / f"{family}.cu").read_text(encoding="utf-8"))
+    assert len(source.families()) == len(set(source.families())) >= 10
+    for family in source.families():
+        folder = next(path for path in (TOOLS, TOOLS.parent) if (path / f"{family}.cu").exists())
+        assert (folder / f"{family}.py").exists()
+        names = KERNEL.findall((folder / f"{family}.cu").read_text(encoding="utf-8"))
         assert len(names) == len(set(names)) > 0
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LAUNCHERS, ids=lambda path: path.stem)
 def test_launchers_name_kernels_that_exist(path: Path) -> None:
     for family, kernel in _launches(path):
-        program = (FOLDER / f"{family}.cu").read_text(encoding="utf-8")
-        assert family in source.FAMILIES
-        assert kernel is None or kernel in KERNEL.findall(program), f"{family}.cu has no {kernel}"
+        assert family in source.families()
+        found = KERNEL.findall(source.program(family, "float32"))
+        assert kernel is None or kernel in found, f"{family}.cu has no {kernel}"
+
+
+@NEEDS_NVRTC
+def test_messages_name_the_file_and_its_line() -> None:
+    text = (TOOLS.parent / "clamp.cu").read_text(encoding="utf-8")
+    program = source.program("clamp", "float32")
+    assert f'#line 1 "clamp.cu"\n{text}' in program
+    with pytest.raises(nvrtc.CompileError, match=r"clamp.cu\(3\).*undeclared"):
+        nvrtc.compiled(
+            program.replace(text, "\n\n__global__ void f(int *x) { *x = undeclared; }"),
+            "compute_90",
+        )
 
 
 def _launches(path: Path) -> Iterator[tuple[str, str | None]]:
@@ -97,8 +110,10 @@ def test_wheels_hold_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setuptools, "setup", lambda **given: settings.update(given))
     monkeypatch.chdir(TESTS.parent)
     runpy.run_path("setup.py")
-    assert "arraycon.kernels.gpu" in settings["packages"]
-    patterns = settings["package_data"]["arraycon.kernels.gpu"]
-    for path in FOLDER.iterdir():
-        if path.suffix in (".cu", ".cuh"):
-            assert any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns), path.name
+    sources = [path for path in TOOLS.parent.rglob("*.cu*") if path.suffix in (".cu", ".cuh")]
+    assert len(sources) > 10
+    for path in sources:
+        package = "arraycon.kernels.gpu" + (".tools" if path.parent == TOOLS else "")
+        assert package in settings["packages"]
+        patterns = settings["package_data"][package]
+        assert any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns), path.name

@@ -13,8 +13,8 @@ import scipy.fft
 from libraries import Library, relative_error
 
 import arraycon
-from arraycon.kernels import backend, fft
 from arraycon.kernels.agnostic import dct, fourier, modes
+from arraycon.kernels.common import arrays, dispatch, fft
 
 RNG_SEED = 20
 
@@ -93,7 +93,7 @@ def test_fix_probe_int_does_not_turn_an_overflow_into_zeros():
 
 def test_check_value_of_the_wedge_filter():
     grid = np.zeros((8, 8, 8))
-    xp = backend.namespace(grid=grid)
+    xp = arrays.namespace(grid=grid)
     weights = fourier._wedge(grid, beta=0.5, alpha=1.0, dtype=xp.float64, xp=xp)
     assert weights[1, 0, 0] == pytest.approx(0.159548, abs=5e-7)
 
@@ -202,7 +202,7 @@ def test_mirrored_amp_never_goes_negative():
 
 def test_ties_are_kept():
     coefficients = np.array([[1.0, -1.0, 0.5], [0.0, 1.0, -2.0]])
-    xp = backend.namespace(coefficients=coefficients)
+    xp = arrays.namespace(coefficients=coefficients)
     kept = dct._keep_largest(coefficients, 0.4, xp)  # two of six, and the second is one of three
     np.testing.assert_array_equal(kept, [[1, -1, 0], [0, 1, -2]])
 
@@ -216,7 +216,7 @@ def test_the_fallback_dct_is_scipys(n, name):
     x = np.random.default_rng(RNG_SEED).normal(size=(2, n, 5))
     with library.precision("float64"):
         given = library.array(x)
-        xp = backend.namespace(x=given)
+        xp = arrays.namespace(x=given)
         spectrum = fft.dct2(given, xp=xp)
         np.testing.assert_allclose(
             library.numpy(spectrum), scipy.fft.dctn(x, axes=(-2, -1)), atol=1e-12
@@ -256,7 +256,7 @@ def test_the_reference_path_can_be_forced(monkeypatch):
         forced = arraycon.kr_filter(obj)
     assert not called
     assert relative_error(forced, usual) < 1e-6
-    assert backend.accelerated()
+    assert dispatch.accelerated()
     monkeypatch.setenv("ARRAYCON_BACKEND", "agnostic")
     arraycon.kr_filter(obj)
     assert not called

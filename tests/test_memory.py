@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import arraycon
-from arraycon.kernels import threads
+from arraycon.kernels.common import threads
 
 pytest.importorskip("numba", reason="numba is not installed")
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import arraycon
-from arraycon.kernels import threads
+from arraycon.kernels.common import threads
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
@@ -155,7 +155,7 @@ FORK = """
 import os, sys
 import numpy as np
 import arraycon
-from arraycon.kernels import threads
+from arraycon.kernels.common import threads
 
 obj = np.random.default_rng(0).random((4, 256, 256))
 with threads.use_threads(2):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from arraycon.bench import plain
 from arraycon.bench.cases import Case, Fields
 from arraycon.bench.places import Place, Run
-from arraycon.kernels import threads
+from arraycon.kernels.common import threads
 
 Array = NDArray[Any]
 

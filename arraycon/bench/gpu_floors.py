@@ -77,7 +77,7 @@ def _focus_search(case: Case, fields: Fields) -> list[Run]:
 
 
 def _modules() -> tuple[Any, Any]:
-    names = "cupy", "arraycon.kernels.gpu.transforms"
+    names = "cupy", "arraycon.kernels.gpu.tools.transforms"
     cupy, transforms = (importlib.import_module(name) for name in names)
     return cupy, transforms
 

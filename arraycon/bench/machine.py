@@ -12,7 +12,7 @@ from pathlib import Path
 
 import arraycon
 from arraycon.bench import ptyrad_model
-from arraycon.kernels import threads as pool
+from arraycon.kernels.common import threads as pool
 
 _PACKAGES = ("numpy", "scipy", "numba", "ducc0")
 

@@ -17,7 +17,7 @@ from arraycon.bench.agreement import compare
 from arraycon.bench.cases import Case
 from arraycon.bench.peers import CONTENDERS, FAST, FLOOR, Contender, gather
 from arraycon.bench.places import Place, Run
-from arraycon.kernels import threads as pool
+from arraycon.kernels.common import threads as pool
 
 ROUNDS = 7
 _MOST = 10  # times as many rounds for what takes next to no time

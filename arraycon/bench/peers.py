@@ -10,7 +10,7 @@ from typing import Any
 from arraycon.bench import places, ptyrad_model
 from arraycon.bench.cases import Case, Fields
 from arraycon.bench.places import Place
-from arraycon.kernels import backend
+from arraycon.kernels.common import dispatch
 from arraycon.state import State
 
 FAST, AGNOSTIC, PLAIN, PTYRAD, FLOOR = "fast", "agnostic", "plain", "PtyRAD", "floor"
@@ -128,7 +128,7 @@ def _pipeline(case: Case, work: Fields) -> Callable[[], None]:
 
 def _agnostic(pipeline: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
-        with backend.use_agnostic():
+        with dispatch.use_agnostic():
             pipeline()
 
     return run

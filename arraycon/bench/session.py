@@ -9,7 +9,7 @@ from arraycon.bench import fresh, machine, places
 from arraycon.bench.cases import NAMES, SIZES, Case, Size
 from arraycon.bench.measuring import ROUNDS, Measurement, measure
 from arraycon.bench.peers import CONTENDERS
-from arraycon.kernels import threads as pool
+from arraycon.kernels.common import threads as pool
 
 Progress = Callable[[Sequence[Case]], Iterable[Case]]
 """Goes through cases and shows how far it has come."""

@@ -20,7 +20,7 @@ from typing import Any
 import array_api_compat
 
 import arraycon
-from arraycon.kernels import backend, threads
+from arraycon.kernels.common import dispatch, threads
 
 PACKAGES = (
     "numpy", "scipy", "pydantic", "array-api-compat", "numba", "ducc0", "h5py", "PyYAML",
@@ -169,20 +169,20 @@ def _cupy() -> Fact:
 
 
 def _switch() -> Fact:
-    setting = os.environ.get(backend.SWITCH, "")
+    setting = os.environ.get(dispatch.SWITCH, "")
     try:
-        on = backend.accelerated()
+        on = dispatch.accelerated()
     except ValueError as error:
-        return Fact("fast paths", False, str(error), f"unset {backend.SWITCH}")
+        return Fact("fast paths", False, str(error), f"unset {dispatch.SWITCH}")
     if on:
-        return Fact("fast paths", True, f"allowed ({backend.SWITCH} is {setting or 'not set'})")
-    detail = f"switched off by {backend.SWITCH}={setting}: the array-API reference computes"
-    return Fact("fast paths", False, detail, f"unset {backend.SWITCH}")
+        return Fact("fast paths", True, f"allowed ({dispatch.SWITCH} is {setting or 'not set'})")
+    detail = f"switched off by {dispatch.SWITCH}={setting}: the array-API reference computes"
+    return Fact("fast paths", False, detail, f"unset {dispatch.SWITCH}")
 
 
 def _forced_off() -> bool:
     try:
-        return not backend.accelerated()
+        return not dispatch.accelerated()
     except ValueError:
         return True
 

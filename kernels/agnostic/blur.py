@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from arraycon.kernels import backend
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array, Namespace
 
 
 def obj_rblur(obj: Array, *, taps: tuple[float, ...], xp: Namespace) -> Array:
@@ -45,8 +45,8 @@ def _correlate(
     x: Array, taps: tuple[float, ...], index: np.ndarray, axis: int, xp: Namespace
 ) -> Array:
     if len(taps) == 1:
-        return backend.copy(x, xp=xp)
-    padded = xp.take(x, xp.asarray(index, device=backend.device(x)), axis=axis)
+        return arrays.copy(x, xp=xp)
+    padded = xp.take(x, xp.asarray(index, device=arrays.device(x)), axis=axis)
     n = x.shape[axis]
     window = [slice(None)] * x.ndim
     total = xp.zeros_like(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common.arrays import Array, Namespace
 
 
 def obja_thresh(

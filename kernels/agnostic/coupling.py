@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from arraycon.kernels import backend
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array, Namespace
 
 SMALLEST_AMPLITUDE = 1e-6
 GUARD = 1e-8
@@ -13,7 +13,7 @@ def complex_ratio(
     amplitude: Array, phase: Array, *, alpha1: float, alpha2: float, xp: Namespace
 ) -> tuple[Array, Array]:
     """Pull ln(amplitude) and phase towards one common ratio."""
-    dtype = backend.wide(amplitude, xp=xp)
+    dtype = arrays.wide(amplitude, xp=xp)
     log_amplitude = xp.log(xp.clip(amplitude, min=SMALLEST_AMPLITUDE))
     log_amplitude = _keep_infinite(log_amplitude, amplitude, xp)
     absorbed = xp.sum(xp.abs(log_amplitude), dtype=dtype)

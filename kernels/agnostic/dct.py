@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from arraycon.kernels import backend, fft
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays, fft
+from arraycon.kernels.common.arrays import Array, Namespace
 
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
@@ -27,6 +27,6 @@ def _keep_largest(coefficients: Array, thresh: float, xp: Namespace) -> Array:
     size = math.prod(coefficients.shape)
     n_keep = max(1, math.floor(thresh * size))
     modulus = xp.abs(coefficients)
-    smallest_kept = backend.kth_smallest(xp.reshape(modulus, (-1,)), size - n_keep, xp=xp)
+    smallest_kept = arrays.kth_smallest(xp.reshape(modulus, (-1,)), size - n_keep, xp=xp)
     # "not smaller" rather than "at least as large" keeps NaN visible
     return xp.where(modulus < smallest_kept, xp.zeros_like(coefficients), coefficients)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from arraycon.kernels import backend, fft
-from arraycon.kernels.agnostic import optics
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.common import arrays, fft
+from arraycon.kernels.common.arrays import Array, Namespace
 
 _VOLUME = (-3, -2, -1)
 # Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
@@ -44,8 +44,8 @@ def kz_filter(
 def _lateral(obj: Array, xp: Namespace) -> tuple[Array, Array]:
     """Frequencies of the last two axes of a real transform, all of them non-negative along x."""
     ny, nx = obj.shape[-2:]
-    ky = backend.frequencies(ny, obj, xp=xp)
-    kx = xp.abs(backend.frequencies(nx, obj, xp=xp)[: nx // 2 + 1])
+    ky = arrays.frequencies(ny, obj, xp=xp)
+    kx = xp.abs(arrays.frequencies(nx, obj, xp=xp)[: nx // 2 + 1])
     return ky, kx
 
 
@@ -55,7 +55,7 @@ def _wedge(volume: Array, *, beta: float, alpha: float, dtype: Any, xp: Namespac
     lateral = ky[:, None] ** 2 + kx[None, :] ** 2
     falloff = xp.astype(xp.exp(-alpha * lateral), dtype)
     ratio = xp.clip(beta / xp.sqrt(lateral + _AXIS), max=_LARGEST_RATIO)
-    kz = backend.frequencies(volume.shape[-3], volume, xp=xp)[:, None, None]
+    kz = arrays.frequencies(volume.shape[-3], volume, xp=xp)[:, None, None]
     steepness = xp.astype(kz**2, dtype) * xp.astype(ratio**2, dtype)
     # 1 - (2/π)·arctan(t) is (2/π)·arctan(1/t), which keeps its digits where the filter is small
     return (2 / math.pi) * xp.atan2(xp.ones_like(steepness), steepness) * falloff

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from arraycon.kernels import backend
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array, Namespace
 
 # Pixels that are converted to complex128 at a time, times the number of modes.
 _BLOCK = 1 << 18
@@ -18,12 +18,9 @@ EMPTY = 1e-7
 
 def mode_powers(probe: Array, *, xp: Namespace) -> Array:
     """Σ|P|² of each mode, accumulated in float64."""
-    dtype = backend.wide_complex(probe, xp=xp)
+    dtype = arrays.wide_complex(probe, xp=xp)
     return xp.stack(
-        [
-            xp.sum(backend.abs2(xp.astype(probe[i, ...], dtype), xp=xp))
-            for i in range(probe.shape[0])
-        ]
+        [xp.sum(arrays.abs2(xp.astype(probe[i, ...], dtype), xp=xp)) for i in range(probe.shape[0])]
     )
 
 
@@ -34,7 +31,7 @@ def fix_probe_int(probe: Array, *, intensity: float, xp: Namespace) -> Array:
     factor = xp.where(has_power, xp.sqrt(intensity / xp.where(has_power, total, 1.0)), 1.0)
     # an overflowed total must not turn into a silent zero
     factor = xp.where(xp.isinf(total), xp.nan, factor)
-    return probe * xp.astype(factor, backend.real_dtype(probe, xp=xp))
+    return probe * xp.astype(factor, arrays.real_dtype(probe, xp=xp))
 
 
 def ortho_pmode(probe: Array, *, xp: Namespace) -> tuple[Array, Array]:
@@ -48,9 +45,9 @@ def ortho_pmode(probe: Array, *, xp: Namespace) -> tuple[Array, Array]:
 def _gram(probe: Array, xp: Namespace) -> Array:
     modes = probe.shape[0]
     pixels = xp.reshape(probe, (modes, -1))
-    dtype = backend.wide_complex(probe, xp=xp)
+    dtype = arrays.wide_complex(probe, xp=xp)
     step = max(1, _BLOCK // modes)
-    gram = xp.zeros((modes, modes), dtype=dtype, device=backend.device(probe))
+    gram = xp.zeros((modes, modes), dtype=dtype, device=arrays.device(probe))
     size = pixels.shape[1]
     for start in range(0, size, step):
         block = xp.astype(pixels[:, start : min(start + step, size)], dtype)
@@ -61,7 +58,7 @@ def _gram(probe: Array, xp: Namespace) -> Array:
 def rounding_noise(probe: Array, xp: Namespace) -> float:
     """Relative size of an overlap that rounding alone leaves between orthogonal modes."""
     precision = 2 * float(xp.finfo(probe.dtype).eps)
-    accumulation = float(xp.finfo(backend.wide(probe, xp=xp)).eps)
+    accumulation = float(xp.finfo(arrays.wide(probe, xp=xp)).eps)
     return max(precision, accumulation * math.sqrt(probe.shape[-1] * probe.shape[-2]))
 
 
@@ -70,7 +67,7 @@ def unitary(gram: Array, *, noise: float, xp: Namespace) -> Array:
     power = xp.real(xp.linalg.diagonal(gram))
     total = xp.sum(power)
     finite = xp.isfinite(total)
-    identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=backend.device(gram))
+    identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=arrays.device(gram))
     # Overlaps below the noise are none: equally strong modes would be mixed at random by them.
     expected = noise * xp.sqrt(power[:, None] * power[None, :])
     gram = xp.where(xp.abs(gram) <= expected, gram * identity, gram)
@@ -89,7 +86,7 @@ def unitary(gram: Array, *, noise: float, xp: Namespace) -> Array:
 
 def _dominant(rows: Array, xp: Namespace) -> Array:
     """Mask of the one entry in each row that belongs to the input mode it overlaps most."""
-    weight = backend.abs2(rows, xp=xp)
+    weight = arrays.abs2(rows, xp=xp)
     largest = weight >= (1 - TIE) * xp.max(weight, axis=1, keepdims=True)
     count = xp.cumulative_sum(xp.astype(largest, xp.int32), axis=1)
     return largest & (count == 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from arraycon.kernels import backend, fft
-from arraycon.kernels.agnostic import modes, optics
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.agnostic import modes
+from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.common import arrays, fft
+from arraycon.kernels.common.arrays import Array, Namespace
 
 # Symmetric defoci of a real probe focus equally well but for rounding: the first of them counts.
 TIE = 1e-12
@@ -21,14 +22,14 @@ def probe_mask_k(
     probe, chosen = _select(probe, power_thresh, xp)
     ny, nx = probe.shape[-2:]
     mask = optics.low_pass(
-        backend.frequencies(ny, probe, xp=xp),
-        backend.frequencies(nx, probe, xp=xp),
+        arrays.frequencies(ny, probe, xp=xp),
+        arrays.frequencies(nx, probe, xp=xp),
         radius=radius,
         width=width,
         xp=xp,
     )
     spectrum = fft.fftn(probe, axes=fft.LATERAL, xp=xp)
-    spectrum = spectrum * xp.astype(mask, backend.real_dtype(probe, xp=xp))
+    spectrum = spectrum * xp.astype(mask, arrays.real_dtype(probe, xp=xp))
     masked = fft.ifftn(spectrum, axes=fft.LATERAL, xp=xp)
     return _by_power(xp.where(chosen, masked, probe), xp)
 
@@ -50,7 +51,7 @@ def probe_mask_r(
     ramp = optics.propagation_rate(probe, dx=dx, wavelength=wavelength, xp=xp)
     defocus = _focus(probe[0, ...], ramp, z_range=z_range, z_steps=z_steps, xp=xp)
     window = super_gaussian(probe, radius=radius, order=order, xp=xp)
-    window = xp.astype(window, backend.real_dtype(probe, xp=xp))
+    window = xp.astype(window, arrays.real_dtype(probe, xp=xp))
     focused = optics.propagate(probe, ramp * defocus, xp=xp)
     masked = optics.propagate(focused * window, -ramp * defocus, xp=xp)
     return _by_power(xp.where(chosen, masked, probe), xp)
@@ -79,14 +80,14 @@ def _focus(
 ) -> Array:
     """Defocus (0-d array) at which Σ|P|⁴ is largest."""
     # in double precision: neighbouring planes may differ by less than float32 resolves
-    mode = xp.astype(mode, backend.wide_complex(mode, xp=xp))
+    mode = xp.astype(mode, arrays.wide_complex(mode, xp=xp))
     spectrum = fft.fftn(mode, axes=fft.LATERAL, xp=xp)
     step = (z_range[1] - z_range[0]) / max(z_steps - 1, 1)
     planes = [z_range[0] + i * step for i in range(z_steps)]
     sharpness = xp.stack(
         [
             xp.sum(
-                backend.abs2(
+                arrays.abs2(
                     fft.ifftn(
                         spectrum * optics.phasor(ramp * z, mode.dtype, xp=xp),
                         axes=fft.LATERAL,
@@ -107,8 +108,8 @@ def _focus(
 def super_gaussian(probe: Array, *, radius: float, order: int, xp: Namespace) -> Array:
     """exp(-½ (R/radius)^(2·order)), R in half-widths from pixel (ny//2, nx//2)."""
     ny, nx = probe.shape[-2:]
-    y = backend.coordinates(ny, probe, xp=xp)[:, None] / (ny / 2)
-    x = backend.coordinates(nx, probe, xp=xp)[None, :] / (nx / 2)
+    y = arrays.coordinates(ny, probe, xp=xp)[:, None] / (ny / 2)
+    x = arrays.coordinates(nx, probe, xp=xp)[None, :] / (nx / 2)
     # By logarithms, so that no power overflows; the floor stands for R = 0 and for radius = 0.
     tiny = 1e-300 if y.dtype == xp.float64 else 1e-30
     log_ratio = 0.5 * xp.log(xp.clip(y**2 + x**2, min=tiny**2 or tiny)) - math.log(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from arraycon.kernels import backend, fft
-from arraycon.kernels.agnostic import optics
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.common import arrays, fft
+from arraycon.kernels.common.arrays import Array, Namespace
 
 GUARD = 1e-8
 # Shifts below this, in slices, change nothing.
@@ -43,7 +43,7 @@ def obj_z_recenter(
 
 def pos_recenter(shifts: Array, *, relax: float, xp: Namespace) -> Array:
     """Subtract the mean shift."""
-    mean = xp.mean(xp.astype(shifts, backend.wide(shifts, xp=xp)), axis=0)
+    mean = xp.mean(xp.astype(shifts, arrays.wide(shifts, xp=xp)), axis=0)
     return shifts - xp.astype((1 - relax) * mean, shifts.dtype)
 
 
@@ -57,14 +57,14 @@ def _depth_shift(
 ) -> Array:
     """Shift in slices (0-d float64 array)."""
     nz = phase.shape[-3]
-    dtype = backend.wide(phase, xp=xp)
+    dtype = arrays.wide(phase, xp=xp)
     positive = xp.clip(phase, min=0.0)
     if thresh is not None:
         smallest_kept = _percentile(positive, thresh, xp)
         positive = xp.where(positive < smallest_kept, xp.zeros_like(positive), positive)
     others = tuple(axis for axis in range(phase.ndim) if axis != phase.ndim - 3)
     mass = xp.sum(positive, axis=others, dtype=dtype) / (math.prod(phase.shape) / nz)
-    depth = xp.arange(nz, dtype=dtype, device=backend.device(phase))
+    depth = xp.arange(nz, dtype=dtype, device=arrays.device(phase))
     total = xp.sum(mass)
     centre = xp.sum(depth * mass) / (total + GUARD)
     limit = (nz - 1) / 2 if max_shift is None else min(max_shift, (nz - 1) / 2)
@@ -83,14 +83,14 @@ def _percentile(values: Array, thresh: float, xp: Namespace) -> Array:
     position = thresh * (size - 1) / 100
     # a rounding error above an integer position must not exclude the value at that position
     upper = math.ceil(position - 4 * math.ulp(position))
-    return backend.kth_smallest(xp.reshape(values, (-1,)), max(upper, 0), xp=xp)
+    return arrays.kth_smallest(xp.reshape(values, (-1,)), max(upper, 0), xp=xp)
 
 
 def _shift_object(
     amplitude: Array, phase: Array, shift: Array, xp: Namespace
 ) -> tuple[Array, Array]:
-    dtype = backend.complex_dtype(phase, xp=xp)
-    kz = backend.frequencies(phase.shape[-3], phase, xp=xp)[:, None, None]
+    dtype = arrays.complex_dtype(phase, xp=xp)
+    kz = arrays.frequencies(phase.shape[-3], phase, xp=xp)[:, None, None]
     ramp = optics.phasor(-2 * math.pi * kz * shift, dtype, xp=xp)
     transmission = xp.astype(amplitude, dtype) * optics.phasor(phase, dtype, xp=xp)
     moved = _apply_ramp(transmission, ramp, xp)

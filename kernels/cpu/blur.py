@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from arraycon.kernels import threads
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools.compiled import kernel
 
 # Bytes of a block of columns in depth, all slices together. 20×512×512 float32 took 5.0 ms with it,
 # 6.1 with eight times as many, on arrays that were in no cache.

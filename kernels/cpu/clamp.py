@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from arraycon.kernels import threads
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools.compiled import kernel
 
 # Fewer elements than this are done before a second thread has started; one thread is almost as fast
 # as the memory.

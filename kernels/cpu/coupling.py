@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from arraycon.kernels import threads
 from arraycon.kernels.agnostic.coupling import GUARD, SMALLEST_AMPLITUDE
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import elementary
-from arraycon.kernels.cpu.compiled import kernel, summing
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools import elementary
+from arraycon.kernels.cpu.tools.compiled import kernel, summing
 
 # Elements that are summed up at a time, so that the number of threads does not change the result.
 _BLOCK = 1 << 16

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import slices
-from arraycon.kernels.cpu.compiled import kernel
-from arraycon.kernels.cpu.selection import kth_smallest
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.fft import slices
+from arraycon.kernels.cpu.tools.compiled import kernel
+from arraycon.kernels.cpu.tools.selection import kth_smallest
 
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str) -> None:

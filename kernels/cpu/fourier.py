@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import array_api_compat.numpy as xp
 import numpy as np
 
-from arraycon.kernels import fft, threads
-from arraycon.kernels.agnostic import optics as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import elementary, optics, slices
-from arraycon.kernels.cpu.compiled import kernel
-from arraycon.kernels.cpu.matrix import product
+from arraycon.kernels.agnostic.tools import optics as agnostic
+from arraycon.kernels.common import fft, threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.fft import slices
+from arraycon.kernels.cpu.tools import elementary, optics
+from arraycon.kernels.cpu.tools.compiled import kernel
+from arraycon.kernels.cpu.tools.matrix import product
 
 # Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
 _AXIS = 1e-3

@@ -5,10 +5,10 @@ from __future__ import annotations
 import array_api_compat.numpy as xp
 import numpy as np
 
-from arraycon.kernels import threads
 from arraycon.kernels.agnostic import modes as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu.compiled import summing
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools.compiled import summing
 
 # Pixels of all modes that are worked on at a time, with their real and imaginary parts apart. Eight
 # modes of them are 32 kB in float64, and the products of pairs vectorise: the Gram matrix of eight

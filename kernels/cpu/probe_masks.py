@@ -7,12 +7,14 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from arraycon.kernels import threads
-from arraycon.kernels.agnostic import optics as agnostic_optics
 from arraycon.kernels.agnostic import probe_masks as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import modes, optics, slices
-from arraycon.kernels.cpu.compiled import summing
+from arraycon.kernels.agnostic.tools import optics as agnostic_optics
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu import modes
+from arraycon.kernels.cpu.fft import slices
+from arraycon.kernels.cpu.tools import optics
+from arraycon.kernels.cpu.tools.compiled import summing
 
 # Relative error of a sharpness that is computed in complex64, with a wide margin: 2e-7 was seen.
 _UNCERTAINTY = 1e-5

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from arraycon.kernels import fft, threads
 from arraycon.kernels.agnostic import recenter as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import elementary, optics
-from arraycon.kernels.cpu.compiled import kernel, summing
-from arraycon.kernels.cpu.matrix import product
-from arraycon.kernels.cpu.selection import kth_smallest
+from arraycon.kernels.common import fft, threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools import elementary, optics
+from arraycon.kernels.cpu.tools.compiled import kernel, summing
+from arraycon.kernels.cpu.tools.matrix import product
+from arraycon.kernels.cpu.tools.selection import kth_smallest
 
 # Elements of one block in depth where that is transformed by FFT. Half or twice as many made no
 # difference, with four times as many it took an eighth longer.

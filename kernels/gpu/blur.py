@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import cupy
 
-from arraycon.kernels import backend
 from arraycon.kernels.agnostic import blur as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu.launch import blocks, launch, on_device
-from arraycon.kernels.gpu.source import THREADS
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
+from arraycon.kernels.gpu.tools.source import THREADS
 
 # Beyond, the windows in shared memory (64 kB on some devices) do not hold what the taps reach.
 _MOST_TAPS = 2047
@@ -31,7 +31,7 @@ _MOST_BLOCKS = 1 << 16
 def obj_rblur(obj: Array, *, taps: tuple[float, ...]) -> None:
     """Blur along the last two axes, reflecting at the edges without repeating the edge pixel."""
     if len(taps) > _MOST_TAPS:
-        obj[...] = agnostic.obj_rblur(obj, taps=taps, xp=backend.namespace(obj=obj))
+        obj[...] = agnostic.obj_rblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
     elif len(taps) > 1:
         real = _as_real(obj)
         _blur_lateral(real.reshape(-1, *real.shape[-2:]), obj.shape[-1], taps)
@@ -41,7 +41,7 @@ def obj_rblur(obj: Array, *, taps: tuple[float, ...]) -> None:
 def obj_zblur(obj: Array, *, taps: tuple[float, ...]) -> None:
     """Blur along axis -3, replicating the first and the last slice."""
     if len(taps) > _MOST_TAPS:
-        obj[...] = agnostic.obj_zblur(obj, taps=taps, xp=backend.namespace(obj=obj))
+        obj[...] = agnostic.obj_zblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
     elif len(taps) > 1:
         real = _as_real(obj)
         volumes = real.reshape(-1, obj.shape[-3], real.shape[-2] * real.shape[-1])
@@ -52,7 +52,7 @@ def obj_zblur(obj: Array, *, taps: tuple[float, ...]) -> None:
 def tilt_smooth(tilts: Array, *, scan_shape: tuple[int, int], taps: tuple[float, ...]) -> None:
     """Blur over the two scan axes, reflecting as `obj_rblur`."""
     if len(taps) > _MOST_TAPS:
-        xp = backend.namespace(tilts=tilts)
+        xp = arrays.namespace(tilts=tilts)
         tilts[...] = agnostic.tilt_smooth(tilts, scan_shape=scan_shape, taps=taps, xp=xp)
     elif len(taps) > 1:
         slow, fast = scan_shape

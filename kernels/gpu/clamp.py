@@ -6,8 +6,8 @@ import math
 
 import cupy
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu.launch import blocks, launch, on_device
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 
 # Blocks whose minima one last block compares.
 _MINIMA = 1024

@@ -6,8 +6,8 @@ import cupy
 import numpy as np
 
 from arraycon.kernels.agnostic.coupling import GUARD, SMALLEST_AMPLITUDE
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu.launch import blocks, launch, on_device
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 
 # Blocks whose sums one last block adds up.
 _SUMS = 1024

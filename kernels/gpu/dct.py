@@ -8,10 +8,10 @@ from typing import Any
 import cupy
 import numpy as np
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu import transforms
-from arraycon.kernels.gpu.launch import launch, on_device
-from arraycon.kernels.gpu.selection import kth_smallest, kth_smallest_of_rows
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools.launch import launch, on_device
+from arraycon.kernels.gpu.tools.selection import kth_smallest, kth_smallest_of_rows
 
 # Pixels that are transformed at a time: enough to fill a device, and more would only be memory.
 _BATCH = 1 << 21

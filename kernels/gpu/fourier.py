@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import cupy
 import numpy as np
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu import transforms
-from arraycon.kernels.gpu.launch import blocks, launch, on_device
-from arraycon.kernels.gpu.source import THREADS
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
+from arraycon.kernels.gpu.tools.source import THREADS
 
 # Up to this depth a product with the dense bases is meant to keep pace with memory.
 _DENSE = 128

@@ -8,9 +8,9 @@ import cupy
 import numpy as np
 
 from arraycon.kernels.agnostic import modes as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu.launch import blocks, largest_shared, launch, on_device
-from arraycon.kernels.gpu.source import THREADS
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools.launch import blocks, largest_shared, launch, on_device
+from arraycon.kernels.gpu.tools.source import THREADS
 
 # Most modes that kernels make orthogonal, and threads of the block that finds their unitary; as in
 # ``modes.cu``.

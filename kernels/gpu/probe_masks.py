@@ -8,9 +8,10 @@ import cupy
 import numpy as np
 
 from arraycon.kernels.agnostic import probe_masks as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu import modes, optics, transforms
-from arraycon.kernels.gpu.launch import blocks, launch, on_device
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu import modes
+from arraycon.kernels.gpu.tools import optics, transforms
+from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 
 # Planes of the focus search that are transformed together, and their pixels: enough to fill a GPU,
 # and 8 MB at most unless a single plane has more.

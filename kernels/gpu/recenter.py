@@ -8,11 +8,11 @@ import cupy
 import numpy as np
 
 from arraycon.kernels.agnostic import recenter as agnostic
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu import optics
-from arraycon.kernels.gpu.launch import blocks, largest_shared, launch, on_device
-from arraycon.kernels.gpu.selection import kth_smallest
-from arraycon.kernels.gpu.source import THREADS
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import optics
+from arraycon.kernels.gpu.tools.launch import blocks, largest_shared, launch, on_device
+from arraycon.kernels.gpu.tools.selection import kth_smallest
+from arraycon.kernels.gpu.tools.source import THREADS
 
 # Rows that a thread computes at a time, as in recenter.cu.
 _TILE = 4

@@ -13,7 +13,8 @@ from typing import Any
 import cupy
 import cupyx.scipy.fft
 
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.caches import released
 
 _MOST_PLANS = 16
 _FORWARD, _INVERSE = -1, 1  # CUFFT_FORWARD, CUFFT_INVERSE
@@ -36,6 +37,7 @@ def fft(x: Array, *, axes: int = 2, inverse: bool = False) -> None:
     _plan(x, x.shape, axes, "C2C").fft(x, x, _INVERSE if inverse else _FORWARD)
 
 
+@released
 def clear() -> None:
     """Release the plans of this thread, and with them their work memory."""
     _plans().clear()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from arraycon.kernels import backend, fft
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays, fft
+from arraycon.kernels.common.arrays import Array, Namespace
 
 # The exponentials of these are finite; beyond, the sigmoid is 0 or 1 anyway.
 _LARGEST_EXPONENT = 700.0
@@ -30,8 +30,8 @@ def propagation_rate(probe: Array, *, dx: float, wavelength: float, xp: Namespac
     """√(k² - K²) - k in rad/Å on the FFT grid of `probe`, evanescent waves clamped to -k."""
     ny, nx = probe.shape[-2:]
     k = 2 * math.pi / wavelength
-    ky = backend.frequencies(ny, probe, xp=xp)[:, None] * (2 * math.pi / dx)
-    kx = backend.frequencies(nx, probe, xp=xp)[None, :] * (2 * math.pi / dx)
+    ky = arrays.frequencies(ny, probe, xp=xp)[:, None] * (2 * math.pi / dx)
+    kx = arrays.frequencies(nx, probe, xp=xp)[None, :] * (2 * math.pi / dx)
     lateral = xp.clip(ky**2 + kx**2, max=k**2)
     # the difference of the two square roots, written without cancellation
     return -lateral / (xp.sqrt(k**2 - lateral) + k)

@@ -59,7 +59,7 @@ def use_threads(number: int) -> Iterator[None]:
     TypeError, ValueError
         `number` is not an integer of at least 1.
     """
-    from arraycon.kernels import check
+    from arraycon.kernels.common import check
 
     token = _chosen.set(check.integer("threads", number, low=1))
     try:

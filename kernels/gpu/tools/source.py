@@ -1,7 +1,8 @@
 """CUDA sources: completed by a preamble, compiled once for each device and kept by CuPy.
 
-One text is all that CUDA gets: no include, no template. Tests compile the same text with NVRTC for
-several architectures, and run it on the CPU.
+One text is all that CUDA gets: no include, no template. Its parts keep their file's name and line
+numbers, so that what a compiler or a profiler says leads there. Tests compile the same text with
+NVRTC for several architectures, and run it on the CPU.
 """
 
 from __future__ import annotations
@@ -12,21 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.kernels.backend import Array
-
-FAMILIES = (
-    "blur",
-    "clamp",
-    "coupling",
-    "dct",
-    "fourier",
-    "modes",
-    "optics",
-    "probe_masks",
-    "recenter",
-    "selection",
-)
-"""Names of the ``.cu`` files."""
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.caches import released
 
 OPTIONS = ("--std=c++17",)
 THREADS = 256
@@ -34,6 +22,14 @@ THREADS = 256
 
 # Elements from which on an index needs 64 bits: a grid's stride is added before the comparison.
 _LARGEST_SPAN = 2**31 - 2**24
+# Families lie in the layer's own folder, what they share beside this file.
+_FOLDERS = (__package__.rpartition(".")[0], __package__)
+
+
+def families() -> tuple[str, ...]:
+    """Return the names of the ``.cu`` files, shared ones included."""
+    names = (path.name for folder in _FOLDERS for path in resources.files(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".cu") for name in names if name.endswith(".cu")))
 
 
 @functools.cache
@@ -55,7 +51,7 @@ def program(family: str, dtype: str, index: str = "int") -> str:
         f"#define SINGLE {int(dtype == 'float32')}\n"
         f"#define THREADS {THREADS}\n"
     )
-    return preamble + _text("common.cuh") + _text(f"{family}.cu")
+    return preamble + _part("common.cuh") + _part(f"{family}.cu")
 
 
 def kernel(family: str, name: str, like: Array) -> Any:
@@ -65,6 +61,7 @@ def kernel(family: str, name: str, like: Array) -> Any:
     return _compiled(family, name, precision, index)
 
 
+@released
 def clear() -> None:
     """Forget the compiled kernels."""
     _compiled.cache_clear()
@@ -79,5 +76,8 @@ def _compiled(family: str, name: str, dtype: str, index: str) -> Any:
 
 
 @functools.cache
-def _text(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+def _part(name: str) -> str:
+    """Return a file's text behind a directive that says where it is from."""
+    found = (resources.files(folder).joinpath(name) for folder in _FOLDERS)
+    text = next(path for path in found if path.is_file()).read_text(encoding="utf-8")
+    return f'#line 1 "{name}"\n{text}'

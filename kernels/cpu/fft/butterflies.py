@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from arraycon.kernels.cpu.lanes import Index, Memory, Vector, staged, transposed
+from arraycon.kernels.cpu.fft.lanes import Index, Memory, Vector, staged, transposed
 
 RADICES = (8, 5, 4, 3, 2)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools.compiled import kernel
 
 
 @kernel

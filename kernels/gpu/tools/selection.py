@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cupy
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu.launch import launch
-from arraycon.kernels.gpu.source import THREADS
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools.launch import launch
+from arraycon.kernels.gpu.tools.source import THREADS
 
 # Bits of a value that one pass looks at, as in selection.cu.
 _BITS = 11

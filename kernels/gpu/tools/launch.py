@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import cupy
 import numpy as np
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu import source
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import source
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NoReturn
 
 import array_api_compat
 
-from arraycon.kernels import backend
-from arraycon.kernels.backend import Array
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array
 
 Kind = Literal["real", "complex", "floating"]
 _DTYPES: dict[Kind, tuple[str, ...]] = {
@@ -23,7 +23,7 @@ _AXES = ("...", "nz", "ny", "nx")
 
 def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
     """Require a dtype of `kind` and at least `ndim` axes."""
-    xp = backend.namespace(**{name: x})
+    xp = arrays.namespace(**{name: x})
     if not any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind]):
         raise TypeError(f"{name}: expected {_either(_DTYPES[kind])}, got {_dtype(x)}")
     if x.ndim < ndim:
@@ -62,7 +62,7 @@ def output(out: Array | None, like_name: str, like: Array, name: str = "out") ->
     """Require that `out`, if given, can take a result shaped like `like`."""
     if out is None:
         return
-    backend.namespace(**{name: out, like_name: like})
+    arrays.namespace(**{name: out, like_name: like})
     same(name, out, like_name, like)
     if array_api_compat.is_jax_array(out):
         raise TypeError(f"{name}: expected None, because JAX arrays cannot be written to, got one")

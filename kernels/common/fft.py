@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import array_api_compat
 import numpy as np
 
-from arraycon.kernels import backend, threads
-from arraycon.kernels.backend import Array, Namespace
+from arraycon.kernels.common import arrays, dispatch, threads
+from arraycon.kernels.common.arrays import Array, Namespace
 
 LATERAL = (-2, -1)
 
@@ -89,7 +89,7 @@ class _Transforms(Protocol):
 
 
 def _engine(xp: Namespace) -> _Transforms:
-    if array_api_compat.is_numpy_namespace(xp) and backend.accelerated():
+    if array_api_compat.is_numpy_namespace(xp) and dispatch.accelerated():
         engine: _Transforms = _numpy_engine()
     else:
         engine = xp.fft
@@ -97,7 +97,7 @@ def _engine(xp: Namespace) -> _Transforms:
 
 
 def _dct_engine(xp: Namespace) -> Any:
-    if not backend.accelerated():
+    if not dispatch.accelerated():
         return None
     if array_api_compat.is_numpy_namespace(xp):
         return _numpy_engine()
@@ -218,7 +218,7 @@ def _dct(x: Array, axis: int, xp: Namespace) -> Array:
     # Makhoul (1980): even samples, then odd ones backwards: a DCT-II is one FFT of its length
     x = xp.moveaxis(x, axis, -1)
     v = xp.concat([x[..., ::2], xp.flip(x[..., 1::2], axis=-1)], axis=-1)
-    spectrum = xp.fft.fft(xp.astype(v, backend.complex_dtype(x, xp=xp)), axis=-1)
+    spectrum = xp.fft.fft(xp.astype(v, arrays.complex_dtype(x, xp=xp)), axis=-1)
     return xp.moveaxis(2 * xp.real(spectrum * _quarter_wave(x, -1, xp)), -1, axis)
 
 
@@ -227,7 +227,7 @@ def _idct(y: Array, axis: int, xp: Namespace) -> Array:
     n = y.shape[-1]
     # the FFT's imaginary part is the cosine spectrum read backwards, with a 0 in front
     mirrored = xp.concat([xp.zeros_like(y[..., :1]), xp.flip(y[..., 1:], axis=-1)], axis=-1)
-    spectrum = (y - 1j * xp.astype(mirrored, backend.complex_dtype(y, xp=xp))) / 2
+    spectrum = (y - 1j * xp.astype(mirrored, arrays.complex_dtype(y, xp=xp))) / 2
     v = xp.real(xp.fft.ifft(spectrum * _quarter_wave(y, 1, xp), axis=-1))
     even = (n + 1) // 2
     odd = xp.flip(v[..., even:], axis=-1)
@@ -240,7 +240,7 @@ def _idct(y: Array, axis: int, xp: Namespace) -> Array:
 
 def _quarter_wave(x: Array, sign: int, xp: Namespace) -> Array:
     n = x.shape[-1]
-    index = xp.arange(n, dtype=backend.wide(x, xp=xp), device=array_api_compat.device(x))
+    index = xp.arange(n, dtype=arrays.wide(x, xp=xp), device=array_api_compat.device(x))
     angle = index * (sign * math.pi / (2 * n))
-    complex_dtype = backend.complex_dtype(x, xp=xp)
+    complex_dtype = arrays.complex_dtype(x, xp=xp)
     return xp.astype(xp.cos(angle), complex_dtype) + 1j * xp.astype(xp.sin(angle), complex_dtype)

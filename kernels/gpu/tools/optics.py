@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.gpu import transforms
-from arraycon.kernels.gpu.launch import blocks, launch, on_device
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 
 
 @on_device

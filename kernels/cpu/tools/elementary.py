@@ -18,7 +18,7 @@ import numba.extending
 import numpy as np
 from numba import types
 
-from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.cpu.tools.compiled import kernel
 
 # Largest modulus for `sine_and_cosine`: above it, multiples of π/2 in three parts are not exact.
 _LARGEST_ANGLE = 1000.0

@@ -8,9 +8,10 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from arraycon.kernels.agnostic import optics
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import elementary, slices
+from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.fft import slices
+from arraycon.kernels.cpu.tools import elementary
 
 # Values of a mask that count as 0.
 _NOTHING = 1e-20

@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu import butterflies as move
-from arraycon.kernels.cpu import lanes
-from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.fft import butterflies as move
+from arraycon.kernels.cpu.fft import lanes
+from arraycon.kernels.cpu.tools.compiled import kernel
 
 _CACHE_LINE = 64
 # So that a float32 vector fits into half a spectrum's row.

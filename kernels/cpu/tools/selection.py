@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.kernels import threads
-from arraycon.kernels.backend import Array
-from arraycon.kernels.cpu.compiled import kernel
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools.compiled import kernel
 
 # Below this size a plain partition takes less than half a millisecond.
 _LARGE = 1 << 18

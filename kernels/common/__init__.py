@@ -1,0 +1,1 @@
+"""What all layers share: arrays, the choice of a layer, validation, transforms, threads, caches."""

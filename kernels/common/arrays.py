@@ -1,0 +1,133 @@
+"""Arrays of every library: namespace, precision, device, memory layout."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, TypeAlias
+
+import array_api_compat
+import numpy as np
+
+Array: TypeAlias = Any
+"""An array of any library that array-api-compat knows; the standard has no type to name."""
+
+Namespace: TypeAlias = Any
+
+
+def namespace(**named: Array) -> Namespace:
+    """Array-API namespace shared by the named arrays.
+
+    Raises
+    ------
+    TypeError
+        One of them is not an array, or they come from different libraries.
+    """
+    if all(type(array) is np.ndarray for array in named.values()):
+        return _numpy_namespace()  # what follows takes 4 µs, several times per constraint
+    for name, array in named.items():
+        if not array_api_compat.is_array_api_obj(array):
+            raise TypeError(
+                f"{name}: expected an array (NumPy, CuPy, PyTorch, JAX, ...), "
+                f"got {type(array).__name__}"
+            )
+    try:
+        return array_api_compat.array_namespace(*named.values())
+    except TypeError:
+        kinds = ", ".join(f"{name} is {library(array)}" for name, array in named.items())
+        raise TypeError(f"expected arrays of one library, got a mix: {kinds}") from None
+
+
+@functools.cache
+def _numpy_namespace() -> Namespace:
+    return array_api_compat.array_namespace(np.empty(0))  # its import takes a fifth of a second
+
+
+def library(array: Array) -> str:
+    """Name of the array's library, as in ``numpy`` or ``cupy``."""
+    return type(array).__module__.partition(".")[0].replace("jaxlib", "jax")
+
+
+def device(array: Array) -> Any:
+    """Device of an array."""
+    return array_api_compat.device(array)
+
+
+def is_empty(array: Array) -> bool:
+    """Whether an axis has size 0."""
+    return 0 in array.shape
+
+
+def copy(array: Array, *, xp: Namespace) -> Array:
+    """Return a new array with the same values."""
+    return xp.asarray(array, copy=True)
+
+
+def contiguous(array: Array) -> Array:
+    """Return the array itself if it is C-contiguous, else a copy that is."""
+    return array if array.flags.c_contiguous else contiguous_copy(array)
+
+
+def contiguous_copy(array: Array) -> Array:
+    """Return a C-contiguous copy of a NumPy or CuPy array."""
+    if isinstance(array, np.ndarray):
+        return np.array(array, order="C")
+    with array.device:  # CuPy copies to the device that is current
+        return array.copy(order="C")
+
+
+def wide(array: Array, *, xp: Namespace) -> Any:
+    """Return the real dtype to accumulate in: float64, or float32 where JAX has no other."""
+    return xp.float64 if "float64" in _real_dtypes(array, xp) else xp.float32
+
+
+def wide_complex(array: Array, *, xp: Namespace) -> Any:
+    """Return the complex dtype to accumulate in, as `wide`."""
+    return xp.complex128 if "float64" in _real_dtypes(array, xp) else xp.complex64
+
+
+def _real_dtypes(array: Array, xp: Namespace) -> dict[str, Any]:
+    if array_api_compat.is_jax_array(array):
+        # only JAX's answer depends on a setting (jax_enable_x64)
+        dtypes: dict[str, Any] = xp.__array_namespace_info__().dtypes(kind="real floating")
+        return dtypes
+    return {"float64": xp.float64}
+
+
+def real_dtype(array: Array, *, xp: Namespace) -> Any:
+    """Real dtype of the same precision."""
+    return xp.float32 if array.dtype in (xp.float32, xp.complex64) else xp.float64
+
+
+def complex_dtype(array: Array, *, xp: Namespace) -> Any:
+    """Complex dtype of the same precision."""
+    return xp.complex64 if array.dtype in (xp.float32, xp.complex64) else xp.complex128
+
+
+def abs2(array: Array, *, xp: Namespace) -> Array:
+    """Squared modulus of a complex array, without the square root that ``abs`` takes."""
+    return xp.real(array) ** 2 + xp.imag(array) ** 2
+
+
+def frequencies(n: int, like: Array, *, xp: Namespace) -> Array:
+    """Spatial frequencies of an FFT axis in cycles per pixel, on the device of `like`.
+
+    Unlike ``xp.fft.fftfreq`` this takes no device or dtype that a library may ignore.
+    """
+    index = xp.arange(n, dtype=wide(like, xp=xp), device=device(like))
+    return xp.where(index < (n + 1) // 2, index, index - n) / n
+
+
+def coordinates(n: int, like: Array, *, xp: Namespace) -> Array:
+    """Pixel indices relative to pixel n//2, on the device of `like`."""
+    index = xp.arange(n, dtype=wide(like, xp=xp), device=device(like))
+    return index - n // 2
+
+
+def kth_smallest(values: Array, k: int, *, xp: Namespace) -> Array:
+    """Exact order statistic (0-d array) of a 1-D array, `k` counted from 0.
+
+    The standard has no partition; NumPy's and CuPy's selects in O(n), the others sort.
+    """
+    if hasattr(xp, "partition"):
+        return xp.partition(values, k)[k]
+    return xp.sort(values)[k]

@@ -1,0 +1,196 @@
+"""Which layer serves a call, and the one way from a door's validated arguments to its kernel.
+
+There is no global state: the layer follows from the arrays of each call, and the one switch, which
+forces the reference on the array API, is an environment variable or a context.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import importlib
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array, Namespace
+
+logger = logging.getLogger("arraycon")
+
+SWITCH = "ARRAYCON_BACKEND"
+_forced: contextvars.ContextVar[bool] = contextvars.ContextVar("arraycon_agnostic", default=False)
+_KERNELS = __package__.rpartition(".")[0]
+
+Reference = Callable[..., Any]
+"""A function of `agnostic`: new arrays, and by-products behind them if there are any."""
+
+
+def run(
+    reference: Reference,
+    array: Array,
+    *read: Array,
+    out: Array | None,
+    xp: Namespace,
+    **options: Any,
+) -> Array:
+    """Compute a constraint that changes one array; the last thing that a door does.
+
+    Parameters
+    ----------
+    reference : callable
+        The constraint in `agnostic`. Its twin in another layer has the same name, in a module of
+        the same name, and works in place on C-contiguous arrays.
+    array : array
+        What it changes.
+    *read : array
+        Further arrays that it reads.
+    out : array or None
+        Where the result is to go; validated.
+    xp : namespace
+        Of all arrays.
+    **options
+        Validated numbers, under the names that all layers have for them.
+    """
+    return run_several(reference, (array,), *read, outs=(out,), xp=xp, **options)[0]
+
+
+def run_several(
+    reference: Reference,
+    changed: Sequence[Array],
+    *read: Array,
+    outs: Sequence[Array | None],
+    xp: Namespace,
+    **options: Any,
+) -> tuple[Any, ...]:
+    """Compute a constraint that changes several arrays or has by-products; see `run`.
+
+    Returns
+    -------
+    tuple
+        The new arrays in the order of `changed`, then the by-products. Where an axis has size 0
+        there are none: a door that has any answers for such arrays itself.
+    """
+    if any(arrays.is_empty(array) for array in changed):
+        return unchanged(changed, outs, xp=xp)
+    twin = _twin(reference, xp)
+    if twin is None:
+        answer = reference(*changed, *read, xp=xp, **options)
+        results = answer if isinstance(answer, tuple) else (answer,)
+        new, by_products = results[: len(changed)], results[len(changed) :]
+        return (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
+    work = [
+        _working_copy(array, out, (*(other for other in changed if other is not array), *read))
+        for array, out in zip(changed, outs, strict=True)
+    ]
+    by_product = twin(*work, *map(arrays.contiguous, read), **options)
+    done = (_finish(array, out) for array, out in zip(work, outs, strict=True))
+    return (*done, *(() if by_product is None else (by_product,)))
+
+
+def unchanged(
+    changed: Sequence[Array], outs: Sequence[Array | None], *, xp: Namespace
+) -> tuple[Array, ...]:
+    """Return copies, by way of the outputs where there are any."""
+    pairs = zip(changed, outs, strict=True)
+    return tuple(store(arrays.copy(array, xp=xp), out) for array, out in pairs)
+
+
+def store(result: Array, out: Array | None) -> Array:
+    """Return `result`, by way of `out` if there is one."""
+    if out is None:
+        return result
+    out[...] = result
+    return out
+
+
+@contextlib.contextmanager
+def use_agnostic() -> Iterator[None]:
+    """Force the array-API reference path within a ``with`` block (this thread or task only).
+
+    ``ARRAYCON_BACKEND=agnostic`` does the same for a whole process. Meant for tests and for whoever
+    suspects an accelerated path.
+    """
+    token = _forced.set(True)
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def accelerated() -> bool:
+    """Whether library-specific fast paths may be taken.
+
+    Raises
+    ------
+    ValueError
+        The environment variable holds something else than ``auto`` or ``agnostic``.
+    """
+    setting = os.environ.get(SWITCH, "") or "auto"
+    if setting not in ("auto", "agnostic"):
+        raise ValueError(f"{SWITCH}: expected auto or agnostic, got {setting!r}")
+    return setting == "auto" and not _forced.get()
+
+
+def fast(family: str, xp: Namespace) -> Any:
+    """Return the module of hand-written kernels for arrays of a namespace, or None."""
+    if not accelerated():
+        return None
+    if array_api_compat.is_numpy_namespace(xp):
+        return _module("cpu", family) if _numba_works() else None
+    if array_api_compat.is_cupy_namespace(xp):
+        return _module("gpu", family)
+    return None
+
+
+def _twin(reference: Reference, xp: Namespace) -> Any:
+    """Return the function of the same name in the layer that serves a namespace, if it has one."""
+    module = fast(reference.__module__.rpartition(".")[2], xp)
+    return getattr(module, reference.__name__, None)
+
+
+@functools.cache
+def _module(layer: str, family: str) -> Any:
+    """Return a layer's module for a family; None where the layer lacks it.
+
+    Only its absence is forgiven: a module that is there and cannot be imported is an error.
+    """
+    name = f"{_KERNELS}.{layer}.{family}"
+    return importlib.import_module(name) if importlib.util.find_spec(name) else None
+
+
+@functools.cache
+def _numba_works() -> bool:
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # absent, or built for another NumPy
+        logger.info("Numba cannot be imported, NumPy arrays take the array-API path: %s", error)
+        return False
+    return True
+
+
+def _working_copy(array: Array, out: Array | None, read_later: Sequence[Array]) -> Array:
+    """Return a C-contiguous array with the values of `array`, to be worked on in place.
+
+    It is `out` itself wherever that is possible, which it is not if `out` shares memory with an
+    array that is still to be read.
+    """
+    if (
+        out is None
+        or not (out.flags.c_contiguous and getattr(out.flags, "aligned", True))
+        or any(np.may_share_memory(out, other) for other in read_later)
+    ):
+        return arrays.contiguous_copy(array)
+    if out is not array:
+        out[...] = array
+    return out
+
+
+def _finish(work: Array, out: Array | None) -> Array:
+    return work if out is None or out is work else store(work, out)

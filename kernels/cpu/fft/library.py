@@ -1,0 +1,68 @@
+"""SciPy's or ducc0's transforms under the contract; they take slices of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from arraycon.kernels.common import fft
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools.compiled import kernel
+
+
+class Library:
+    """What `arraycon.kernels.common.fft` offers, as `SliceTransforms`."""
+
+    def spectrum_buffer(self, ny: int, nx: int, dtype: Any) -> Array:
+        """Return memory of nx//2 + 1 columns."""
+        return np.empty((ny, nx // 2 + 1), np.result_type(dtype, np.complex64))
+
+    def rfft2_into(self, x: Array, spectrum: Array) -> None:
+        """FFT of a real slice."""
+        fft.rfft2_into(x, _narrow(spectrum, x))
+
+    def irfft2_into(self, spectrum: Array, x: Array) -> None:
+        """Inverse of `rfft2_into`."""
+        fft.irfft2_into(_narrow(spectrum, x), x)
+
+    def filter_real(self, x: Array, mask: Array, spectrum: Array) -> None:
+        """irfft2(rfft2(x)·mask)."""
+        self.rfft2_into(x, spectrum)
+        _multiply(_narrow(spectrum, x), mask)
+        self.irfft2_into(spectrum, x)
+
+    def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
+        """FFT of a complex slice, or its inverse."""
+        # with a new array for the result a mode of 256² took half as long again, by page faults
+        for axis in fft.LATERAL:
+            fft.fft_inplace(x, axis=axis, inverse=inverse)
+
+    def filter_complex(self, x: Array, mask: Array) -> None:
+        """ifft2(fft2(x)·mask)."""
+        self.fft2_inplace(x)
+        _multiply(x, mask)
+        self.fft2_inplace(x, inverse=True)
+
+    def dct2_inplace(self, x: Array, *, inverse: bool = False) -> None:
+        """DCT-II of a real slice, or its inverse."""
+        fft.dct_inplace(x, inverse=inverse)
+
+
+LIBRARY = Library()
+
+
+def _narrow(spectrum: Array, x: Array) -> Array:
+    """Leave out the unused columns of a buffer that the own transforms have made."""
+    width = x.shape[-1] // 2 + 1
+    return spectrum if spectrum.shape[-1] == width else spectrum[:, :width]
+
+
+@kernel
+def _multiply(spectrum: Array, mask: Array) -> None:
+    """Multiply by a mask for the non-negative frequencies ky."""
+    ny = len(spectrum)
+    for row in range(ny):
+        factors = mask[min(row, ny - row)]
+        for j in range(factors.size):
+            spectrum[row, j] *= factors[j]

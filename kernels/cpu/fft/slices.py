@@ -1,0 +1,78 @@
+"""Which transforms take slices of a size, and the division of slices among threads."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+from collections.abc import Callable
+
+from arraycon.kernels.common import threads
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.fft.contract import SliceTransforms
+from arraycon.kernels.cpu.fft.guarded import Guarded
+from arraycon.kernels.cpu.fft.library import LIBRARY
+from arraycon.kernels.cpu.tools import compiled
+
+logger = logging.getLogger("arraycon")
+
+SWITCH = "ARRAYCON_FFT"
+
+_OWN = f"{__package__}.transform"
+
+
+def engine(ny: int, nx: int) -> SliceTransforms:
+    """Return what transforms slices of this size: the own transforms where they are faster.
+
+    Raises
+    ------
+    ValueError
+        The environment variable ``ARRAYCON_FFT`` holds something else than ``auto`` or
+        ``library``.
+    """
+    setting = os.environ.get(SWITCH, "") or "auto"
+    if setting not in ("auto", "library"):
+        raise ValueError(f"{SWITCH}: expected auto or library, got {setting!r}")
+    own = _own() if setting == "auto" else None
+    return own[1] if own is not None and own[0](ny, nx) else LIBRARY
+
+
+def why_library() -> str:
+    """Say why the own transforms are not used at all; empty if they are."""
+    if os.environ.get(SWITCH) == "library":
+        return f"{SWITCH}=library"
+    own = _own()
+    if own is None:
+        return "they cannot be used here"
+    return "" if own[0](64, 64) else "this processor has no AVX2"
+
+
+@functools.cache
+def _own() -> tuple[Callable[[int, int], bool], SliceTransforms] | None:
+    """Return which sizes suit the own transforms, and these; None where they are no gain."""
+    try:
+        module = importlib.import_module(_OWN)
+        suits, own = module.suits, Guarded(module)
+    except Exception as error:  # they build on more of Numba than it promises to keep
+        logger.warning("the vector transforms cannot be used, a library transforms: %r", error)
+        return None
+    if compiled.kept_nowhere():
+        # compiling them takes 11 s at the first kr_filter of every process, the rest of it 2
+        logger.info("machine code cannot be kept here: a library transforms, not vector kernels")
+        return None
+    return suits, own
+
+
+def run(work: Callable[[SliceTransforms, int, int], None], slices: Array) -> None:
+    """Call ``work(engine, start, stop)`` on ranges that together cover all slices.
+
+    An rfft2 pair of 20×512×512 float32 by ducc0 on two threads took 13 ms slice by slice, one
+    thread each, and 22 ms in one call with two threads: a slice stays in the cache. With fewer
+    slices than threads, a library divides each of them.
+    """
+    chosen = engine(*slices.shape[-2:])
+    if chosen is LIBRARY and len(slices) < threads.count():
+        work(chosen, 0, len(slices))
+    else:
+        threads.run(lambda start, stop: work(chosen, start, stop), len(slices))

@@ -1,0 +1,1 @@
+"""What several families of CPU kernels share: compilation, elementary functions, selection."""

@@ -1,0 +1,1 @@
+"""What several families of CUDA kernels share: sources, launches, cuFFT, selection, optics."""
