@@ -1,13 +1,68 @@
-"""Settings for the whole suite."""
+"""Settings for the whole suite, and what the files of the families are given."""
 
 from __future__ import annotations
 
 import os
+import re
 
 import hypothesis
+import pytest
+
+# before any of them is imported: their assertions are to say what failed
+pytest.register_assert_rewrite(
+    "contract", "filters", "libraries", "probes_cpu", "processes", "properties"
+)
+
+from cases import first  # noqa: E402
 
 # cold imports of large libraries must not count as slow examples
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.load_profile("suite")
 
 os.environ.pop("ARRAYCON_BACKEND", None)
+os.environ.pop("ARRAYCON_FFT", None)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Hand what a family's file declares to the tests that it has taken over."""
+
+    def give(names, declared, ids):
+        if set(names.split(",")) <= set(metafunc.fixturenames) and declared is not None:
+            metafunc.parametrize(names, list(declared), ids=list(ids(declared)))
+
+    module = metafunc.module
+    cases, limits = (getattr(module, name, None) for name in ("CASES", "LIMITS"))
+    give("case", cases, lambda cases: (case.id for case in cases))
+    give("bad", getattr(module, "BAD", None), lambda bad: map(_name_of, bad))
+    give("linear", getattr(module, "FILTERS", None), lambda filters: (one.id for one in filters))
+    give("call", getattr(module, "CALLS", None), lambda calls: (call.name for call in calls))
+    if cases is None:
+        return
+    firsts = first(cases)
+    if "limit" not in metafunc.fixturenames:
+        give("one", firsts.values(), lambda _: firsts)
+    elif limits is not None:
+        pairs = [(firsts[name], limit) for name, limit in limits.items()]
+        give("one,limit", pairs, lambda _: limits)
+
+
+def _name_of(bad: tuple) -> str:
+    """The constraint, and the argument that the message begins with."""
+    name, *_, message = bad
+    argument = re.match(r"\w+", message)
+    return f"{name}-{argument[0]}"
+
+
+@pytest.fixture(params=["own", "ducc0", "scipy"])
+def engine(request, monkeypatch):
+    """Whose transforms the compiled kernels use, where there is a choice."""
+    if request.param == "own":
+        return request.param
+    monkeypatch.setenv("ARRAYCON_FFT", "library")
+    if request.param == "ducc0":
+        pytest.importorskip("ducc0", reason="ducc0 is not installed")
+    else:
+        from arraycon.kernels.common import fft
+
+        monkeypatch.setattr(fft, "_numpy_engine", fft._Scipy)
+    return request.param

@@ -1,0 +1,15 @@
+"""What all adapters share: nothing foreign is imported before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_nothing_foreign_is_imported_before_it_is_needed():
+    code = (
+        "import sys; from arraycon.adapters import py4dstem, ptylab, ptyrad;"
+        "foreign = {'torch', 'cupy', 'ptyrad', 'py4DSTEM', 'PtyLab', 'numba', 'pydantic'};"
+        "sys.exit(', '.join(foreign & set(sys.modules)) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,174 @@
+"""PtyLab's adapter, against a small stand-in of the interface that it builds on.
+
+`tests/integration` runs it inside the code itself.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from foreign import DX, THICKNESS, WAVELENGTH, complex_array, only, real_array
+from libraries import relative_error
+
+import arraycon
+from arraycon.adapters import InterfaceError, ptylab
+
+
+class Engine:
+    """PtyLab's constraint step, on its six-dimensional object and probe in metres."""
+
+    def __init__(self, wavelengths=1, modes=3, slices=1):
+        self.reconstruction = SimpleNamespace(
+            object=complex_array((wavelengths, 1, 1, slices, 10, 10)),
+            probe=complex_array((wavelengths, 1, modes, slices, 8, 8), seed=3),
+            dxo=DX * 1e-10,
+            wavelength=WAVELENGTH * 1e-10,
+            spectralDensity=[WAVELENGTH * 1e-10 * (1 + index) for index in range(wavelengths)],
+            dz=THICKNESS * 1e-10,
+            probeBuffer=complex_array((wavelengths, 1, modes, slices, 8, 8), seed=4),
+        )
+        self.experimentalData = SimpleNamespace(
+            encoder=1e-10 * real_array((6, 2), mean=5, dtype="float64"),
+            maxProbePower=7.0,
+            operationMode="CPM",
+        )
+        self.reconstruction.encoder_corrected = self.experimentalData.encoder + 0.5 * DX * 1e-10
+        self.params = SimpleNamespace(**dict.fromkeys(ptylab._SWITCHES, False))
+        self.params.absObjectSwitch = True
+        self.params.momentumAcceleration = False
+        self.calls = []
+
+    def applyConstraints(self, loop):
+        self.calls.append(loop)
+        if self.params.absObjectSwitch:
+            self.reconstruction.object = abs(self.reconstruction.object) + 0j
+
+    def reconstruct(self, iterations=1):
+        for loop in range(iterations):
+            self.applyConstraints(loop)
+
+
+@pytest.mark.parametrize("instead", [False, True])
+def test_ptylab_object(instead):
+    engine = Engine(slices=3)
+    before = engine.reconstruction.object if instead else abs(engine.reconstruction.object)
+    expected = np.clip(abs(before), 0.5, 1.5) * np.exp(1j * np.angle(before))
+    with ptylab.attach(engine, only(obja_thresh={"thresh": [0.5, 1.5]}), instead=instead):
+        engine.reconstruct()
+    assert engine.reconstruction.object.shape == (1, 1, 1, 3, 10, 10)
+    assert relative_error(engine.reconstruction.object, expected) < 1e-6
+    assert engine.params.absObjectSwitch is True
+    assert engine.calls == [0]
+    assert "applyConstraints" not in vars(engine)
+
+
+def test_ptylab_probe_by_wavelengths():
+    engine = Engine(wavelengths=2)
+    engine.reconstruction.probe[1] *= 2
+    before = engine.reconstruction.probe.copy()
+    powers = np.sum(abs(before) ** 2, axis=(1, 2, 3, 4, 5))
+    constraints = only(probe_mask_r={"radius": 0.5}, ortho_pmode={}, fix_probe_int={})
+    with ptylab.attach(engine, constraints) as attached:
+        engine.reconstruct()
+    assert len(attached.reports) == 2
+    for index in range(2):
+        expected = arraycon.probe_mask_r(
+            before[index, 0, :, 0], dx=DX, wavelength=WAVELENGTH * (1 + index), radius=0.5
+        )
+        expected = arraycon.ortho_pmode(expected)
+        intensity = 7.0**2 * powers[index] / powers.sum()
+        expected = arraycon.fix_probe_int(expected, intensity=intensity)
+        assert relative_error(engine.reconstruction.probe[index, 0, :, 0], expected) < 1e-5
+
+
+def test_ptylab_only_the_incident_probe_of_a_thick_object():
+    engine = Engine(slices=2)
+    before = engine.reconstruction.probe.copy()
+    with ptylab.attach(engine, only(fix_probe_int={})):
+        engine.reconstruct()
+    probe = engine.reconstruction.probe
+    assert np.sum(abs(probe[:, :, :, 0]) ** 2) == pytest.approx(49, rel=1e-5)
+    np.testing.assert_array_equal(probe[:, :, :, 1], before[:, :, :, 1])
+
+
+@pytest.mark.parametrize("momentum", [False, True])
+def test_ptylab_momentum_turns_with_the_modes(momentum):
+    engine = Engine()
+    engine.params.momentumAcceleration = momentum
+    buffer = engine.reconstruction.probeBuffer.copy()
+    modes = engine.reconstruction.probe[0, 0, :, 0].copy()
+    with ptylab.attach(engine, only(ortho_pmode={})):
+        engine.reconstruct()
+    _, rotation = arraycon.ortho_pmode(modes, return_rotation=True)
+    expected = (
+        np.tensordot(rotation, buffer[0, 0, :, 0], axes=1) if momentum else buffer[0, 0, :, 0]
+    )
+    assert relative_error(engine.reconstruction.probeBuffer[0, 0, :, 0], expected) < 1e-6
+
+
+def test_ptylab_positions_and_iterations():
+    engine = Engine()
+    with ptylab.attach(engine, only(pos_recenter={"start_iter": 3})) as attached:
+        engine.reconstruct(2)
+        assert not attached.reports[0]
+        engine.reconstruct(2)  # PtyLab counts from 0 again
+        assert attached.reports[0][0].iteration == 4
+    shifts = engine.reconstruction.encoder_corrected - engine.experimentalData.encoder
+    np.testing.assert_allclose(shifts, 0, atol=1e-16)
+
+
+def test_ptylab_depth():
+    engine = Engine(slices=4)
+    engine.params.absObjectSwitch = False
+    before = engine.reconstruction.object.copy()
+    with ptylab.attach(engine, only(obj_zblur={"kernel_size": 7})):
+        engine.reconstruct()
+    amplitude, phase = (
+        arraycon.obj_zblur(part[0, 0, 0], kernel_size=7) for part in (abs(before), np.angle(before))
+    )
+    expected = amplitude * np.exp(1j * phase)
+    assert relative_error(engine.reconstruction.object[0, 0, 0], expected) < 1e-6
+
+
+def test_ptylab_says_what_it_lacks():
+    engine = Engine()
+    with (
+        ptylab.attach(engine, only(obj_z_recenter={})),
+        pytest.raises(arraycon.MissingInputError, match="no slice thickness for a thin object"),
+    ):
+        engine.reconstruct()
+
+
+@pytest.mark.usefixtures("versions")
+def test_ptylab_errors(versions):
+    engine = Engine()
+    del engine.reconstruction.encoder_corrected
+    message = r"PtyLab 0\.3\.7 has changed: SimpleNamespace has no encoder_corrected; known to work"
+    with pytest.raises(InterfaceError, match=message):
+        ptylab.attach(engine, only())
+    versions["ptylab"] = "0.4.0"
+    engine = Engine()
+    engine.reconstruction.object = engine.reconstruction.object[0]
+    with pytest.raises(InterfaceError, match=r"PtyLab 0\.4\.0 has changed: its object .* has 5"):
+        ptylab.attach(engine, only())
+    engine = Engine()
+    engine.experimentalData.operationMode = "FPM"
+    with pytest.raises(ValueError, match="expected operationMode CPM, got FPM"):
+        ptylab.attach(engine, only())
+
+
+def test_ptylab_switches_come_back_after_an_error():
+    engine = Engine()
+    engine.reconstruction.object = engine.reconstruction.object.astype("complex64")
+
+    def fail(_):
+        assert engine.params.absObjectSwitch is False
+        raise ZeroDivisionError
+
+    engine.applyConstraints = fail
+    with pytest.raises(ZeroDivisionError), ptylab.attach(engine, only(), instead=True):
+        engine.reconstruct()
+    assert engine.params.absObjectSwitch is True
+    assert engine.applyConstraints is fail

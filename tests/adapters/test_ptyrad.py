@@ -1,0 +1,357 @@
+"""PtyRAD's adapter, against a small stand-in of the interface that it builds on.
+
+`tests/integration` runs it inside the code itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from foreign import DX, OFF, THICKNESS, WAVELENGTH, complex_array, only, real_array
+from libraries import relative_error
+
+import arraycon
+from arraycon.adapters import InterfaceError, ptyrad
+from arraycon.params import ORDER
+
+
+class Tensor:
+    """As much of a tensor as the adapter asks for, on top of a NumPy array."""
+
+    def __init__(self, array, *, device="cpu", conjugate=False):
+        self.array, self.conjugate = array, conjugate
+        self.device = SimpleNamespace(type=device, index=0 if device == "cuda" else None)
+
+    def detach(self):
+        return Tensor(self.array, device=self.device.type, conjugate=self.conjugate)
+
+    def is_conj(self):
+        return self.conjugate
+
+    def is_neg(self):
+        return False
+
+    def resolve_conj(self):
+        return Tensor(self.array.conj(), device=self.device.type)
+
+    def resolve_neg(self):
+        return self
+
+    def copy_(self, other):
+        self.array[...] = other.array.conj() if self.conjugate else other.array
+
+    def numpy(self):
+        assert self.device.type == "cpu"
+        assert not self.conjugate
+        return self.array
+
+    def item(self):
+        return self.array.item()
+
+    def data_ptr(self):
+        return self.array.ctypes.data
+
+
+class Model:
+    """The attributes of PtyRAD's model that its constraints use."""
+
+    def __init__(self, tensor=Tensor, **changes):
+        self.opt_obja = tensor(real_array((1, 4, 10, 12), mean=1))
+        self.opt_objp = tensor(real_array((1, 4, 10, 12)))
+        self.opt_probe = tensor(complex_array((3, 8, 8)).view("float32").reshape(3, 8, 8, 2))
+        self.opt_probe_pos_shifts = tensor(real_array((6, 2), mean=1))
+        self.opt_obj_tilts = tensor(real_array((6, 2)))
+        numbers = {"dx": DX, "lambd": WAVELENGTH, "opt_slice_thickness": THICKNESS}
+        for name, value in {**numbers, "probe_int_sum": 100.0}.items():
+            setattr(self, name, tensor(np.array(value, "float32")))
+        self.N_scan_slow, self.N_scan_fast = (tensor(np.array(n, "int32")) for n in (2, 3))
+        vars(self).update(changes)
+
+    def get_complex_probe_view(self):
+        probe = self.opt_probe
+        return Tensor(probe.array.view("complex64")[..., 0], device=probe.device.type)
+
+
+def state_of(model):
+    """A state of copies of a stand-in's values."""
+    return arraycon.State(
+        object_amplitude=model.opt_obja.array.copy(),
+        object_phase=model.opt_objp.array.copy(),
+        probe=model.opt_probe.array.copy().view("complex64")[..., 0],
+        probe_intensity=100.0,
+        position_shifts=model.opt_probe_pos_shifts.array.copy(),
+        tilts=model.opt_obj_tilts.array.copy(),
+        scan_shape=(2, 3),
+        dx=np.float32(DX).item(),
+        wavelength=np.float32(WAVELENGTH).item(),
+        slice_thickness=THICKNESS,
+    )
+
+
+EVERY = {name: {"start_iter": 1} for name in ORDER} | {"obj_zblur": None}
+
+
+def assert_same(model, state):
+    pairs = {
+        "opt_obja": state.object_amplitude,
+        "opt_objp": state.object_phase,
+        "opt_probe": state.probe.view("float32").reshape(3, 8, 8, 2),
+        "opt_probe_pos_shifts": state.position_shifts,
+        "opt_obj_tilts": state.tilts,
+    }
+    for name, expected in pairs.items():
+        np.testing.assert_array_equal(getattr(model, name).array, expected, err_msg=name)
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """A stand-in for the two things that the adapter wants of PyTorch itself."""
+    module = ModuleType("torch")
+    module.no_grad = contextlib.nullcontext
+    stream = SimpleNamespace(cuda_stream=1234)
+    module.cuda = SimpleNamespace(current_stream=lambda _: stream)
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
+
+
+@pytest.mark.usefixtures("torch")
+class TestPtyRADModel:
+    @pytest.mark.parametrize("measure", [False, True])
+    def test_changes_the_models_own_memory(self, measure):
+        model = Model()
+        state = state_of(model)
+        arraycon.Constraints(EVERY).apply(state, 2, measure=measure)
+        constraint = ptyrad.CombinedConstraint(EVERY, device="cpu", measure=measure)
+        assert constraint(model, 2) is None
+        assert_same(model, state)
+        assert [record.name for record in constraint.report] == [n for n in ORDER if EVERY[n]]
+        assert bool(len(constraint.report[0].metrics)) == measure
+
+    def test_lends_cuda_tensors_to_cupy_on_pytorchs_stream(self, monkeypatch):
+        entered, lent = [], []
+
+        @contextlib.contextmanager
+        def enter(*arguments):
+            entered.append(arguments)
+            yield
+
+        cupy = ModuleType("cupy")
+        cupy.cuda = SimpleNamespace(Device=enter, ExternalStream=enter)
+
+        def from_dlpack(tensor):
+            assert len(entered) == 2
+            lent.append(tensor)
+            return tensor.array
+
+        cupy.from_dlpack = from_dlpack
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        model = Model(lambda array: Tensor(array, device="cuda"))
+        state = state_of(model)
+        arraycon.Constraints(EVERY).apply(state, 1, measure=False)
+        ptyrad.CombinedConstraint(EVERY)(model, 1)
+        assert entered == [(0,), (1234, 0)]
+        assert len(lent) == 5
+        assert_same(model, state)
+
+    def test_writes_a_conjugate_view_back(self):
+        model = Model()
+        own = model.opt_probe.array.view("complex64")[..., 0]
+        expected = arraycon.fix_probe_int(own.conj(), intensity=100.0).conj()
+        model.get_complex_probe_view = lambda: Tensor(own, conjugate=True)
+        ptyrad.CombinedConstraint({**OFF, "fix_probe_int": {"start_iter": 1}})(model, 1)
+        np.testing.assert_array_equal(own, expected)
+
+    def test_reads_parameters_again_when_they_change(self):
+        params = {**OFF, "objp_postiv": {"start_iter": 1, "relax": 1.0}}
+        constraint = ptyrad.CombinedConstraint(params)
+        first = constraint.constraints
+        assert constraint.constraints is first
+        model = Model()
+        constraint(model, 1)
+        assert model.opt_objp.array.min() < 0
+        params["objp_postiv"]["relax"] = 0.0
+        constraint(model, 2)
+        assert model.opt_objp.array.min() == 0
+
+    def test_takes_constraints_as_they_are(self):
+        constraints = only(objp_postiv={})
+        constraint = ptyrad.CombinedConstraint(constraints)
+        assert constraint.constraints is constraints
+        assert "objp_postiv" in repr(constraint)
+
+    def test_wrong_parameters_are_found_at_once(self):
+        with pytest.raises(arraycon.ParameterError, match=r"kz_filter\.beta"):
+            ptyrad.CombinedConstraint({"kz_filter": {"start_iter": 1, "beta": -1}})
+
+    @pytest.mark.usefixtures("versions")
+    def test_a_changed_model_is_named(self):
+        model = Model()
+        del model.opt_objp, model.lambd
+        message = (
+            r"PtyRAD 1\.0\.0 has changed: Model has no opt_objp, lambd; known to work: 1\.0\.0"
+        )
+        with pytest.raises(InterfaceError, match=message):
+            ptyrad.CombinedConstraint(EVERY)(model, 1)
+        model = Model()
+        copied = Tensor(model.get_complex_probe_view().array.copy())
+        model.get_complex_probe_view = lambda: copied
+        with pytest.raises(InterfaceError, match="copies the probe"):
+            ptyrad.CombinedConstraint(EVERY)(model, 1)
+
+
+def test_pytorchs_own_tensors():
+    torch = pytest.importorskip("torch")
+
+    def parameter(array):
+        return torch.nn.Parameter(torch.from_numpy(array), requires_grad=array.dtype.kind == "f")
+
+    stand_in = Model()
+    state = state_of(stand_in)
+    model = Model(parameter)
+    model.get_complex_probe_view = lambda: torch.view_as_complex(model.opt_probe)
+    arraycon.Constraints(EVERY).apply(state, 1, measure=False)
+    with torch.no_grad():
+        ptyrad.CombinedConstraint(EVERY, "cpu")(model, 1)
+    for name in ("opt_obja", "opt_objp", "opt_probe", "opt_probe_pos_shifts", "opt_obj_tilts"):
+        tensor = getattr(model, name)
+        assert tensor.requires_grad
+        setattr(stand_in, name, Tensor(tensor.detach().numpy()))
+    assert_same(stand_in, state)
+
+
+def test_cuda_tensors_on_a_stream_of_their_own():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no CUDA device")
+    pytest.importorskip("cupy")
+    names = (
+        "ortho_pmode",
+        "fix_probe_int",
+        "obj_rblur",
+        "kz_filter",
+        "obja_thresh",
+        "pos_recenter",
+    )
+    params = {**OFF, **{name: {"start_iter": 1} for name in names}}
+    state = state_of(Model())
+    arraycon.Constraints(params).apply(state, 1, measure=False)
+    with torch.cuda.stream(torch.cuda.Stream()), torch.no_grad():
+        model = Model(lambda array: torch.from_numpy(array).cuda())
+        model.get_complex_probe_view = lambda: torch.view_as_complex(model.opt_probe)
+        ptyrad.CombinedConstraint(params)(model, 1)
+        probe = model.get_complex_probe_view().cpu().numpy()
+        phase = model.opt_objp.cpu().numpy()
+    assert relative_error(probe, state.probe) < 2e-6
+    assert relative_error(phase, state.object_phase) < 2e-6
+
+
+def test_without_cupy_the_tensors_themselves_are_used(monkeypatch, caplog):
+    """PyTorch's CPU tensors, told apart from the CPU's by their device alone."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    tensors = {"probe": torch.ones(2, 4, 4, dtype=torch.complex64)}
+    with contextlib.ExitStack() as stack, caplog.at_level(logging.WARNING, logger="arraycon"):
+        lend = ptyrad._lender(torch, torch.device("cuda", 0), stack)
+    assert lend(tensors["probe"]) is tensors["probe"]
+    assert "no CuPy" in caplog.text
+
+
+class Original:
+    """PtyRAD's class, as far as it is looked at."""
+
+    def __init__(self, constraint_params, device="cuda"):
+        self.constraint_params, self.device = constraint_params, device
+
+    def forward(self, model, niter):
+        raise NotImplementedError
+
+
+@pytest.fixture
+def package(monkeypatch, versions):  # noqa: ARG001
+    """Modules of PtyRAD that have its class, and one that has another."""
+    modules = {}
+    for name in ("ptyrad", "ptyrad.core", "ptyrad.core.constraints", "ptyrad.solver", "ptyradar"):
+        modules[name] = ModuleType(name)
+        modules[name].__path__ = []
+        modules[name].CombinedConstraint = Original
+        monkeypatch.setitem(sys.modules, name, modules[name])
+    del modules["ptyrad"].CombinedConstraint
+    return modules
+
+
+PLACES = ("ptyrad.core", "ptyrad.core.constraints", "ptyrad.solver")
+
+
+def test_install_and_undo(package):
+    with ptyrad.install():
+        for name in PLACES:
+            made = package[name].CombinedConstraint({}, device="cpu")
+            assert isinstance(made, ptyrad.CombinedConstraint)
+        assert package["ptyradar"].CombinedConstraint is Original
+    assert all(package[name].CombinedConstraint is Original for name in PLACES)
+    installation = ptyrad.install()
+    assert package["ptyrad.solver"].CombinedConstraint is not Original
+    installation.undo()
+    installation.undo()
+    assert all(package[name].CombinedConstraint is Original for name in PLACES)
+
+
+def test_install_other_constraints(package):
+    mirror = only(kz_filter={"boundary": "mirror"})
+    with ptyrad.install(mirror, measure=True):
+        made = package["ptyrad.solver"].CombinedConstraint({"not": "read"}, device="cpu")
+        assert made.constraints is mirror
+        assert made.measure
+        with ptyrad.install():
+            assert package["ptyrad.solver"].CombinedConstraint({}).constraints is not mirror
+        assert package["ptyrad.solver"].CombinedConstraint({}).constraints is mirror
+
+
+def test_undone_after_an_error(package):
+    with pytest.raises(ZeroDivisionError), ptyrad.install():
+        raise ZeroDivisionError
+    assert package["ptyrad.solver"].CombinedConstraint is Original
+
+
+def test_a_changed_package_is_named(package, versions, monkeypatch, caplog):
+    versions["ptyrad"] = "1.2.0"
+    with caplog.at_level(logging.WARNING, logger="arraycon"), ptyrad.install():
+        assert "PtyRAD 1.2.0: not among the versions that were tried (1.0.0)" in caplog.text
+
+    class Changed(Original):
+        def forward(self, model, niter, loss):
+            raise NotImplementedError
+
+    package["ptyrad.core.constraints"].CombinedConstraint = Changed
+    with pytest.raises(InterfaceError, match=r"PtyRAD 1\.2\.0 has changed: .*forward was expected"):
+        ptyrad.install()
+    del package["ptyrad.core.constraints"].CombinedConstraint
+    message = r"PtyRAD 1\.2\.0 has no ptyrad\.core\.constraints\.CombinedConstraint; known to work"
+    with pytest.raises(InterfaceError, match=message):
+        ptyrad.install()
+    monkeypatch.delitem(sys.modules, "ptyrad.core.constraints")
+    with pytest.raises(InterfaceError, match=message):
+        ptyrad.install()
+
+
+def test_an_absent_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ptyrad", None)
+    with pytest.raises(InterfaceError, match=r"PtyRAD is not installed .*known to work: 1\.0\.0"):
+        ptyrad.install()
+
+
+def test_what_a_package_lacks_itself_passes(package, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ptyrad.core.constraints")
+
+    def fail(_):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(ModuleNotFoundError, match="torch"):
+        ptyrad.install()
+    assert package

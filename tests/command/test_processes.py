@@ -1,0 +1,122 @@
+"""The command as a real process, where that matters."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import ptyrad_file
+import pytest
+import yaml
+from command import ESCAPE, OFF, environment, names
+
+from arraycon import io
+
+pytestmark = pytest.mark.usefixtures("plain", "folder")
+
+
+def process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "arraycon", *arguments], capture_output=True, text=True,
+        encoding="utf-8", timeout=60, check=False, env=environment(),
+    )  # fmt: skip
+
+
+def test_process() -> None:
+    done = process("apply", "model.hdf5", "-p", "params.yaml", "-o", "out.hdf5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ortho_pmode" in done.stdout
+    assert ESCAPE not in done.stdout
+    assert io.read("out.hdf5").iteration == 7
+    done = process("apply", "gone.hdf5", "-p", "params.yaml", "-o", "out.hdf5")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: gone.hdf5: no such file\n"
+
+
+def with_small_files(limit: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process whose files cannot grow beyond `limit` bytes."""
+    code = (
+        "import resource, runpy; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "runpy.run_module('arraycon', run_name='__main__')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
+        encoding="utf-8", timeout=60, env=environment(),
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_disk_full() -> None:
+    # the copy of the input does not fit
+    limit = Path("model.hdf5").stat().st_size // 2
+    done = with_small_files(limit, "apply", "model.hdf5", "-p", "params.yaml", "-o", "out.hdf5")
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: out\.hdf5: writing failed, .*\n", done.stderr)
+    assert names() == ["model.hdf5", "params.yaml"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_disk_full_inside_hdf5(folder: Path) -> None:
+    # the copy fits, but noise compresses worse than the zeros it replaces
+    ptyrad_file.build(
+        folder / "model.hdf5", compressed=True,
+        optimizable_tensors__objp=np.eye(200, dtype=np.float32)[None],
+        optimizable_tensors__obja=np.ones((1, 200, 200), np.float32),
+    )  # fmt: skip
+    Path("params.yaml").write_text(yaml.safe_dump(OFF | {"kr_filter": {"start_iter": 1}}))
+    limit = Path("model.hdf5").stat().st_size + 1000
+    done = with_small_files(limit, "apply", "model.hdf5", "-p", "params.yaml", "-o", "out.hdf5")
+    assert done.returncode == 1, done.stderr
+    assert re.match(r"error: .*out\.hdf5: ", done.stderr)
+    assert names() == ["model.hdf5", "params.yaml"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals(number: signal.Signals, code: int) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "arraycon", "apply", "model.hdf5", "-p", "params.yaml", "-o",
+         "out.hdf5", "--iterations", "1:10000000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment(PYTHONUNBUFFERED="1"),
+    )  # fmt: skip
+    with running:
+        if running.stdout is None or running.stderr is None:
+            pytest.fail("no pipes")
+        assert "10000000 in all" in running.stdout.readline()
+        time.sleep(0.2)
+        running.send_signal(number)
+        errors = running.stderr.read()
+        # Python ends by SIGINT itself if it was interrupted inside exec(), as imports do
+        assert running.wait(timeout=30) in (code, -number)
+    assert errors == ("error: interrupted\n" if number == signal.SIGINT else "")
+    assert names() == ["model.hdf5", "params.yaml"]
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_without_the_packages_of_the_command(tmp_path: Path, package: str) -> None:
+    (tmp_path / f"{package}.py").write_text(
+        f"raise ModuleNotFoundError('No module named {package}', name='{package}')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "arraycon", "--version"], capture_output=True, text=True,
+        check=False, env=environment(first=str(tmp_path)), timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == 'error: the command needs pip install "arraycon[cli]"\n'
+
+
+def test_a_terminal_of_ascii() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "arraycon", "params", "schema", "--out", "Å.json"], check=False,
+        capture_output=True, env=environment(PYTHONIOENCODING="ascii"), timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.strip() == b"wrote ?.json"
+    assert "Å.json" in names()

@@ -1,0 +1,223 @@
+"""`arraycon demo` from end to end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from demo_data import SMALL, made, preset
+from typer.testing import CliRunner
+
+from arraycon import Constraints, io
+from arraycon.cli import app
+from arraycon.demo import (
+    figures,
+    loading,
+    presets,
+    runs,
+    scores,
+    simulate,
+    with_truth,
+)
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app.app, ["demo", *arguments], prog_name="arraycon")
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+FILES = {
+    "figure.png", "table.txt", "unconstrained.npz", "constrained.npz", "demo.json",
+    "used_params.yaml",
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("here")
+def test_demo() -> None:
+    options = ("--scan", "6", "--iterations", "2", "--slices", "2", "--modes", "2", "--dose", "1e5")
+    code, output = run(*options)
+    assert code == 0, output
+    assert {path.name for path in Path("demo").iterdir()} == FILES
+    assert "phase correlation, sum over depth" in output
+    table = Path("demo/table.txt").read_text(encoding="utf-8")
+    assert "cross-talk" in table
+    assert "\x1b" not in table
+    recorded = json.loads(Path("demo/demo.json").read_text())
+    assert recorded["settings"]["slices"] == 2
+    assert recorded["about"] == "simulated, 100000 electrons per Å²"
+    found = io.read("demo/constrained.npz").state
+    assert found.object.shape[0] == 2
+    assert scores.mode_overlap(found.probe) < 1e-4
+    # the parameters that are left behind are those that were used
+    assert "obja_thresh" in str(Constraints.from_file("demo/used_params.yaml"))
+    assert run(*options, "--out", "again", "--params", "demo/used_params.yaml")[0] == 0
+    for name in FILES - {"figure.png"}:
+        assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("here")
+def test_constraints_that_are_not_due_are_named() -> None:
+    code, output = run("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
+    assert code == 0
+    assert "kz_filter, kr_thresh: not due within 2 iterations" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        (("--scan", "4", "--iterations", "1", "--slices", "1", "--modes", "1"), FILES),
+        (("--study",), {"study.txt", "study.json", "study.md"}),
+    ],
+)
+def test_results_outlive_a_closed_pipe(
+    here: Path, options: tuple[str, ...], files: set[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "arraycon", "demo", *options]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment)
+    os.close(writing)
+    assert b"Traceback" not in done.stderr
+    assert {path.name for path in (here / "demo").iterdir()} == files
+
+
+def write_npz(path: Path, **changes: Any) -> None:
+    data = made(scan=5)[0]
+    members = {"diffraction": data.counts, "positions": data.positions, "probe": data.probe[None]}
+    np.savez(path, **(members | changes))
+
+
+def write_hdf5(path: Path) -> Path:
+    data = made()[0]
+    with h5py.File(path, "w") as file:
+        file["data"] = np.fft.fftshift(data.counts, axes=(1, 2)).reshape(6, 6, 24, 24)
+        file["scan_positions_A"] = data.positions.reshape(6, 6, 2) * simulate.DX
+        file.attrs.update(
+            dx_A=simulate.DX, wavelength_A=simulate.WAVELENGTH, convergence_mrad=22.0,
+            C10_A=120.0, slab_thickness_A=36.0, n_slabs=2,
+        )  # fmt: skip
+    return path
+
+
+def write_truth(path: Path) -> Path:
+    np.savez(path, potential_VA=made()[1].phase, sigma_rad_per_VA=1.0)
+    return path
+
+
+@pytest.mark.parametrize("halves", ["counts", "positions"])
+def test_halves_of_data_without_a_truth(here: Path, halves: str) -> None:
+    write_npz(here / "data.npz")
+    code, output = run(
+        "--data", "data.npz", "--dose", "1,0.5", "--iterations", "2", "--modes", "2",
+        "--halves", halves,
+    )  # fmt: skip
+    assert code == 0, output
+    assert {path.name for path in Path("demo").iterdir()} == FILES
+    assert "100 % of the counts: mean FRC, halves" in output
+    assert "50 % of the counts: mean FRC, unseen counts" in output
+    assert "11 reconstructions in" in output
+
+
+def test_data_with_a_truth(here: Path) -> None:
+    write_hdf5(here / "data.h5")
+    write_truth(here / "truth.npz")
+    options = ("--data", "data.h5", "--truth", "truth.npz", "--slices", "2", "--iterations", "2")
+    code, output = run(*options, "--modes", "2")
+    assert code == 0, output
+    assert "phase correlation, slice 2" in output
+    code, output = run(*options, "--dose", "0.5", "--out", "half")
+    assert code == 0, output
+    assert "50 % of the counts" in json.loads(Path("half/demo.json").read_text())["about"]
+
+
+def test_loaded_data_are_those_that_were_written(here: Path) -> None:
+    data = made()[0]
+    found = loading.load(write_hdf5(here / "data.h5"), 2)
+    np.testing.assert_array_equal(found.counts, data.counts)
+    np.testing.assert_allclose(found.positions, data.positions, rtol=1e-12)
+    np.testing.assert_allclose(found.probe, data.probe, atol=1e-6)
+    assert found.slice_thickness == data.slice_thickness
+    truth = loading.load_truth(write_truth(here / "truth.npz"), found, 1)
+    np.testing.assert_allclose(truth.phase[0], made()[1].phase.sum(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--data", "gone.npz"), "gone.npz: no such file"),
+        (("--data", "."), "unknown format"),
+        (("--data", "folder.npz"), "is a folder, expected a file"),
+        (("--data", "text.npz"), "text.npz: is not an .npz archive"),
+        (("--data", "text.h5"), "text.h5: is not an HDF5 file"),
+        (("--data", "data.npz", "--slices", "2"), "expected --slices 1"),
+        (("--data", "data.npz", "--dose", "2"), "--dose: expected fractions of the counts"),
+        (("--data", "data.npz", "--dose", "a,b"), "--dose: expected fractions of the counts"),
+        (("--data", "data.npz", "--dose", "1,nan,0.5"), "--dose: expected fractions"),
+        (("--data", "data.npz", "--dose", "0.5,0.50000001"), "differ in six digits"),
+        (("--data", "data.npz", "--dose", "1e-8"), "dose: leaves no counts to reconstruct"),
+        (("--data", "data.npz", "--scan", "5"), "--scan: expected none with --data"),
+        (("--data", "data.npz", "--modes", "20", "--params", "z.yaml"), "obj_z_recenter: needs"),
+        (("--data", "data.npz", "--truth", "x.npz", "--dose", "1,0.5"), "expected one fraction"),
+        (("--data", "data.npz", "--truth", "x", "--halves", "counts"), "--halves: expected none"),
+        (("--data", "constrained.npz", "--out", "."), "is the same file as constrained.npz"),
+        (("--data", "apart.npz", "--halves", "positions"), "lie apart from the others"),
+        (("--study", "--data", "x", "--dose", "1"), "--data, --dose: expected none with --study"),
+        (("--halves", "counts"), "--halves: expected none with no --data"),
+        (("--dose", "none"), "--dose: expected electrons per Å²"),
+        (("--dose", "1e9"), "above 0 and below 1e9"),
+        (("--dose", "1e-9", "--scan", "4"), "dose: leaves no counts to reconstruct 'without'"),
+        (("--truth", "data.npz"), "--truth: expected none with no --data"),
+        (("--params", "gone.yaml"), "gone.yaml: no such file"),
+        (("--out", "text.h5/demo"), "text.h5/demo: cannot be made"),
+        (("--params", "tilt.yaml", "--scan", "4"), "tilt_smooth"),
+    ],
+)
+def test_wrong_options(here: Path, options: tuple[str, ...], message: str) -> None:
+    write_npz(here / "data.npz")
+    write_npz(here / "constrained.npz")
+    positions = made(scan=5)[0].positions.copy()
+    positions[::2] += 500
+    write_npz(here / "apart.npz", positions=positions)
+    (here / "z.yaml").write_text("obj_z_recenter: {start_iter: 5}\n")
+    (here / "folder.npz").mkdir()
+    (here / "tilt.yaml").write_text("tilt_smooth: {start_iter: 5}\nobj_zblur: null\n")
+    for name in ("text.npz", "text.h5"):
+        (here / name).write_text("not what it says")
+    code, output = run(*options)
+    assert code == 2
+    assert message in output
+    assert not (here / "demo").exists()
+
+
+def test_presets_load_without_a_warning() -> None:
+    for found in (presets.ELECTRONS, presets.SIMULATED, presets.X_RAYS):
+        assert "ortho_pmode" in str(preset(found.constraints))
+
+
+def test_figure_of_one_slice() -> None:
+    data, truth = made(slices=1)
+    settings = replace(SMALL, slices=1, iterations=1)
+    tasks = with_truth.tasks(data, settings, preset(presets.X_RAYS.constraints))
+    watch = with_truth.Watch(data, truth)
+    results = runs.run(tasks, tell=watch)
+    aligned = with_truth.align(results, data, truth)
+    assert aligned.layers == (0,)
+    drawn = figures.with_truth(aligned, results, data, watch, title="$one_slice")
+    assert drawn.get_suptitle() == "$one_slice"

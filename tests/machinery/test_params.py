@@ -1,0 +1,429 @@
+"""Parameters: defaults, what is allowed, how problems are named, schedules, advice."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import pickle
+import warnings
+
+import numpy as np
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import arraycon
+from arraycon import params as P
+from arraycon.params import MODELS, ConstraintParams, DeprecatedParameterWarning, ParameterWarning
+
+# written out by hand from the specification, not from the models
+SCHEDULE = {"start_iter": None, "step": 1, "end_iter": None}
+ON = {**SCHEDULE, "start_iter": 1}
+DEFAULTS = {
+    "probe_mask_k": {**SCHEDULE, "radius": 0.22, "width": 0.05, "power_thresh": 0.95},
+    "probe_mask_r": {
+        **SCHEDULE,
+        "radius": 0.95,
+        "order": 6,
+        "power_thresh": 0.95,
+        "z_range": (-500, 500),
+        "z_steps": 101,
+    },
+    "ortho_pmode": ON,
+    "fix_probe_int": ON,
+    "obj_rblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 0.4},
+    "obj_zblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 1.0},
+    "kr_filter": {**SCHEDULE, "obj_type": "both", "radius": 0.15, "width": 0.05},
+    "kz_filter": {
+        **SCHEDULE,
+        "obj_type": "both",
+        "beta": 1.0,
+        "alpha": 1.0,
+        "boundary": "periodic",
+    },
+    "kr_thresh": {**SCHEDULE, "obj_type": "both", "thresh": 0.05, "scope": "global"},
+    "complex_ratio": {**SCHEDULE, "obj_type": "both", "alpha1": 1.0, "alpha2": 0.0},
+    "mirrored_amp": {**SCHEDULE, "relax": 0.1, "scale": 0.03, "power": 4.0},
+    "obj_z_recenter": {**SCHEDULE, "thresh": 95, "scale": 1, "max_shift": 10},
+    "obja_thresh": {**SCHEDULE, "relax": 0, "thresh": (0.96, 1.04)},
+    "objp_postiv": {**SCHEDULE, "relax": 0, "mode": "clip_neg"},
+    "pos_recenter": {**ON, "relax": 0},
+    "tilt_smooth": {**SCHEDULE, "std": 2.0},
+}
+# block, field: the wording, values that are accepted, values that are not
+ALLOWED = {
+    ("kz_filter", "start_iter"): ("an integer ≥ 1 or null", [1, 9, None, 5.0], [0, -1, 1.5, True]),
+    ("kz_filter", "step"): ("an integer ≥ 1", [1, "1e1", np.int64(3)], [0, None, "x", False]),
+    ("kz_filter", "end_iter"): ("an integer ≥ 1 or null", [2, None], [0, 2.5, [], math.inf]),
+    ("probe_mask_k", "radius"): ("a number ≥ 0", [0, 2, "5e-1", np.float32(2)], [-1e-9, "", None]),
+    ("probe_mask_k", "width"): ("a number ≥ 0", [0, 1], [-0.1, True, math.nan, math.inf]),
+    ("probe_mask_k", "power_thresh"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1, "nan"]),
+    ("probe_mask_r", "radius"): ("a number ≥ 0", [0], [-1]),
+    ("probe_mask_r", "order"): ("an integer ≥ 1", [1, 2.0], [0, 1.5]),
+    ("probe_mask_r", "power_thresh"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1]),
+    ("probe_mask_r", "z_range"): (
+        "an ascending pair of numbers",
+        [(-1, 1), ["-5e1", 2]],
+        [(1, -1), (1, 1), [1], [1, 2, 3], 5, {1, 2}, [True, 2], [0, math.inf], [[0], 1]],
+    ),
+    ("probe_mask_r", "z_steps"): ("an integer ≥ 1", [1], [0]),
+    ("obj_rblur", "obj_type"): ("amplitude, phase or both", ["phase"], ["Phase", None, 1, ["x"]]),
+    ("obj_rblur", "kernel_size"): ("an odd integer ≥ 1", [5, 7.0], [0, 4, -1, 5.5, True]),
+    ("obj_rblur", "std"): ("a number ≥ 0", [0, 0.1], [-0.1, 10**400]),
+    ("obj_zblur", "kernel_size"): ("an odd integer ≥ 1", [7], [2]),
+    ("obj_zblur", "std"): ("a number ≥ 0", [0], [-1]),
+    ("kr_filter", "radius"): ("a number ≥ 0", [0], [-1]),
+    ("kr_filter", "width"): ("a number ≥ 0", [0], [-1]),
+    ("kz_filter", "beta"): ("a number ≥ 0", [0, 10], [-1, b"5"]),
+    ("kz_filter", "alpha"): ("a number ≥ 0", [0], [-1]),
+    ("kz_filter", "boundary"): ("periodic or mirror", ["mirror"], ["reflect"]),
+    ("kr_thresh", "thresh"): ("a number in (0, 1]", [1e-9, 1], [0, 1.1]),
+    ("kr_thresh", "scope"): ("global or slice", ["slice"], ["all"]),
+    ("complex_ratio", "alpha1"): ("a number", [-3, 0, 3], [True, "a", None, math.nan]),
+    ("complex_ratio", "alpha2"): ("a number", [-3], [math.inf]),
+    ("mirrored_amp", "relax"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1]),
+    ("mirrored_amp", "scale"): ("a number ≥ 0", [0], [-1]),
+    ("mirrored_amp", "power"): ("a number ≥ 0", [0], [-1]),
+    ("obj_z_recenter", "thresh"): ("a number in [0, 100] or null", [0, 100, None], [-1, 101]),
+    ("obj_z_recenter", "scale"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1]),
+    ("obj_z_recenter", "max_shift"): ("a number ≥ 0 or null", [0, None], [-1, False]),
+    ("obja_thresh", "relax"): ("a number in [0, 1]", [0, 1], [2]),
+    ("obja_thresh", "thresh"): ("an ascending pair of numbers", [[0, 1]], [[1, 1], [2, 1]]),
+    ("objp_postiv", "relax"): ("a number in [0, 1]", [0, 1], [2]),
+    ("objp_postiv", "mode"): ("clip_neg or subtract_min", ["subtract_min"], ["clip"]),
+    ("pos_recenter", "relax"): ("a number in [0, 1]", [0, 1], [-1]),
+    ("tilt_smooth", "std"): ("a number ≥ 0", [0], [-1]),
+}
+VALUES = [(*key, value) for key, (_, good, _) in ALLOWED.items() for value in good]
+REFUSED = [(*key, value) for key, (_, _, bad) in ALLOWED.items() for value in bad]
+
+
+def make(**blocks):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ParameterWarning)
+        return ConstraintParams(**blocks)
+
+
+def errors_of(**blocks):
+    with pytest.raises(pydantic.ValidationError) as caught:
+        make(**blocks)
+    return {".".join(map(str, e["loc"])): e["msg"] for e in caught.value.errors()}
+
+
+@pytest.fixture
+def registered():
+    class Shrink(P.Block):
+        """Pull the object towards vacuum."""
+
+        amount: float = pydantic.Field(0.1, ge=0, description="fraction removed")
+
+    P.register_model("shrink", Shrink)
+    yield Shrink
+    P.unregister_model("shrink")
+
+
+def test_defaults_and_order_are_the_specification():
+    params = ConstraintParams()
+    assert params.model_dump() == DEFAULTS
+    assert list(params.blocks()) == list(DEFAULTS) == list(P.ORDER) == list(P.MODELS)
+    assert params.given == frozenset()
+    assert params.notes() == []
+
+
+def test_every_default_passes_its_own_check():
+    assert make(**DEFAULTS) == ConstraintParams()
+
+
+@pytest.mark.parametrize(("name", "field", "value"), VALUES)
+def test_allowed_values_are_taken(name, field, value):
+    block = getattr(make(**{name: {"start_iter": 1, field: value}}), name)
+    expected = value
+    if isinstance(value, list | tuple):
+        expected = tuple(map(float, value))
+    elif ALLOWED[name, field][0].startswith(("a number", "an integer")) and value is not None:
+        expected = float(value)
+    assert getattr(block, field) == expected
+    assert not isinstance(getattr(block, field), np.generic | list)
+
+
+@pytest.mark.parametrize(("name", "field", "value"), REFUSED)
+def test_refused_values_are_named_with_what_is_allowed(name, field, value):
+    (path, message), *more = errors_of(**{name: {field: value}}).items()
+    assert not more
+    assert path == f"{name}.{field}"
+    assert message.endswith(f", allowed: {ALLOWED[name, field][0]}")
+    assert message.startswith("got ")
+
+
+def test_every_field_has_its_allowed_values_tested_and_a_description():
+    for name, model in P.MODELS.items():
+        assert model.__doc__
+        for field, info in model.model_fields.items():
+            assert info.description, (name, field)
+            key = ("kz_filter" if field in SCHEDULE else name, field)
+            key = ("obj_rblur", field) if field == "obj_type" else key
+            assert P.allowed(model, field) == ALLOWED[key][0]
+
+
+@pytest.mark.parametrize("off", [None, False])
+def test_a_null_or_false_block_is_off_but_given(off):
+    params = ConstraintParams(obj_rblur=off)
+    assert not params.obj_rblur.enabled
+    assert params.given == {"obj_rblur"}
+    assert params.obj_rblur.std == 0.4
+    assert not P.ObjRblur.model_validate(off).enabled
+
+
+@pytest.mark.parametrize("block", [True, 0, 1, "off", [], [1], P.KzFilter()])
+def test_other_things_are_not_blocks(block):
+    message = errors_of(obj_rblur=block)["obj_rblur"]
+    assert message.endswith("allowed: a block of settings, null or false")
+
+
+def test_blocks_may_be_models_and_cannot_be_changed():
+    params = ConstraintParams(kr_filter=P.KrFilter(start_iter=3))
+    assert params.kr_filter.start_iter == 3
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        params.kr_filter.start_iter = 4
+    assert pickle.loads(pickle.dumps(params)) == params
+
+
+def test_all_problems_are_found_at_once_with_the_nearest_key():
+    found = errors_of(
+        kz_filter={"beta": -1, "betta": 2, "BETA": 1, "xyzzy": 3, 5: 1, "obj_zblur": {}},
+        kz_fliter={},
+        gizmo=None,
+        model_params={},
+        obj_rblur={"std": "wide"},
+    )
+    assert found.pop("gizmo") == f"unknown key, valid keys: {', '.join(DEFAULTS)}"
+    assert found == {
+        "kz_filter.beta": "got -1, allowed: a number ≥ 0",
+        "kz_filter.betta": "unknown key, did you mean beta?",
+        "kz_filter.BETA": "unknown key, did you mean beta?",
+        "kz_filter.xyzzy": "unknown key, valid keys: start_iter, step, end_iter, obj_type, beta, "
+        "alpha, boundary",
+        "kz_filter.5": "unknown key, keys must be text",
+        "kz_filter.obj_zblur": "a constraint of its own: it belongs beside the others, not inside "
+        "one",
+        "kz_fliter": "unknown key, did you mean kz_filter?",
+        "model_params": "a section of PtyRAD's file: it belongs at the top level, not among "
+        "constraints",
+        "obj_rblur.std": "got 'wide', allowed: a number ≥ 0",
+    }
+
+
+def test_one_line_for_a_pair_with_two_bad_numbers_and_for_monstrous_values():
+    assert errors_of(obja_thresh={"thresh": [True, None]}) == {
+        "obja_thresh.thresh": "got [True, None], allowed: an ascending pair of numbers"
+    }
+    assert len(errors_of(kr_thresh={"thresh": "9" * 10**5})["kr_thresh.thresh"]) < 100
+    assert "enormous" in errors_of(kr_thresh={"thresh": 10**5000})["kr_thresh.thresh"]
+
+
+def test_freq_is_the_old_start_iter_and_step():
+    with pytest.warns(DeprecatedParameterWarning, match="kr_filter: .* start_iter: 1, step: 4"):
+        params = ConstraintParams(kr_filter={"freq": 4, "radius": 1})
+    assert params == ConstraintParams(kr_filter={"start_iter": 1, "step": 4, "radius": 1})
+    with pytest.warns(DeprecatedParameterWarning, match="start_iter: null"):
+        assert not ConstraintParams(obj_rblur={"freq": None}).obj_rblur.enabled
+    # Python hides a DeprecationWarning from those who write parameter files
+    assert issubclass(DeprecatedParameterWarning, FutureWarning)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, True, False, "often"])
+def test_bad_freq_is_named_as_it_was_written(bad):
+    found = errors_of(kr_filter={"freq": bad, "radius": -1})
+    assert list(found) == ["kr_filter.freq", "kr_filter.radius"]
+    assert found["kr_filter.freq"].endswith("allowed: an integer ≥ 1 or null")
+
+
+@pytest.mark.parametrize("other", ["start_iter", "step"])
+@pytest.mark.parametrize("freq", [2, None])
+def test_freq_beside_the_new_spelling_is_an_error(other, freq):
+    found = errors_of(kr_filter={"freq": freq, other: 1, "raduis": 1})
+    assert set(found) == {"kr_filter.freq", "kr_filter.raduis"}
+    assert other in found["kr_filter.freq"]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "expected"),
+    [
+        ({"kz_filter": {"beta": 1}}, ["kz_filter: stays off", "start_iter: 1 switches it on"]),
+        ({"kz_filter": P.KzFilter()}, ["kz_filter: stays off"]),
+        ({"obj_rblur": {}}, ["obj_rblur: runs from iteration 1", "PtyRAD's own loader"]),
+        ({"kr_filter": {"start_iter": 5, "end_iter": 5}}, ["kr_filter: never runs", "5"]),
+        ({"kr_filter": {"start_iter": 5, "end_iter": 6}}, []),
+        ({"kr_filter": {"start_iter": None, "end_iter": 1}}, []),
+        ({"obj_zblur": {"start_iter": 1}}, ["kernel_size 5", "std 1,", "0.961", "kernel_size 7"]),
+        ({"obj_zblur": {"start_iter": 1, "kernel_size": 7}}, []),
+        ({"obj_zblur": {"start_iter": None, "std": 4}}, []),
+        ({"obj_rblur": {"start_iter": 1, "kernel_size": 1, "std": 0.5}}, ["acts as std 0;"]),
+        ({"obj_rblur": {"start_iter": 1, "kernel_size": 1, "std": 0}}, []),
+        ({"obj_rblur": {"start_iter": 1, "std": 0.7}}, ["kernel_size 5", "needs kernel_size 7"]),
+        ({"obj_rblur": {"start_iter": 1, "kernel_size": 10**12 + 1, "std": 1e300}}, ["6e+300"]),
+        ({"kz_filter": {"start_iter": 1}}, ["only by default", "obj_zblur: null"]),
+        (
+            {
+                "kz_filter": {"start_iter": 1},
+                "obj_zblur": {"start_iter": 1, "kernel_size": 7},
+            },
+            ["kz_filter and obj_zblur both smooth z; obj_zblur: null"],
+        ),
+        ({"kz_filter": {"start_iter": 1}, "obj_zblur": None}, []),
+        ({"kz_filter": {"start_iter": 4, "end_iter": 4}, "obj_zblur": None}, ["never runs"]),
+        ({"kz_filter": {"start_iter": 1, "obj_type": "phase"}}, ["both smooth z"]),
+    ],
+)
+def test_advice_is_given_and_warned_of(blocks, expected):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        params = ConstraintParams(**blocks)
+    assert [str(w.message) for w in caught] == params.notes()
+    assert len(caught) == bool(expected)
+    for warning in caught:
+        assert warning.category is ParameterWarning
+        assert warning.filename == __file__
+        assert all(part in str(warning.message) for part in expected), warning.message
+
+
+@pytest.mark.parametrize(
+    ("kz", "zblur", "clash"),
+    [
+        ({"start_iter": 1, "end_iter": 10}, {"start_iter": 10}, False),
+        ({"start_iter": 1, "end_iter": 11}, {"start_iter": 10}, True),
+        ({"start_iter": 10}, {"start_iter": 1, "end_iter": 10}, False),
+        ({"start_iter": 5}, {"start_iter": 20}, True),
+        ({"start_iter": 1, "obj_type": "phase"}, {"start_iter": 1, "obj_type": "amplitude"}, False),
+        ({"start_iter": 1, "obj_type": "phase"}, {"start_iter": 1, "obj_type": "phase"}, True),
+    ],
+)
+def test_two_blurs_along_z_clash_only_when_both_are_active(kz, zblur, clash):
+    notes = make(kz_filter=kz, obj_zblur={**zblur, "kernel_size": 7}).notes()
+    assert any("both smooth z" in note for note in notes) is clash
+
+
+def test_a_model_by_itself_warns_at_its_caller_too():
+    with pytest.warns(DeprecatedParameterWarning) as caught:
+        P.KzFilter(freq=2)
+    assert caught[0].filename == __file__
+
+
+starts, steps = st.none() | st.integers(1, 12), st.integers(1, 9)
+
+
+@given(start=starts, step=steps, end=st.none() | st.integers(1, 40))
+def test_schedule_agrees_with_counting(start, step, end):
+    # brute force: list the iterations one by one instead of computing remainders
+    due, at = set(), start
+    while at is not None and at < (60 if end is None else end):
+        due.add(at)
+        at += step
+    block = P.Block(start_iter=start, step=step, end_iter=end)
+    assert {i for i in range(1, 60) if block.is_due(i)} == {i for i in due if i < 60}
+    for i in range(-2, 45):
+        later = any(j >= i for j in due) or (start is not None and end is None)
+        assert block.runs_from(i) is later
+    assert block.enabled is (start is not None)
+    assert P.describe_schedule(block).startswith("never") is (block.enabled and not due)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "text"),
+    [
+        ((None, 1, None), "off"),
+        ((None, 3, 9), "off"),
+        ((1, 1, None), "every iteration"),
+        ((10, 1, None), "every iteration from 10"),
+        ((1, 1, 50), "from 1 until 50 (exclusive)"),
+        ((10, 5, None), "every 5th from 10"),
+        ((1, 2, None), "every 2nd from 1"),
+        ((1, 3, 7), "every 3rd from 1 until 7 (exclusive)"),
+        ((1, 11, None), "every 11th from 1"),
+        ((1, 112, None), "every 112th from 1"),
+        ((1, 21, None), "every 21st from 1"),
+        ((5, 1, 5), "never (end_iter <= start_iter)"),
+    ],
+)
+def test_schedule_in_words(schedule, text):
+    start, step, end = schedule
+    block = P.OrthoPmode(start_iter=start, step=step, end_iter=end)
+    assert P.describe_schedule(block) == text
+
+
+def test_a_registered_block_follows_the_same_rules(registered):
+    assert ConstraintParams().blocks()["shrink"] == registered()
+    assert "shrink" not in ConstraintParams().given
+    params = ConstraintParams(shrink={"start_iter": 2, "amount": "5e-1"})
+    assert list(params.blocks()) == [*DEFAULTS, "shrink"]
+    assert params.blocks()["shrink"] == registered(start_iter=2, amount=0.5)
+    assert params.given == {"shrink"}
+    assert ConstraintParams(**{"shrink": params.model_dump()["shrink"]}) == params
+    assert not ConstraintParams(shrink=None).blocks()["shrink"].enabled
+    assert errors_of(shrink={"amount": True, "amuont": 1}, shrnk=None) == {
+        "shrink.amount": "got true, allowed: a number ≥ 0",
+        "shrink.amuont": "unknown key, did you mean amount?",
+        "shrnk": "unknown key, did you mean shrink?",
+    }
+    with pytest.warns(ParameterWarning, match="shrink: stays off"):
+        ConstraintParams(shrink={})
+
+
+def test_an_unregistered_block_is_unknown_again(registered):
+    P.unregister_model("shrink")
+    assert "shrink" in errors_of(shrink=None)
+    with pytest.raises(KeyError, match="shrink"):
+        P.unregister_model("shrink")
+    with pytest.raises(KeyError, match="kz_filter"):
+        P.unregister_model("kz_filter")
+    P.register_model("shrink", registered)
+
+
+def test_what_cannot_be_registered(registered):
+    class Needy(P.Block):
+        amount: float
+
+    for name in ("kz_filter", "constraint_params", "notes", "model_dump", "a b", "", "shrink", 5):
+        with pytest.raises(ValueError, match="name"):
+            P.register_model(name, P.KzFilter)
+    with pytest.raises(ValueError, match="amount of Needy"):
+        P.register_model("needy", Needy)
+    for model in (dict, P.KzFilter(), None):
+        with pytest.raises(TypeError, match="subclass of Block"):
+            P.register_model("other", model)
+    P.register_model("shrink", registered)  # the same again is harmless
+
+
+def test_a_users_own_validator_speaks_for_itself():
+    class Even(P.Block):
+        size: int = 2
+        names: tuple[str, ...] = ()
+        exact: bool = True
+
+        @pydantic.field_validator("size")
+        @classmethod
+        def _even(cls, size):
+            if size % 2:
+                raise ValueError("must be even")
+            return size
+
+    P.register_model("even", Even)
+    try:
+        assert errors_of(even={"size": 3}) == {"even.size": "got 3, must be even"}
+        block = make(even={"names": ["5e-1"], "exact": False}).blocks()["even"]
+        assert (block.names, block.exact) == (("5e-1",), False)
+    finally:
+        P.unregister_model("even")
+
+
+@pytest.mark.parametrize("name", sorted(ConstraintParams.model_fields))
+def test_functions_and_parameter_files_have_the_same_defaults(name):
+    block = MODELS[name]
+    signature = inspect.signature(getattr(arraycon, name))
+    for field, info in block.model_fields.items():
+        if field in ("start_iter", "step", "end_iter", "obj_type"):
+            continue
+        default = signature.parameters[field].default
+        assert default == (tuple(info.default) if isinstance(info.default, list) else info.default)
+        assert signature.parameters[field].kind is inspect.Parameter.KEYWORD_ONLY
