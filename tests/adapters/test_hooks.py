@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+
+import processes
 
 
 def test_nothing_foreign_is_imported_before_it_is_needed():
@@ -12,4 +13,4 @@ def test_nothing_foreign_is_imported_before_it_is_needed():
         "foreign = {'torch', 'cupy', 'ptyrad', 'py4DSTEM', 'PtyLab', 'numba', 'pydantic'};"
         "sys.exit(', '.join(foreign & set(sys.modules)) or None)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    processes.run([sys.executable, "-c", code], check=True)

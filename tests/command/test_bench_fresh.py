@@ -11,11 +11,7 @@ import pytest
 from tiny_bench import TINY, contender
 
 from arraycon import bench
-from arraycon.bench import (
-    Case,
-    fresh,
-    peers,
-)  # fmt: skip
+from arraycon.bench import Case, fresh, peers
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

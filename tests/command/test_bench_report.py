@@ -11,11 +11,7 @@ import pytest
 from tiny_bench import TINY, made, printed, results, run
 
 from arraycon import bench
-from arraycon.bench import (
-    chart,
-    floors,
-    reporting,
-)  # fmt: skip
+from arraycon.bench import chart, floors, reporting
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import processes
 import ptyrad_file
 import pytest
 
@@ -266,6 +266,4 @@ assert "matplotlib.pyplot" not in sys.modules
 assert settings() == before
 """
     path = os.pathsep.join([str(Path(arraycon.__file__).parents[1]), *sys.path])
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": path}, timeout=60
-    )
+    processes.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": path})

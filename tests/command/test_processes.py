@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import processes
 import ptyrad_file
 import pytest
 import yaml
@@ -20,11 +20,11 @@ from arraycon import io
 pytestmark = pytest.mark.usefixtures("plain", "folder")
 
 
-def process(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "arraycon", *arguments], capture_output=True, text=True,
-        encoding="utf-8", timeout=60, check=False, env=environment(),
-    )  # fmt: skip
+def process(*arguments: str, **options: Any) -> Any:
+    """Run the command to its end."""
+    options = {"text": True, "encoding": "utf-8", "env": environment()} | options
+    command = [sys.executable, "-m", "arraycon", *arguments]
+    return processes.run(command, capture_output=True, **options)
 
 
 def test_process() -> None:
@@ -38,17 +38,17 @@ def test_process() -> None:
     assert done.stderr == "error: gone.hdf5: no such file\n"
 
 
-def with_small_files(limit: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+def with_small_files(limit: int, *arguments: str) -> Any:
     """Run the command in a process whose files cannot grow beyond `limit` bytes."""
     code = (
         "import resource, runpy; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
         "runpy.run_module('arraycon', run_name='__main__')"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False,
-        encoding="utf-8", timeout=60, env=environment(),
-    )  # fmt: skip
+    command = [sys.executable, "-c", code, *arguments]
+    return processes.run(
+        command, capture_output=True, text=True, encoding="utf-8", env=environment()
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
@@ -77,24 +77,38 @@ def test_disk_full_inside_hdf5(folder: Path) -> None:
     assert names() == ["model.hdf5", "params.yaml"]
 
 
+# the command, and a line as soon as constraints have been applied once
+TELLING = """
+import runpy
+from arraycon import Constraints
+
+apply = Constraints.apply
+
+def tell(*arguments, **options):
+    Constraints.apply = apply
+    report = apply(*arguments, **options)
+    print("applied", flush=True)
+    return report
+
+Constraints.apply = tell
+runpy.run_module("arraycon", run_name="__main__")
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals(number: signal.Signals, code: int) -> None:
-    running = subprocess.Popen(
-        [sys.executable, "-m", "arraycon", "apply", "model.hdf5", "-p", "params.yaml", "-o",
-         "out.hdf5", "--iterations", "1:10000000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=environment(PYTHONUNBUFFERED="1"),
-    )  # fmt: skip
-    with running:
-        if running.stdout is None or running.stderr is None:
-            pytest.fail("no pipes")
-        assert "10000000 in all" in running.stdout.readline()
-        time.sleep(0.2)
+    arguments = ("-p", "params.yaml", "-o", "out.hdf5", "--iterations", "1:10000000")
+    with processes.start(
+        [sys.executable, "-c", TELLING, "apply", "model.hdf5", *arguments],
+        stdout=processes.PIPE, stderr=processes.PIPE, text=True, env=environment(),
+    ) as running:  # fmt: skip
+        # ends by itself when the process is killed after its limit
+        assert "applied\n" in iter(running.stdout.readline, "")
         running.send_signal(number)
-        errors = running.stderr.read()
+        _, errors = processes.finished(running, limit=60)
         # Python ends by SIGINT itself if it was interrupted inside exec(), as imports do
-        assert running.wait(timeout=30) in (code, -number)
+        assert running.returncode in (code, -number)
     assert errors == ("error: interrupted\n" if number == signal.SIGINT else "")
     assert names() == ["model.hdf5", "params.yaml"]
 
@@ -104,19 +118,14 @@ def test_without_the_packages_of_the_command(tmp_path: Path, package: str) -> No
     (tmp_path / f"{package}.py").write_text(
         f"raise ModuleNotFoundError('No module named {package}', name='{package}')"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "arraycon", "--version"], capture_output=True, text=True,
-        check=False, env=environment(first=str(tmp_path)), timeout=60,
-    )  # fmt: skip
+    done = process("--version", env=environment(first=str(tmp_path)))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == 'error: the command needs pip install "arraycon[cli]"\n'
 
 
 def test_a_terminal_of_ascii() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "arraycon", "params", "schema", "--out", "Å.json"], check=False,
-        capture_output=True, env=environment(PYTHONIOENCODING="ascii"), timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.strip() == b"wrote ?.json"
+    ascii_only = environment(PYTHONIOENCODING="ascii")
+    done = process("params", "schema", "--out", "Å.json", env=ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "wrote ?.json"
     assert "Å.json" in names()

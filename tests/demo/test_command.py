@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +11,14 @@ from typing import Any
 
 import h5py
 import numpy as np
+import processes
 import pytest
 from demo_data import SMALL, made, preset
 from typer.testing import CliRunner
 
 from arraycon import Constraints, io
 from arraycon.cli import app
-from arraycon.demo import (
-    figures,
-    loading,
-    presets,
-    runs,
-    scores,
-    simulate,
-    with_truth,
-)
+from arraycon.demo import figures, loading, presets, runs, scores, simulate, with_truth
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -92,7 +84,7 @@ def test_results_outlive_a_closed_pipe(
     os.close(reading)
     command = [sys.executable, "-m", "arraycon", "demo", *options]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, env=environment)
+    done = processes.run(command, stdout=writing, stderr=processes.PIPE, env=environment)
     os.close(writing)
     assert b"Traceback" not in done.stderr
     assert {path.name for path in (here / "demo").iterdir()} == files

@@ -10,18 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from demo_files import (
-    DX,
-    NUMBERS,
-    SIDE,
-    N,
-    grid,
-    hdf5,
-    npz,
-    patterns,
-    probe,
-    refused,
-)
+from demo_files import DX, NUMBERS, SIDE, N, grid, hdf5, npz, patterns, probe, refused
 
 from arraycon.demo import loading
 from arraycon.demo.dataset import Dataset

@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from demo_data import DX, WAVELENGTH, random_waves
 
-from arraycon.demo import (
-    forward,
-    simulate,
-)
+from arraycon.demo import forward, simulate
 
 
 def dft(n: int) -> Any:

@@ -11,13 +11,7 @@ from demo_data import SMALL, made, preset
 from libraries import Library
 
 from arraycon import Constraints, State
-from arraycon.demo import (
-    presets,
-    runs,
-    scores,
-    simulate,
-    with_truth,
-)
+from arraycon.demo import presets, runs, scores, simulate, with_truth
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.reconstruct import Reconstruction, Result, correction, patterns
 from arraycon.demo.settings import Settings, initial

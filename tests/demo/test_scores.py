@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 from demo_data import SMALL, random_waves
 
-from arraycon.demo import (
-    runs,
-    scores,
-    with_truth,
-)
+from arraycon.demo import runs, scores, with_truth
 from arraycon.demo.dataset import Dataset, Truth
 
 

@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 from demo_data import DX, SMALL, WAVELENGTH, made, preset
 
-from arraycon.demo import (
-    presets,
-    scores,
-    simulate,
-    specimen,
-    without_truth,
-)
+from arraycon.demo import presets, scores, simulate, specimen, without_truth
 from arraycon.demo.dataset import Dataset, Truth
 
 

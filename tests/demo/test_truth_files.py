@@ -7,13 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from demo_files import (
-    DX,
-    npz,
-    potential,
-    read_truth,
-    refused,
-)
+from demo_files import DX, npz, potential, read_truth, refused
 
 
 def test_truth_is_summed_into_slices(tmp_path: Path) -> None:

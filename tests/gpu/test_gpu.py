@@ -27,13 +27,13 @@ import cupy  # noqa: E402
 from arraycon.kernels.gpu.tools import transforms  # noqa: E402
 
 ON_GPU = not hasattr(cupy, "synchronisations")
-CASES = all_cases()
-FIRST = first(CASES)
+ALL = all_cases()
+FIRST = first(ALL)
 ONE_CASE = pytest.mark.parametrize("case", list(FIRST.values()), ids=lambda case: case.name)
 SHAPES = {case.name: case.inputs[0][1] for case in FIRST.values()}
 EVERY_OPTION = pytest.mark.parametrize(
     "case",
-    [case for case in CASES if case.inputs[0][1] == SHAPES[case.name]],
+    [case for case in ALL if case.inputs[0][1] == SHAPES[case.name]],
     ids=lambda case: case.id,
 )
 

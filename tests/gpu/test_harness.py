@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import numpy as np
+import processes
 import pytest
 from on_cpu import NEEDS_COMPILER, cuda_on_cpu, environment
 
@@ -201,9 +201,7 @@ print("no complaint")
 def test_one_element_past_the_end(name, complaint):
     for end in (64, 65):
         command = [sys.executable, "-c", FAULTY, name, str(end)]
-        done = subprocess.run(
-            command, env=environment(), capture_output=True, text=True, timeout=120, check=False
-        )
+        done = processes.run(command, env=environment(), capture_output=True, text=True)
         if end == 64:
             assert done.returncode == 0, done.stderr
             assert "no complaint" in done.stdout

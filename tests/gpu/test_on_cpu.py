@@ -8,29 +8,34 @@ barrier shows. `test_gpu_harness` shows that such mistakes are found.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import processes
 import pytest
+from cases import FAMILIES
 from on_cpu import NEEDS_COMPILER, STANDIN, TESTS, cuda_on_cpu, environment
 
 from arraycon.kernels.common import threads
 from arraycon.kernels.gpu.tools import source
 
+CONSTRAINTS = tuple(f"constraints/{name}.py" for name in FAMILIES)
 SELECTIONS = {
-    0: ("cupy", "test_constraints.py", "test_pipeline.py", "test_demo.py"),
+    0: ("cupy", *CONSTRAINTS, "machinery/test_pipeline.py", "demo/test_reconstruct.py"),
     1: (
         "test_gpu or cupy and contiguous or cupy and options",
-        "test_constraints.py",
-        "test_gpu.py",
+        *CONSTRAINTS,
+        "gpu/test_gpu.py",
     ),
 }
 """Tests for each order of the threads: 0 as numbered, 1 the other way round."""
+LIMIT = 900.0  # s
 
 pytestmark = [
     NEEDS_COMPILER,
@@ -42,7 +47,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def runs() -> Iterator[dict[int, subprocess.Popen[str]]]:
+def runs() -> Iterator[dict[int, Any]]:
     """One process for each order, both at work at once."""
     # both would compile every source; 64-bit indices are tested in single precision only
     variants = [
@@ -52,28 +57,29 @@ def runs() -> Iterator[dict[int, subprocess.Popen[str]]]:
     with ThreadPoolExecutor(threads.cores()) as pool:
         programs = itertools.starmap(source.program, variants)
         list(pool.map(lambda code: cuda_on_cpu.built(code, sanitize=True), programs))
-    started = {order: _start(order, *selection) for order, selection in SELECTIONS.items()}
-    yield started
-    for run in started.values():
-        run.kill()
-        run.communicate()
+    with contextlib.ExitStack() as stack:
+        yield {
+            order: stack.enter_context(_started(order, *selection))
+            for order, selection in SELECTIONS.items()
+        }
 
 
-def _start(order: int, selection: str, *files: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def _started(order: int, selection: str, *files: str) -> contextlib.AbstractContextManager[Any]:
+    return processes.start(
         # what the sanitizers say before they end the process must not be captured
         [sys.executable, "-m", "pytest", "-q", "--capture=sys", "-k", selection, *files],
+        limit=LIMIT,
         cwd=TESTS,
         env=environment(order),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=processes.PIPE,
+        stderr=processes.STDOUT,
         text=True,
     )
 
 
 @pytest.mark.parametrize("order", SELECTIONS)
-def test_kernels_compute_on_the_cpu(runs: dict[int, subprocess.Popen[str]], order: int) -> None:
-    output, _ = runs[order].communicate(timeout=900)
+def test_kernels_compute_on_the_cpu(runs: dict[int, Any], order: int) -> None:
+    output, _ = processes.finished(runs[order], limit=LIMIT)
     assert runs[order].returncode == 0, output[-20000:]
     passed = re.search(r"(\d+) passed", output)
     assert passed

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import processes
 import pytest
 
 import arraycon
@@ -23,40 +25,44 @@ sys.exit(0 if numpy.allclose(result, 1) else "wrong result")
 """
 
 
-def start(code: str, cache: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONWARNINGS": "error"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def process(code: str, cache: Path) -> dict[str, Any]:
+    """Return the arguments of a process whose machine code is kept in a folder of its own."""
+    return {
+        "command": [sys.executable, "-c", code],
+        "env": {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONWARNINGS": "error"},
+        "text": True,
+    }
+
+
+def run(code: str, cache: Path) -> str:
+    """Return what the code writes to stderr, as the log does."""
+    return processes.run(**process(code, cache), capture_output=True, check=True).stderr
 
 
 def test_several_first_runs_at_once(tmp_path):
-    runs = [start(BLUR, tmp_path) for _ in range(4)]
-    for run in runs:
-        _, errors = run.communicate(timeout=120)
-        assert run.returncode == 0, errors
+    with contextlib.ExitStack() as stack:
+        children = [
+            stack.enter_context(processes.start(**process(BLUR, tmp_path), stderr=processes.PIPE))
+            for _ in range(4)
+        ]
+        for child in children:
+            _, errors = processes.finished(child)
+            assert child.returncode == 0, errors
     assert list(tmp_path.rglob("*.nbi"))
 
 
 def test_without_a_place_for_the_cache(tmp_path):
     code = "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n" + BLUR
-    run = start(code, tmp_path)
-    _, errors = run.communicate(timeout=120)
-    assert run.returncode == 0, errors
+    run(code, tmp_path)
     assert not list(tmp_path.rglob("*.nb?"))
 
 
 @pytest.mark.parametrize("ending", ["*.nbi", "*.nbc"])
 def test_a_damaged_cache(tmp_path, ending):
-    run = start(BLUR, tmp_path)
-    run.communicate(timeout=120)
+    run(BLUR, tmp_path)
     for file in tmp_path.rglob(ending):
         file.write_bytes(file.read_bytes()[:20])
-    run = start(BLUR, tmp_path)
-    _, errors = run.communicate(timeout=120)
-    assert run.returncode == 0, errors
+    run(BLUR, tmp_path)
 
 
 def test_warmup_runs_every_constraint():

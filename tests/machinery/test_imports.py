@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
+
+import processes
+
+
+def python(code):
+    """Run code in a process of its own, with warnings as errors; return what it prints."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    command = [sys.executable, "-c", code]
+    done = processes.run(command, capture_output=True, text=True, env=environment, check=True)
+    return done.stdout
 
 
 def test_import_is_light():
@@ -13,11 +22,7 @@ def test_import_is_light():
         "heavy = {'numba', 'cupy', 'matplotlib', 'torch', 'jax', 'pydantic', 'h5py', 'yaml'}; "
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or None)"
     )
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    python(code)
 
 
 def test_clearing_caches_imports_nothing():
@@ -26,11 +31,7 @@ def test_clearing_caches_imports_nothing():
         "arraycon.pos_recenter(numpy.ones((3, 2))); arraycon.clear_caches(); "
         "sys.exit(bool({'cupy', 'arraycon.kernels.gpu'} & set(sys.modules)))"
     )
-    environment = {**os.environ, "PYTHONWARNINGS": "error"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    python(code)
 
 
 def test_importing_the_models_imports_no_reader_and_no_plotter():
@@ -38,5 +39,4 @@ def test_importing_the_models_imports_no_reader_and_no_plotter():
         "import sys, arraycon.params, arraycon.params.files, arraycon.params.templates;"
         "print({'yaml', 'h5py', 'matplotlib', 'scipy', 'numba', 'cupy'} & set(sys.modules))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "set()"
+    assert python(code).strip() == "set()"

@@ -7,11 +7,11 @@ import functools
 import hashlib
 import os
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import processes
 
 HERE = Path(__file__).parent
 SANITIZERS = ("-fsanitize=address,undefined", "-fsanitize-sections=shared_memory")
@@ -38,7 +38,7 @@ def sanitized() -> bool:
 def environment() -> dict[str, str]:
     """Environment variables for a process that runs kernels under the sanitizers."""
     command = ["g++", "-print-file-name=libasan.so"]
-    runtime = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    runtime = processes.run(command, capture_output=True, text=True, check=True).stdout.strip()
     return {
         "LD_PRELOAD": runtime,
         "ASAN_OPTIONS": "detect_leaks=0,detect_stack_use_after_return=0,handle_segv=0",
@@ -72,7 +72,7 @@ def built(code: str, *, sanitize: bool) -> Path:
         source.write_text(text)
         command = ["g++", *flags, "-o", str(unfinished), str(source)]
         plain = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
-        done = subprocess.run(command, capture_output=True, text=True, env=plain, check=False)
+        done = processes.run(command, capture_output=True, text=True, env=plain)
         source.unlink()
         if done.returncode:
             raise LaunchError(f"the source does not compile:\n{done.stderr[:4000]}")

@@ -9,9 +9,7 @@ import numpy as np
 import yaml
 
 from arraycon import Constraints
-from arraycon.demo import (
-    simulate,
-)
+from arraycon.demo import simulate
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.settings import Settings
 

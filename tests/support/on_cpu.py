@@ -14,6 +14,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 STANDIN = TESTS / "standin"
+SUPPORT = TESTS / "support"
 
 sys.path.append(str(STANDIN))
 try:
@@ -37,7 +38,7 @@ def environment(order: int = 0) -> dict[str, str]:
     order : int
         In which order the threads of a block run: 0 as numbered, 1 reversed, others shuffled.
     """
-    path = [str(STANDIN), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
+    path = [str(STANDIN), str(SUPPORT), str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
         **cuda_on_cpu.environment(),

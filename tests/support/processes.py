@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT = 120.0  # s
+PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
 
 
 def run(

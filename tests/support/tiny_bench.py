@@ -9,13 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from arraycon import bench
-from arraycon.bench import (
-    Case,
-    machine,
-    peers,
-    places,
-    reporting,
-)  # fmt: skip
+from arraycon.bench import Case, machine, peers, places, reporting
 from arraycon.bench.measuring import Spread
 from arraycon.cli import app
 
