@@ -25,14 +25,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SANITIZED = ("memcheck", "racecheck", "initcheck", "synccheck")
 # the suite on CuPy arrays, and what only a GPU can show
 SUITE = (
-    "tests/test_constraints.py",
-    "tests/test_pipeline.py",
-    "tests/test_gpu.py",
+    "tests/constraints",
+    "tests/machinery/test_pipeline.py",
+    "tests/gpu/test_gpu.py",
     "-k",
     "cupy or gpu",
 )
 # one layout, no repetition: under a sanitizer everything takes many times as long
-SHORT = ("tests/test_constraints.py", "-k", "cupy and contiguous and not options")
+SHORT = ("tests/constraints", "-k", "cupy and contiguous and not options")
 TIMEOUT = 1500  # s, of one step
 
 
