@@ -1,6 +1,6 @@
 """Physical constraints for ptychography on any array library.
 
-The sixteen constraints are functions on arrays here (``arraycon.kz_filter(phase, beta=0.5)``);
+The constraints are functions on arrays here (``arraycon.kz_filter(phase, beta=0.5)``);
 `Constraints` runs them on a `State` as a parameter file says.
 """
 
@@ -16,91 +16,41 @@ if not (_here / "kernels").is_dir():
     # rather than an installed package, and has to find them all the same.
     __path__.append(str(_here.parent))
 
-from arraycon.kernels import (
-    clear_caches,
-    complex_ratio,
-    fix_probe_int,
-    kr_filter,
-    kr_thresh,
-    kz_filter,
-    mirrored_amp,
-    obj_rblur,
-    obj_z_recenter,
-    obj_zblur,
-    obja_thresh,
-    objp_postiv,
-    ortho_pmode,
-    pos_recenter,
-    probe_mask_k,
-    probe_mask_r,
-    tilt_smooth,
-    use_agnostic,
-    use_threads,
-    warmup,
-)
+from arraycon import kernels
+from arraycon.kernels import *
+from arraycon.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from arraycon.params import Block, ConstraintParams, ParameterError, ParameterWarning
-    from arraycon.pipeline import (
-        Constraints,
-        MissingInputError,
-        Record,
-        Report,
-        register,
-        unregister,
-    )
-    from arraycon.state import State
-
-__version__ = "0.1.0"
+    from arraycon.blocks import Block as Block
+    from arraycon.blocks import ParameterError as ParameterError
+    from arraycon.blocks import ParameterWarning as ParameterWarning
+    from arraycon.constraints import register as register
+    from arraycon.constraints import unregister as unregister
+    from arraycon.params import ConstraintParams as ConstraintParams
+    from arraycon.pipeline import Constraints as Constraints
+    from arraycon.pipeline import MissingInputError as MissingInputError
+    from arraycon.pipeline import Record as Record
+    from arraycon.pipeline import Report as Report
+    from arraycon.pipeline.warmup import warmup as warmup
+    from arraycon.state import State as State
 
 # Whoever only calls the functions should not wait for pydantic.
 _LAZY = {
-    "Block": "params",
+    "Block": "blocks",
     "ConstraintParams": "params",
-    "ParameterError": "params",
-    "ParameterWarning": "params",
     "Constraints": "pipeline",
     "MissingInputError": "pipeline",
+    "ParameterError": "blocks",
+    "ParameterWarning": "blocks",
     "Record": "pipeline",
     "Report": "pipeline",
+    "State": "state",
     "register": "pipeline",
     "unregister": "pipeline",
-    "State": "state",
+    "warmup": "pipeline.warmup",
 }
 
-__all__ = [
-    "Block",
-    "ConstraintParams",
-    "Constraints",
-    "MissingInputError",
-    "ParameterError",
-    "ParameterWarning",
-    "Record",
-    "Report",
-    "State",
-    "clear_caches",
-    "complex_ratio",
-    "fix_probe_int",
-    "kr_filter",
-    "kr_thresh",
-    "kz_filter",
-    "mirrored_amp",
-    "obj_rblur",
-    "obj_z_recenter",
-    "obj_zblur",
-    "obja_thresh",
-    "objp_postiv",
-    "ortho_pmode",
-    "pos_recenter",
-    "probe_mask_k",
-    "probe_mask_r",
-    "register",
-    "tilt_smooth",
-    "unregister",
-    "use_agnostic",
-    "use_threads",
-    "warmup",
-]
+__all__ = sorted({*kernels.__all__, *_LAZY})
 
 
 def __getattr__(name: str) -> Any:

@@ -118,3 +118,7 @@ class State:
             shown = f"{value.dtype} {tuple(value.shape)}" if field.name in ARRAYS else f"{value!r}"
             parts.append(f"{field.name}={shown}")
         return f"State({', '.join(parts)})"
+
+
+FIELDS = tuple(field.name for field in fields(State))
+"""Names of all fields."""

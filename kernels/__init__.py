@@ -18,6 +18,5 @@ from arraycon.kernels.fourier import *
 from arraycon.kernels.modes import *
 from arraycon.kernels.probe_masks import *
 from arraycon.kernels.recenter import *
-from arraycon.kernels.warmup import warmup as warmup
 
 __all__ = [name for name, value in [*globals().items()] if isinstance(value, _Function)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from arraycon import Constraints, Report
+    from arraycon.pipeline import Constraints, Report
 
 
 class Undoable(ABC):

@@ -15,7 +15,7 @@ from arraycon.adapters._hooks import Attachment
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
-    from arraycon import Constraints
+    from arraycon.pipeline import Constraints
 
 __all__ = ["PtyLabAttachment", "attach"]
 
@@ -46,6 +46,7 @@ _ENGINE = ("applyConstraints", "reconstruction", "experimentalData", "params")
 _RECONSTRUCTION = ("object", "probe", "dxo", "wavelength", "encoder_corrected")
 _DATA = ("encoder", "maxProbePower", "operationMode")
 _MOMENTA = ("probeBuffer", "probeMomentum")
+_ROTATION = "rotation"  # by-product of constraints that mix the modes
 
 
 class PtyLabAttachment(Attachment):
@@ -72,7 +73,6 @@ class PtyLabAttachment(Attachment):
         self._iteration += 1
         if not self._intensities:
             self._intensities = _intensities(reconstruction.probe, float(data.maxProbePower))
-        self._turn_momenta()
 
         pixel = float(reconstruction.dxo)
         xp = _namespace(reconstruction.probe)
@@ -80,13 +80,15 @@ class PtyLabAttachment(Attachment):
         self.reports = tuple(
             self._apply(index, shifts) for index in range(len(reconstruction.object))
         )
+        self._turn_momenta()
         moved = any("position_shifts" in record.targets for record in self.reports[0])
         if moved:
             host = shifts.get() if hasattr(shifts, "get") else shifts
             reconstruction.encoder_corrected = data.encoder + host * pixel
 
     def _apply(self, index: int, shifts: Any) -> Any:
-        from arraycon import MissingInputError, State
+        from arraycon.pipeline import MissingInputError
+        from arraycon.state import State
 
         reconstruction = self._target.reconstruction
         state = State(
@@ -106,21 +108,18 @@ class PtyLabAttachment(Attachment):
 
     def _turn_momenta(self) -> None:
         """Turn what momentum engines remember of the modes together with the modes."""
-        import arraycon
-
         reconstruction = self._target.reconstruction
-        if "ortho_pmode" not in self.constraints.due(self._iteration):
-            return
         if not getattr(self._target.params, "momentumAcceleration", False):
             return
         shape = reconstruction.probe.shape
         remembered = [getattr(reconstruction, name, None) for name in _MOMENTA]
         arrays: list[Any] = [a for a in remembered if getattr(a, "shape", None) == shape]
-        for index, modes in enumerate(reconstruction.probe[:, 0, :, 0]):
-            _, rotation = arraycon.ortho_pmode(modes, return_rotation=True)
-            for array in arrays:
-                turned = _namespace(array).tensordot(rotation, array[index, 0, :, 0], axes=1)
-                array[index, 0, :, 0] = turned
+        for index, report in enumerate(self.reports):
+            for record in report:
+                if _ROTATION in record.returned:
+                    for array in arrays:
+                        modes = array[index, 0, :, 0]
+                        modes[...] = _turned(modes, record.returned[_ROTATION])
 
 
 def attach(
@@ -177,6 +176,10 @@ def attach(
                 f"has changed: its {name} was expected to have 6 axes, and has {found}"
             )
     return PtyLabAttachment(engine, constraints, instead=instead, measure=measure)
+
+
+def _turned(modes: Any, rotation: Any) -> Any:
+    return _namespace(modes).tensordot(rotation, modes, axes=1)
 
 
 @contextmanager

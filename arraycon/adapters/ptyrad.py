@@ -18,7 +18,8 @@ from arraycon.adapters._hooks import Undoable
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
-    from arraycon import ConstraintParams, Constraints, Report
+    from arraycon.params import ConstraintParams
+    from arraycon.pipeline import Constraints, Report
 
 __all__ = ["CombinedConstraint", "Installation", "install"]
 
@@ -102,7 +103,7 @@ class CombinedConstraint:
         return self._parse()
 
     def _parse(self) -> Constraints:
-        from arraycon import Constraints
+        from arraycon.pipeline import Constraints
 
         if isinstance(self.constraint_params, Constraints):
             return self.constraint_params
@@ -126,7 +127,7 @@ class CombinedConstraint:
         InterfaceError
             The model lacks an attribute that PtyRAD 1.0.0's has.
         """
-        from arraycon import State
+        from arraycon.state import State
 
         PTYRAD.check_has(model, (*_TENSORS.values(), *_NUMBERS.values(), *_SCAN, *_PROBE))
         tensors = {name: getattr(model, attribute) for name, attribute in _TENSORS.items()}

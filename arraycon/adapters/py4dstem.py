@@ -13,7 +13,7 @@ from arraycon.adapters._hooks import Attachment
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
-    from arraycon import Constraints
+    from arraycon.pipeline import Constraints
 
 __all__ = ["Py4DSTEMAttachment", "attach"]
 
@@ -86,7 +86,8 @@ class Py4DSTEMAttachment(Attachment):
         return specimen, probe, positions
 
     def _apply(self, specimen: Any, modes: Any, shifts: Any, iteration: int) -> None:
-        from arraycon import MissingInputError, State
+        from arraycon.pipeline import MissingInputError
+        from arraycon.state import State
 
         slices = specimen if specimen.ndim > 2 else specimen[None]
         potential = self._target._object_type == "potential"
@@ -110,12 +111,7 @@ class Py4DSTEMAttachment(Attachment):
         """Whether a constraint is due that does not commute with a cyclic shift of the probe."""
         if self._centre is not None:
             return self._centre
-        from arraycon.params import ORDER
-
-        # a registered constraint may do anything with the probe
-        return any(
-            name == "probe_mask_r" or name not in ORDER for name in self.constraints.due(iteration)
-        )
+        return any(one.centred for one in self.constraints.due_constraints(iteration))
 
 
 def attach(
@@ -141,7 +137,7 @@ def attach(
         after those. Among its own is, for complex objects, the amplitude's limit of 1.
     centre : bool, optional
         Whether the probe is shifted to the middle and back, which takes two copies. By default only
-        where that makes a difference: for `probe_mask_r` and for constraints of your own.
+        where that makes a difference: for constraints that say so, and for your own on the probe.
     measure : bool, optional
         As for `Constraints.apply`.
 

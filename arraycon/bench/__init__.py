@@ -1,4 +1,4 @@
-"""Measurements of all sixteen constraints against what else there is.
+"""Measurements of the constraints against what else there is.
 
 The package's fast path runs beside its own array-API reference, a plain NumPy port, PtyRAD when it
 is installed, and a floor (the copy or the bare transform that nothing can do without), all in one

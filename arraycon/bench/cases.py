@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arraycon.params import ParameterWarning
-from arraycon.params.models import ORDER
+from arraycon.blocks import Block, ParameterWarning
+from arraycon.constraints import declared
 from arraycon.pipeline import Constraints
 from arraycon.state import ARRAYS
-from arraycon.steps import STEPS
 
-NAMES: tuple[str, ...] = tuple(ORDER)
-"""The sixteen in order of execution."""
+NAMES = tuple(name for name, one in declared().items() if one.built_in)
+"""The constraints in order of execution."""
 
 Fields = dict[str, Any]
 """Fields of a state by name: arrays that may be written to, and numbers."""
@@ -74,7 +73,7 @@ class Case:
     Parameters
     ----------
     name : str
-        One of the sixteen.
+        A constraint.
     size : Size
         Shapes of its inputs.
     dtype : str
@@ -107,14 +106,13 @@ class Case:
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of the constraint, its schedule left out."""
-        block = self.constraints.params.blocks()[self.name]
-        dumped: dict[str, Any] = block.model_dump(exclude={"start_iter", "step", "end_iter"})
+        dumped: dict[str, Any] = self._block.model_dump(exclude={"start_iter", "step", "end_iter"})
         return dumped
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Fields of the state that the constraint reads."""
-        return STEPS[self.name].needs(self.constraints.params.blocks()[self.name])
+        return declared()[self.name].needs(self._block)
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -124,7 +122,11 @@ class Case:
     @property
     def writes(self) -> tuple[str, ...]:
         """Arrays that the constraint changes."""
-        return STEPS[self.name].writes(self.constraints.params.blocks()[self.name])
+        return declared()[self.name].writes(self._block)
+
+    @property
+    def _block(self) -> Block:
+        return self.constraints.params.blocks()[self.name]
 
     @property
     def unit(self) -> str:

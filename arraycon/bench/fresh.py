@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import arraycon
+import arraycon.version
 from arraycon.bench.cases import Case, Size
 
 IMPORTS, FIRST_CALLS = 7, 3
@@ -122,7 +122,7 @@ def _ask(
 
 def _python(*arguments: str, **settings: str) -> str:
     """Run this Python where it finds this very package, and return what it prints."""
-    root = str(Path(arraycon.__file__).resolve().parents[1])
+    root = str(Path(arraycon.version.__file__).resolve().parents[1])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
     done = subprocess.run(
         [sys.executable, *arguments],

@@ -10,16 +10,16 @@ import platform
 import time
 from pathlib import Path
 
-import arraycon
 from arraycon.bench import ptyrad_model
 from arraycon.kernels.common import threads as pool
+from arraycon.version import __version__
 
 _PACKAGES = ("numpy", "scipy", "numba", "ducc0")
 
 
 def describe(threads: int, *, on: str = "cpu") -> dict[str, object]:
     """Processor, cores, threads used, the card if it is what computes, versions, and the day."""
-    versions = {"python": platform.python_version(), "arraycon": arraycon.__version__}
+    versions = {"python": platform.python_version(), "arraycon": __version__}
     versions |= {name: found for name in _PACKAGES if (found := _version(name))}
     card = _card(versions) if on == "gpu" else {}
     return {

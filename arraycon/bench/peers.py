@@ -103,11 +103,14 @@ def gather(
     runs: dict[str, Callable[[], None]] = {
         FAST: _pipeline(case, work),
         AGNOSTIC: _agnostic(_pipeline(case, work)),
-        PLAIN: functools.partial(plain.ports(place.name)[case.name], work, **case.parameters),
         FLOOR: run_floor,
     }
+    if port := plain.ports(place.name).get(case.name):
+        runs[PLAIN] = functools.partial(port, work, **case.parameters)
     for name in names:
-        if name == PTYRAD:
+        if name == PLAIN and PLAIN not in runs:
+            absent[name] = f"nobody has written {case.name} that way"
+        elif name == PTYRAD:
             try:
                 found.append(_ptyrad(case, original, threads, place))
             except Absent as error:
@@ -137,6 +140,8 @@ def _agnostic(pipeline: Callable[[], None]) -> Callable[[], None]:
 def _ptyrad(case: Case, pristine: Fields, threads: int, place: Place) -> Contender:
     if case.dtype != "float32":
         raise Absent("PtyRAD computes in float32 only")
+    if case.name not in ptyrad_model.CONSTRAINTS:
+        raise Absent(f"PtyRAD has no {case.name}")
     reason = ptyrad_model.unavailable(place.name)
     if reason:
         raise Absent(reason)

@@ -20,6 +20,7 @@ import scipy.ndimage
 from numpy.typing import NDArray
 
 from arraycon.bench.cases import Fields
+from arraycon.constraints import declared
 
 Array = NDArray[Any]
 
@@ -203,20 +204,13 @@ def tilt_smooth(fields: Fields, *, std: float) -> None:
     tilts[...] = grid.reshape(-1, 2)
 
 
-NAMES = (
-    "ortho_pmode", "probe_mask_k", "probe_mask_r", "fix_probe_int", "obj_rblur", "obj_zblur",
-    "kr_filter", "kz_filter", "kr_thresh", "complex_ratio", "mirrored_amp", "obj_z_recenter",
-    "obja_thresh", "objp_postiv", "pos_recenter", "tilt_smooth",
-)  # fmt: skip
-
-
 def ports(place: str) -> dict[str, Callable[..., None]]:
-    """Return the sixteen by name, for arrays on the CPU or on the GPU.
+    """Return the constraints that are written here by name, for arrays on the CPU or on the GPU.
 
     There CuPy takes NumPy's place in the same lines, which is how such code is ported.
     """
     module: Any = importlib.import_module(__name__) if place == "cpu" else _on_gpu()
-    return {name: getattr(module, name) for name in NAMES}
+    return {name: getattr(module, name) for name in declared() if hasattr(module, name)}
 
 
 @functools.cache

@@ -16,7 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.bench.cases import NAMES, Case, Fields
+from arraycon.bench.cases import Case, Fields
+
+CONSTRAINTS = (
+    "ortho_pmode", "probe_mask_k", "probe_mask_r", "fix_probe_int", "obj_rblur", "obj_zblur",
+    "kr_filter", "kz_filter", "kr_thresh", "complex_ratio", "mirrored_amp", "obj_z_recenter",
+    "obja_thresh", "objp_postiv", "pos_recenter", "tilt_smooth",
+)  # fmt: skip
+"""What PtyRAD 1.0.0 has."""
 
 _OPERATORS = ("nms", "qnms")
 _PARAMETERS = {
@@ -169,6 +176,6 @@ class StandIn:
 
 def _blocks(case: Case) -> dict[str, dict[str, Any]]:
     schedule = {"start_iter": None, "step": 1, "end_iter": None}
-    blocks: dict[str, dict[str, Any]] = {name: dict(schedule) for name in NAMES}
+    blocks: dict[str, dict[str, Any]] = {name: dict(schedule) for name in CONSTRAINTS}
     blocks[case.name] |= {"start_iter": 1, **case.parameters}
     return blocks

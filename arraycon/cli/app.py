@@ -15,11 +15,13 @@ from typing import Annotated, NoReturn, Optional
 import typer
 from rich.progress import track
 
-import arraycon
 from arraycon.cli import bench, demo, doctor, job, tables
-from arraycon.cli.errors import console, reported, shown_warnings, warn
+from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
+from arraycon.kernels.common.threads import use_threads
 from arraycon.params import files, templates
+from arraycon.pipeline import warmup as ahead
+from arraycon.version import __version__
 
 app = typer.Typer(
     help="Physical constraints for ptychographic reconstructions.",
@@ -30,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _NO_LOG = logging.NullHandler()
+_SPOKEN = Spoken()
 params_app = typer.Typer(help="Check parameter files, and make new ones.", no_args_is_help=True)
 app.add_typer(params_app, name="params")
 app.command("bench")(bench.command)
@@ -70,7 +73,7 @@ def _terminate(*_: object) -> NoReturn:
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"arraycon {arraycon.__version__}")
+        typer.echo(f"arraycon {__version__}")
         raise typer.Exit
 
 
@@ -84,6 +87,7 @@ def _root(
     """Physical constraints for ptychographic reconstructions."""
     # errors are reported here; without a handler Python would print the library's log lines too
     logging.getLogger("arraycon").addHandler(_NO_LOG)
+    logging.getLogger("arraycon.compiling").addHandler(_SPOKEN)
 
 
 @app.command()
@@ -150,7 +154,7 @@ def apply(
             figure=figure,
             in_place=in_place,
         )
-        with arraycon.use_threads(threads) if threads else contextlib.nullcontext():
+        with use_threads(threads) if threads else contextlib.nullcontext():
             perform(todo)
 
 
@@ -252,7 +256,7 @@ def _give(text: str, out: Path | None) -> None:
 def warmup(debug: Debug = False) -> None:
     """Compile all kernels now, so that the first iteration of a run does not wait for it."""
     with reported(debug=debug):
-        console().print(tables.seconds(arraycon.warmup()))
+        console().print(tables.seconds(ahead.warmup()))
 
 
 @app.command("doctor")

@@ -13,8 +13,8 @@ from rich.progress import track
 
 from arraycon.cli.errors import console, reported
 from arraycon.cli.job import require_gpu
-from arraycon.cli.plain import plain
 from arraycon.io import atomic
+from arraycon.plain import plain
 
 if TYPE_CHECKING:
     from arraycon.bench import Bench, Case
@@ -44,7 +44,7 @@ def command(
     ] = SizeName.small,
     only: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="NAME,NAME", help="Constraints to measure; by default all sixteen."),
+        typer.Option(metavar="NAME,NAME", help="Constraints to measure; by default all."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Least number of timed calls of each.")] = 7,
     threads: Annotated[

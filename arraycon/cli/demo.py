@@ -13,10 +13,10 @@ import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from arraycon import Constraints
 from arraycon.cli.errors import console, reported, shown_warnings
 from arraycon.cli.job import Backend, existing, require_gpu
 from arraycon.io import atomic
+from arraycon.pipeline import Constraints
 
 if TYPE_CHECKING:
     from arraycon.demo.plan import Plan
@@ -75,10 +75,6 @@ def command(
         Optional[Halves],  # noqa: UP045
         typer.Option(help="What of the data is halved without a truth; by default the counts."),
     ] = None,
-    study: Annotated[
-        bool,
-        typer.Option("--study", help="Show instead what each constraint is for, in numbers."),
-    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     backend: Annotated[
         Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
@@ -96,11 +92,6 @@ def command(
     from arraycon.demo import report
 
     with reported(debug=debug):
-        _refuse("--study", study, {"--data": data, "--truth": truth, "--params": params,
-                "--dose": dose, "--scan": scan, "--halves": halves})  # fmt: skip
-        if study:
-            _study(out, seed)
-            return
         _refuse("--data", data, {"--scan": scan})
         _refuse("no --data", data is None, {"--truth": truth, "--halves": halves})
         _refuse("--truth", truth, {"--halves": halves})
@@ -139,18 +130,6 @@ def _refuse(what: str, there: object, options: Mapping[str, object]) -> None:
     unused = [name for name, value in options.items() if value is not None]
     if there and unused:
         raise ValueError(f"{', '.join(unused)}: expected none with {what}")
-
-
-def _study(out: Path, seed: int) -> None:
-    from arraycon.demo import study
-
-    atomic.output_folder(out, study.FILES)
-    with console(stderr=True).status("experiments"):
-        findings = study.run(seed)
-    study.write(findings, out, seed=seed)
-    console().print(study.table(findings))
-    for name in study.FILES:
-        console().print(f"wrote {out / name}", soft_wrap=True)
 
 
 def _text(path: Path) -> str:

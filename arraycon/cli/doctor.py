@@ -19,8 +19,9 @@ from typing import Any
 
 import array_api_compat
 
-import arraycon
+from arraycon.kernels.clamp import objp_postiv
 from arraycon.kernels.common import dispatch, threads
+from arraycon.version import __version__
 
 PACKAGES = (
     "numpy", "scipy", "pydantic", "array-api-compat", "numba", "ducc0", "h5py", "PyYAML",
@@ -103,7 +104,7 @@ def cupy_remedy(cuda: tuple[int, int] | None) -> str:
 def _versions() -> dict[str, str | None]:
     versions: dict[str, str | None] = {
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
-        "arraycon": arraycon.__version__,
+        "arraycon": __version__,
     }
     versions |= {name: _version(name) for name in PACKAGES}
     installed = {name: _version(name) for name in CUPY_PACKAGES}
@@ -132,7 +133,7 @@ def _library(name: str, make: Callable[[], Any]) -> Fact:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = arraycon.objp_postiv(make())
+            result = objp_postiv(make())
             values = [float(value) for value in result]
             device = array_api_compat.device(result)
     except Exception as error:  # whatever another package raises when it is broken
@@ -191,10 +192,20 @@ def _fft() -> Fact:
     name = "FFT on NumPy"
     if _forced_off():
         return Fact(name, False, "numpy.fft, one thread: fast paths are off")
+    own = _own_fft()
     if _present("ducc0"):
-        return Fact(name, True, f"ducc0 {_version('ducc0')}")
-    detail = "scipy.fft; ducc0, which is faster, is not installed"
+        return Fact(name, True, f"ducc0 {_version('ducc0')}; {own}")
+    detail = f"scipy.fft; ducc0, which is faster, is not installed; {own}"
     return Fact(name, False, detail, 'pip install "arraycon[fft]"')
+
+
+def _own_fft() -> str:
+    try:
+        slices = importlib.import_module("arraycon.kernels.cpu.fft.slices")
+        why = slices.why_library()
+    except Exception as error:  # no Numba, or one that is damaged: the next line says so
+        why = _line(error)
+    return f"own vector transforms are off: {why}" if why else "own vector transforms for slices"
 
 
 def _numba() -> Fact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import warnings
@@ -12,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from arraycon.blocks import ParameterError
 from arraycon.cli.job import BackendError
 from arraycon.io.atomic import OutputError, ReadError, WriteError, reason
-from arraycon.params import ParameterError
 from arraycon.pipeline import MissingInputError
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
@@ -29,6 +30,14 @@ def console(*, stderr: bool = False) -> Console:
     return Console(
         stderr=stderr, markup=False, highlight=False, emoji=False, width=110 if piped else None
     )
+
+
+class Spoken(logging.Handler):
+    """Shows log lines that people wait for, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one line."""
+        console(stderr=True).print(Text(record.getMessage(), style="dim"), soft_wrap=True)
 
 
 @contextlib.contextmanager

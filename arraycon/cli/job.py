@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from arraycon import figure, io
+from arraycon.blocks import Block
 from arraycon.io.atomic import ReadError
-from arraycon.params import Block
 from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
 from arraycon.state import ARRAYS, State
 

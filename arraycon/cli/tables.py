@@ -13,21 +13,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from arraycon.blocks import describe_schedule
 from arraycon.cli.doctor import Fact, Report
 from arraycon.cli.job import Outcome, Ran
-from arraycon.params import ConstraintParams, describe_schedule
+from arraycon.params import ConstraintParams
+from arraycon.plain import number
 
-_SHOWN = 6
 _STYLES = {True: "green", False: "yellow", None: "dim"}
-
-
-def number(value: float | Iterable[float]) -> str:
-    """Write a number, or several, with three significant digits."""
-    if isinstance(value, Iterable):
-        values = list(value)
-        shown = ", ".join(f"{v:.3g}" for v in values[:_SHOWN])
-        return f"{shown}, … ({len(values)} in all)" if len(values) > _SHOWN else shown
-    return f"{value:.3g}"
 
 
 def outcome(done: Outcome) -> RenderableType:

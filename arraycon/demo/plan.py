@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from arraycon import Constraints, MissingInputError, State
 from arraycon.demo import loading, presets, simulate, with_truth, without_truth
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.runs import Task
 from arraycon.demo.settings import Settings, initial
+from arraycon.pipeline import Constraints, MissingInputError
+from arraycon.state import State
 
 DOSES = (1.0, 0.1, 0.01)
 """Fractions of the counts that are compared where there is no truth."""

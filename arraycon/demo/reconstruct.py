@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from arraycon import Constraints, State
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.forward import Multislice, fft2, gather, ifft2, intensity, propagator, scatter
 from arraycon.demo.settings import Settings, initial
+from arraycon.pipeline import Constraints
+from arraycon.state import State
 
 _LONGEST = 0.3  # px that a position moves in one iteration at most
 _BACKGROUND = 0.05  # counts that no model is without: what is divided by is never 0

@@ -12,12 +12,11 @@ from rich import box
 from rich.table import Table
 
 from arraycon import figure, io
-from arraycon.cli.plain import plain
-from arraycon.cli.tables import number
 from arraycon.demo import figures, with_truth, without_truth
 from arraycon.demo.plan import Plan
 from arraycon.demo.reconstruct import Result
 from arraycon.io import atomic
+from arraycon.plain import number, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from arraycon import Constraints
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.reconstruct import Reconstruction, Result
 from arraycon.demo.settings import Settings
+from arraycon.pipeline import Constraints
 
 Tell = Callable[[str, Reconstruction], None]
 """Is told the name of a reconstruction that has done an iteration, and shown the reconstruction."""

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from arraycon import State
 from arraycon.demo.dataset import Dataset
+from arraycon.state import State
 
 _RIM = 4  # px around the outermost windows, room for positions that move
 

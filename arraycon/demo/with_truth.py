@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from arraycon import Constraints
 from arraycon.demo import scores
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.reconstruct import Reconstruction, Result, patterns
 from arraycon.demo.runs import Task
 from arraycon.demo.settings import Settings
+from arraycon.pipeline import Constraints
 
 NAMES = ("without", "with")
 HEADINGS = ("without constraints", "with constraints", "truth")

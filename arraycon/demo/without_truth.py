@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from arraycon import Constraints
 from arraycon.demo import scores
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.reconstruct import Result
 from arraycon.demo.runs import Task
 from arraycon.demo.settings import Settings
 from arraycon.demo.with_truth import NAMES, Rows
+from arraycon.pipeline import Constraints
 
 HEADINGS = ("without constraints", "with constraints")
 REFERENCE = "reference"

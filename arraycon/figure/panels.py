@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from arraycon.figure import Snapshot
+    from arraycon.figure.snapshot import Snapshot
 
 _BLUE, _ORANGE = "#3b6fb6", "#d9822b"
 _SMALL, _NORMAL = 8, 9

@@ -1,5 +1,7 @@
 """Reconstruction files: PtyRAD's HDF5, and ``.npz`` archives of `State` fields.
 
+One module per layout; the content says which it is, and the suffix only where there is no content.
+
 Reading gives a `State`. Writing puts a changed state into a copy of the file it came from, so that
 everything this package does not understand stays as it is.
 """
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.io import hdf5, npz
+from arraycon.io import npz, ptyrad
 from arraycon.io.atomic import (
     OutputError,
     ReadError,
@@ -35,12 +37,7 @@ __all__ = [
     "write",
 ]
 
-_FORMATS: dict[str, ModuleType] = {
-    ".hdf5": hdf5,
-    ".h5": hdf5,
-    ".hdf": hdf5,
-    ".npz": npz,
-}
+_LAYOUTS: tuple[ModuleType, ...] = (ptyrad, npz)
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,8 @@ def read(path: Path | str) -> Reconstruction:
     Parameters
     ----------
     path : Path or str
-        A ``.hdf5``, ``.h5`` or ``.hdf`` file in PtyRAD's layout, or an ``.npz`` whose members are
-        named after the fields of `State`. Fields that are not there are None.
+        An HDF5 file in PtyRAD's layout, or an ``.npz`` archive whose members are named after the
+        fields of `State`, under whatever name. Fields that are not there are None.
 
     Raises
     ------
@@ -78,8 +75,8 @@ def read(path: Path | str) -> Reconstruction:
         an impossible shape, dtype or value. The message names the dataset.
     """
     path = Path(path)
-    layout = _layout(path)
     _require_readable(path)
+    layout = _layout(path)
     fields, iteration = layout.read(path)
     if not fields:
         names = ", ".join(layout.NAMES.values())
@@ -109,10 +106,11 @@ def check_target(path: Path | str, source: Path | str, *, in_place: bool = False
     if in_place:
         check_output(path)
         return
-    if _FORMATS.get(path.suffix.lower()) is not _layout(source):
-        same = ", ".join(s for s, layout in _FORMATS.items() if layout is _layout(source))
+    same = dict.fromkeys((*_layout(source).SUFFIXES, source.suffix.lower()))
+    if path.suffix.lower() not in same:
         raise OutputError(
-            f"{path}: the output has the format of the input; expected a name ending in {same}"
+            f"{path}: the output has the format of the input; expected a name ending in "
+            f"{', '.join(filter(None, same))}"
         )
     check_output(path, keep=source, use="use --in-place to replace it")
 
@@ -175,11 +173,16 @@ def save(path: Path | str, state: State) -> None:
 
 
 def _layout(path: Path) -> Any:
-    layout = _FORMATS.get(path.suffix.lower())
-    if layout is None:
-        got = f"got {path.suffix}" if path.suffix else "got none"
-        raise ReadError(f"{path}: unknown format: expected a suffix {', '.join(_FORMATS)}, {got}")
-    return layout
+    """Return the layout of a file by its content; by its name if that says nothing."""
+    found = [layout for layout in _LAYOUTS if layout.recognises(path)]
+    # what is empty or damaged is told in the words of the layout that its name promises
+    found += [layout for layout in _LAYOUTS if path.suffix.lower() in layout.SUFFIXES]
+    if not found:
+        suffixes = ", ".join(suffix for layout in _LAYOUTS for suffix in layout.SUFFIXES)
+        raise ReadError(
+            f"{path}: unknown format: expected an HDF5 file or an .npz archive ({suffixes})"
+        )
+    return found[0]
 
 
 def _require_readable(path: Path) -> None:

@@ -14,10 +14,17 @@ import numpy as np
 from arraycon.io.atomic import ReadError, WriteError, reason
 from arraycon.state import ARRAYS, State
 
+SUFFIXES = (".npz",)
 NAMES = {field.name: field.name for field in dataclass_fields(State)}
 """Member (without ``.npy``) of each `State` field."""
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
+
+
+def recognises(path: Path) -> bool:
+    """Whether the content is of this layout, as far as its beginning tells."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 
 def read(path: Path) -> tuple[dict[str, Any], int | None]:

@@ -1,74 +1,42 @@
-"""What and when: validated parameters of the constraints.
+"""What and when: the validated parameters of all constraints, and the files that hold them.
 
 A block that is left out takes its defaults, and five constraints are on by default. A block that is
 `None` is off, and so is one that is `False`: YAML reads an unquoted `off` so, and TOML has no null.
+The constraints' own models, such as `KzFilter`, can be had from here, too.
 """
 
-from arraycon.params.block import Block, OnBlock, describe_schedule
-from arraycon.params.constraint_params import (
-    ConstraintParams,
-    nullable,
-    register_model,
-    unregister_model,
-)
-from arraycon.params.models import (
-    ORDER,
-    ComplexRatio,
-    FixProbeInt,
-    KrFilter,
-    KrThresh,
-    KzFilter,
-    MirroredAmp,
-    ObjaThresh,
-    ObjpPostiv,
-    ObjRblur,
-    ObjZblur,
-    ObjZRecenter,
-    OrthoPmode,
-    PosRecenter,
-    ProbeMaskK,
-    ProbeMaskR,
-    TiltSmooth,
-)
-from arraycon.params.registry import MODELS, REGISTERED
-from arraycon.params.wording import (
-    SECTIONS,
+from __future__ import annotations
+
+from typing import Any
+
+from arraycon.blocks import (
+    Block,
     DeprecatedParameterWarning,
+    OnBlock,
     ParameterError,
     ParameterWarning,
     allowed,
+    describe_schedule,
 )
+from arraycon.constraints import declared
+from arraycon.params.constraint_params import SECTIONS, ConstraintParams, nullable
 
 __all__ = [
-    "MODELS",
-    "ORDER",
-    "REGISTERED",
     "SECTIONS",
     "Block",
-    "ComplexRatio",
     "ConstraintParams",
     "DeprecatedParameterWarning",
-    "FixProbeInt",
-    "KrFilter",
-    "KrThresh",
-    "KzFilter",
-    "MirroredAmp",
-    "ObjRblur",
-    "ObjZRecenter",
-    "ObjZblur",
-    "ObjaThresh",
-    "ObjpPostiv",
     "OnBlock",
-    "OrthoPmode",
     "ParameterError",
     "ParameterWarning",
-    "PosRecenter",
-    "ProbeMaskK",
-    "ProbeMaskR",
-    "TiltSmooth",
     "allowed",
     "describe_schedule",
     "nullable",
-    "register_model",
-    "unregister_model",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for one in declared().values():
+        if one.model.__name__ == name:
+            return one.model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""ConstraintParams: the blocks of all constraints, the users' own included."""
+"""ConstraintParams: the blocks of all constraints, made from their declarations."""
 
 from __future__ import annotations
 
@@ -8,36 +8,21 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from arraycon.params import notes
-from arraycon.params.block import Block
-from arraycon.params.models import (
-    ORDER,
-    ComplexRatio,
-    FixProbeInt,
-    KrFilter,
-    KrThresh,
-    KzFilter,
-    MirroredAmp,
-    ObjaThresh,
-    ObjpPostiv,
-    ObjRblur,
-    ObjZblur,
-    ObjZRecenter,
-    OrthoPmode,
-    PosRecenter,
-    ProbeMaskK,
-    ProbeMaskR,
-    TiltSmooth,
-)
-from arraycon.params.registry import MODELS, REGISTERED
-from arraycon.params.wording import SECTIONS, detail, not_text, unknown_block, warn
+from arraycon.blocks import Block, Place
+from arraycon.blocks.wording import detail, not_text, unknown, warn
+from arraycon.constraints import declared, reserve
+from arraycon.params import advice
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema
     from typing_extensions import Self
 
+PARTS = ("init", "model", "loss", "constraint", "recon", "hypertune")
+SECTIONS = tuple(f"{part}_params" for part in PARTS)
+"""Sections of PtyRAD's whole parameter file."""
 
-class ConstraintParams(BaseModel):
+
+class _AllBlocks(BaseModel):
     """Parameters of all constraints; a block left out has its defaults, a null one is off.
 
     Raises
@@ -54,22 +39,9 @@ class ConstraintParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    probe_mask_k: ProbeMaskK = ProbeMaskK()
-    probe_mask_r: ProbeMaskR = ProbeMaskR()
-    ortho_pmode: OrthoPmode = OrthoPmode()
-    fix_probe_int: FixProbeInt = FixProbeInt()
-    obj_rblur: ObjRblur = ObjRblur()
-    obj_zblur: ObjZblur = ObjZblur()
-    kr_filter: KrFilter = KrFilter()
-    kz_filter: KzFilter = KzFilter()
-    kr_thresh: KrThresh = KrThresh()
-    complex_ratio: ComplexRatio = ComplexRatio()
-    mirrored_amp: MirroredAmp = MirroredAmp()
-    obj_z_recenter: ObjZRecenter = ObjZRecenter()
-    obja_thresh: ObjaThresh = ObjaThresh()
-    objp_postiv: ObjpPostiv = ObjpPostiv()
-    pos_recenter: PosRecenter = PosRecenter()
-    tilt_smooth: TiltSmooth = TiltSmooth()
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     def given(self) -> frozenset[str]:
@@ -77,31 +49,35 @@ class ConstraintParams(BaseModel):
         return frozenset(self.model_fields_set)
 
     def blocks(self) -> dict[str, Block]:
-        """All blocks by name: the built-in ones in order of execution, then registered ones."""
-        built_in: dict[str, Block] = {name: getattr(self, name) for name in ORDER}
-        registered = {name: model() for name, model in REGISTERED.items()}
-        return built_in | registered | (self.model_extra or {})
+        """All blocks by name, in order of execution."""
+        return {name: self._block(name, one.model) for name, one in declared().items()}
 
     def notes(self) -> list[str]:
         """Advice on parameters that are valid but probably not meant so; warned of on creation."""
-        return notes.about(self.blocks(), self.given)
+        return advice.about(self.blocks(), self.given)
+
+    def _block(self, name: str, model: type[Block]) -> Block:
+        # a user's constraint may have been declared after this was made
+        block = getattr(self, name, None)
+        return model() if block is None else block
 
     @pydantic.model_validator(mode="wrap")
     @classmethod
     def _read(cls, data: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)
-        models, blocks, problems = MODELS | REGISTERED, {}, []
+        known, blocks, problems = declared(), {}, []
         for name, value in data.items():
             if not isinstance(name, str):
                 shown, text = not_text(name)
                 problems.append(detail((shown,), text, value))
                 continue
-            if name not in models:
-                problems.append(detail((name,), unknown_block(name), value))
+            if name not in known:
+                problems.append(detail((name,), _unknown(name, list(known)), value))
                 continue
             try:
-                blocks[name] = models[name].model_validate(value)
+                place = Place(name, frozenset(known))
+                blocks[name] = known[name].model.model_validate(value, context=place)
             except ValidationError as error:
                 for item in error.errors(include_url=False):
                     text = str(item.get("ctx", {}).get("error") or item["msg"])
@@ -126,6 +102,28 @@ class ConstraintParams(BaseModel):
         return reference
 
 
+def _made() -> type[_AllBlocks]:
+    """Give the class the constraints of this package as fields."""
+    fields: dict[str, Any] = {
+        name: (one.model, one.model()) for name, one in declared().items() if one.built_in
+    }
+    return pydantic.create_model(
+        "ConstraintParams",
+        __base__=_AllBlocks,
+        __module__=__name__,
+        __doc__=_AllBlocks.__doc__,
+        **fields,
+    )
+
+
+if TYPE_CHECKING:
+    ConstraintParams = _AllBlocks
+else:
+    ConstraintParams = _made()
+
+reserve([*SECTIONS, *(name for name in vars(_AllBlocks) if not name.startswith("_"))])
+
+
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     """JSON schema of a block that may also be null or false."""
     block = {key: schema[key] for key in schema if key not in ("default", "description")}
@@ -133,42 +131,7 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [block, {"type": "null"}, {"const": False}], **rest}
 
 
-def register_model(name: str, model: type[Block]) -> None:
-    """Let parameters hold a block for a user's own constraint.
-
-    Parameters
-    ----------
-    name : str
-        Name of the block.
-    model : type of Block
-        Its parameters, each with a default.
-
-    Raises
-    ------
-    TypeError
-        `model` is not a subclass of Block.
-    ValueError
-        The name is taken or impossible, or a field has no default.
-    """
-    if not (isinstance(model, type) and issubclass(model, Block)):
-        raise TypeError(f"model must be a subclass of Block, got {model!r}")
-    if not (isinstance(name, str) and name.isidentifier()):
-        raise ValueError(f"name must be an identifier, got {name!r}")
-    if name in MODELS or name in SECTIONS or hasattr(ConstraintParams, name):
-        raise ValueError(f"name {name!r} is taken")
-    # a notebook cell that is run again makes the class anew
-    old = REGISTERED.get(name, model)
-    if (old.__module__, old.__qualname__) != (model.__module__, model.__qualname__):
-        raise ValueError(
-            f"name {name!r} is registered already; unregister_model({name!r}) frees it"
-        )
-    if required := [key for key, field in model.model_fields.items() if field.is_required()]:
-        raise ValueError(f"every field needs a default, {required[0]} of {model.__name__} has none")
-    REGISTERED[name] = model
-
-
-def unregister_model(name: str) -> None:
-    """Undo `register_model`; a KeyError if there is nothing to undo."""
-    if name not in REGISTERED:
-        raise KeyError(f"no constraint is registered as {name!r}")
-    del REGISTERED[name]
+def _unknown(key: str, names: list[str]) -> str:
+    if key in SECTIONS:
+        return "a section of PtyRAD's file: it belongs at the top level, not among constraints"
+    return unknown(key, names, SECTIONS)

@@ -19,9 +19,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from arraycon.params.constraint_params import ConstraintParams
-from arraycon.params.registry import MODELS, REGISTERED
-from arraycon.params.wording import SECTIONS, ParameterError, not_text, show, warn
+from arraycon.blocks import ParameterError
+from arraycon.blocks.wording import not_text, show, warn
+from arraycon.constraints import declared
+from arraycon.params.constraint_params import SECTIONS, ConstraintParams
 
 SECTION = "constraint_params"
 
@@ -132,7 +133,7 @@ def _beside_sections(data: Mapping[Any, Any]) -> list[tuple[str, str]]:
 
     Other keys pass: what PtyRAD's sections may be is for PtyRAD to say.
     """
-    names, problems = [*MODELS, *REGISTERED], []
+    names, problems = list(declared()), []
     for key in data:
         if not isinstance(key, str):
             problems.append(not_text(key))

@@ -7,14 +7,16 @@ that the file still equals the defaults, and `minimal` has the kernel size that 
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from arraycon.params import MODELS, REGISTERED, Block, ConstraintParams, allowed, nullable
+from arraycon.blocks import Block, allowed
+from arraycon.constraints import Constraint, declared
+from arraycon.params.constraint_params import ConstraintParams, nullable
 
 COMMENT_AT = 28
 
@@ -29,11 +31,7 @@ HELP = """\
 # constraint: why, and what differs from the defaults beside start_iter; None is off
 Choice = tuple[str, dict[str, Any] | None]
 MINIMAL: dict[str, Choice] = {
-    "ortho_pmode": ("", {}),
-    "fix_probe_int": ("", {}),
-    "obj_rblur": ("", {}),
     "obj_zblur": ("Its default kernel_size, 5, cuts the Gaussian off.", {"kernel_size": 7}),
-    "pos_recenter": ("", {}),
 }
 RECOMMENDED: dict[str, Choice] = {
     "ortho_pmode": ("", {}),
@@ -68,12 +66,18 @@ def template(kind: Literal["minimal", "recommended", "full"]) -> str:
     """
     if kind not in HEADERS:
         raise ValueError(f"kind must be one of {', '.join(HEADERS)}, got {kind!r}")
-    blocks = _full() if kind == "full" else _chosen(MINIMAL if kind == "minimal" else RECOMMENDED)
+    if kind == "full":
+        blocks = _full()
+    elif kind == "minimal":
+        blocks = _chosen({name: ("", {}) for name, one in _own() if one.default_on} | MINIMAL)
+    else:
+        blocks = _chosen(RECOMMENDED)
     return "\n\n".join([f"# {HEADERS[kind]}\n{HELP}", *blocks]) + "\n"
 
 
 def _full() -> Iterator[str]:
-    for name, model in MODELS.items():
+    for name, one in _own():
+        model = one.model
         values = model().model_dump()
         lines = [f"{name}:", *(_field(model, key, values[key], True) for key in values)]
         # as if it had been written out, without the warnings of creating it
@@ -84,15 +88,16 @@ def _full() -> Iterator[str]:
                 *(f"# {note.removeprefix(name + ': ')}." for note in notes),
                 *(f"# {line}" for line in lines),
             ]
-        yield "\n".join([f"# {_meaning(model)}", *lines])
+        yield "\n".join([f"# {one.meaning}", *lines])
 
 
 def _chosen(choices: dict[str, Choice]) -> Iterator[str]:
-    for name, model in MODELS.items():
+    for name, one in _own():
         if name not in choices:
             continue
+        model = one.model
         why, changes = choices[name]
-        comment = f"# {_meaning(model)}" + (f"\n# {why}" if why else "")
+        comment = f"# {one.meaning}" + (f"\n# {why}" if why else "")
         if changes is None:
             yield f"{comment}\n{name}: null"
             continue
@@ -101,8 +106,8 @@ def _chosen(choices: dict[str, Choice]) -> Iterator[str]:
         yield "\n".join([comment, f"{name}:", *fields])
 
 
-def _meaning(model: type[Block]) -> str:
-    return (inspect.getdoc(model) or "").partition("\n")[0]
+def _own() -> list[tuple[str, Constraint]]:
+    return [(name, one) for name, one in declared().items() if one.built_in]
 
 
 def _field(model: type[Block], key: str, value: Any, with_allowed: bool) -> str:
@@ -124,11 +129,12 @@ def schema() -> dict[str, Any]:
     dict
         JSON schema, draft 2020-12, with the users' own constraints that are registered now.
     """
-    models: list[type[ConstraintParams | Block]] = [ConstraintParams, *REGISTERED.values()]
+    registered = {name: one.model for name, one in declared().items() if not one.built_in}
+    models: list[type[BaseModel]] = [ConstraintParams, *registered.values()]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
     root = definitions.pop(references[ConstraintParams, "validation"]["$ref"].rpartition("/")[2])
-    for name, model in REGISTERED.items():
+    for name, model in registered.items():
         root["properties"][name] = nullable(references[model, "validation"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, NoReturn
 
 import array_api_compat
@@ -97,6 +97,8 @@ def number(
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     try:
         result = float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected {expected}, got one that no float can hold") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}") from None
     if not (math.isfinite(result) and low <= result <= high and result > above):
@@ -155,6 +157,8 @@ def scan_shape(name: str, value: Any) -> tuple[int, int]:
 
 def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
     try:
+        if isinstance(value, Mapping | Set):  # which of its two is the first is not said
+            raise TypeError
         first, second = value
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected {expected}, got {value!r}") from None

@@ -17,7 +17,7 @@ from libraries import relative_error
 
 import arraycon
 from arraycon.adapters import InterfaceError, ptyrad
-from arraycon.params import ORDER
+from arraycon.bench import NAMES as ORDER
 
 
 class Tensor:

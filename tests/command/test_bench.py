@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tiny_bench import TINY, WITHOUT_PTYRAD, contender, made, printed, results, ticking
 
-from arraycon import bench, steps
+from arraycon import bench
 from arraycon.bench import (
     Case,
     agreement,
@@ -21,10 +21,12 @@ from arraycon.bench import (
     machine,
     measuring,
     peers,
+    places,
     plain,
     ptyrad_model,
     reporting,
 )  # fmt: skip
+from arraycon.bench.floors import cpu
 from arraycon.bench.measuring import Spread
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -55,16 +57,16 @@ def test_inputs_and_floors(name: str) -> None:
         assert not np.any((one[field] != 0) & (np.abs(one[field]) < 1e-30))
     assert set(case.writes) <= set(case.arrays)
     assert case.unit_bytes == one[case.unit].nbytes
-    kind, floor = floors.floor(case, one)
+    kind, floor = floors.floor(case, one, places.cpu())
     floor()
     assert kind
     for field in case.arrays:  # a floor works on buffers of its own
         np.testing.assert_array_equal(one[field], two[field])
 
 
-@pytest.mark.parametrize("engine", [floors._Scipy, pytest.param(floors._Ducc, id="_Ducc")])
+@pytest.mark.parametrize("engine", [cpu._Scipy, pytest.param(cpu._Ducc, id="_Ducc")])
 def test_floor_transforms_are_pairs(engine: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    if engine is floors._Ducc:
+    if engine is cpu._Ducc:
         pytest.importorskip("ducc0")
     calls = []
 
@@ -74,7 +76,7 @@ def test_floor_transforms_are_pairs(engine: type, monkeypatch: pytest.MonkeyPatc
                 calls.append(attribute)
             return super().__getattribute__(attribute)
 
-    monkeypatch.setattr(floors, "_engine", Spy)
+    monkeypatch.setattr(cpu, "_engine", Spy)
     for name, expected in (
         ("kr_filter", ["real_forward", "real_inverse"] * 2),
         ("kr_thresh", ["cosine"] * 4),
@@ -82,7 +84,7 @@ def test_floor_transforms_are_pairs(engine: type, monkeypatch: pytest.MonkeyPatc
         ("obj_z_recenter", ["forward", "inverse"] * 2),
     ):
         case = Case(name, TINY)
-        _, floor = floors.floor(case, case.fields())
+        _, floor = floors.floor(case, case.fields(), places.cpu())
         calls.clear()
         floor()
         assert calls == expected
@@ -99,8 +101,7 @@ def test_recentring_really_shifts() -> None:
 
 
 def test_the_sixteen() -> None:
-    assert set(bench.NAMES) == set(plain.NAMES)
-    assert set(bench.NAMES) <= set(steps.STEPS)
+    assert set(bench.NAMES) == set(plain.ports("cpu"))
     assert set(peers.UNEQUAL) <= set(bench.NAMES)
     for name in bench.NAMES:
         assert Case(name, TINY).constraints.due(1) == (name,)

@@ -11,7 +11,8 @@ import pytest
 from tiny_bench import TINY, made, printed, results, run
 
 from arraycon import bench
-from arraycon.bench import chart, floors, reporting
+from arraycon.bench import chart, reporting
+from arraycon.bench.floors import cpu
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -45,7 +46,7 @@ def test_no_names_of_machines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_full_results_are_shown() -> None:
-    longest = max((kind for kind, _ in floors._FLOORS.values()), key=len)
+    longest = max((kind for kind, _ in cpu.FLOORS.values()), key=len)
     done = results(
         made("kr_thresh", {"PtyRAD": 23.4, "floor": 0.987}, differences={"PtyRAD": 0.7}),
         made("kz_filter", {"floor": 1.5}, absent={"PtyRAD": "kz_filter fails"}, floor=longest),

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import arraycon
 from arraycon.cli import doctor
 
 
@@ -210,7 +209,7 @@ def test_kernels_follow_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_library_with_wrong_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arraycon, "objp_postiv", lambda x: x)
+    monkeypatch.setattr(doctor, "objp_postiv", lambda x: x)
     assert "wrong numbers" in fact(doctor.examine(), "numpy").detail
 
 

@@ -8,7 +8,7 @@ import pytest
 from command import ESCAPE, run, words
 
 import arraycon
-from arraycon import params
+from arraycon.bench import NAMES
 from arraycon.cli import doctor
 
 pytestmark = pytest.mark.usefixtures("plain", "folder")
@@ -64,4 +64,4 @@ def test_demo_in_an_impossible_place() -> None:
 def test_warmup() -> None:
     code, output = run("warmup")
     assert code == 0
-    assert all(name in output for name in params.ORDER)
+    assert all(name in output for name in NAMES)

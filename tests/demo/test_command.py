@@ -74,7 +74,6 @@ def test_constraints_that_are_not_due_are_named() -> None:
     ("options", "files"),
     [
         (("--scan", "4", "--iterations", "1", "--slices", "1", "--modes", "1"), FILES),
-        (("--study",), {"study.txt", "study.json", "study.md"}),
     ],
 )
 def test_results_outlive_a_closed_pipe(
@@ -170,7 +169,6 @@ def test_loaded_data_are_those_that_were_written(here: Path) -> None:
         (("--data", "data.npz", "--truth", "x", "--halves", "counts"), "--halves: expected none"),
         (("--data", "constrained.npz", "--out", "."), "is the same file as constrained.npz"),
         (("--data", "apart.npz", "--halves", "positions"), "lie apart from the others"),
-        (("--study", "--data", "x", "--dose", "1"), "--data, --dose: expected none with --study"),
         (("--halves", "counts"), "--halves: expected none with no --data"),
         (("--dose", "none"), "--dose: expected electrons per Å²"),
         (("--dose", "1e9"), "above 0 and below 1e9"),

@@ -7,13 +7,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import make_study
 import pytest
+import study
+from study import scenes
 from typer.testing import CliRunner
 
-from arraycon.cli import app
-from arraycon.demo import study
-from arraycon.demo.study import scenes
-from arraycon.params.models import ORDER
+from arraycon.bench import NAMES as ORDER
 
 Findings = dict[tuple[str, int], study.Finding]
 
@@ -227,28 +227,35 @@ def test_json_and_markdown(findings: Findings) -> None:
     assert all(f"`{name}`" in page for name in ORDER)
 
 
-def test_command(
+def test_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: tuple[Findings, Findings]
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(study, "run", lambda seed: asked.append(seed) or tuple(both[1].values()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
-    done = CliRunner().invoke(app.app, ["demo", "--study", "--seed", "1"])
+    done = CliRunner().invoke(make_study.app, ["--seed", "1"])
     assert done.exit_code == 0, done.output
     assert asked == [1]
-    files = {path.name for path in Path("demo").iterdir()}
+    files = {path.name for path in Path("study").iterdir()}
     assert files == {"study.txt", "study.json", "study.md"}
-    text = Path("demo/study.txt").read_text(encoding="utf-8")
+    text = Path("study/study.txt").read_text(encoding="utf-8")
     for name in ORDER:
         assert f"\n{name}: " in text
         assert f"\n{name}: " in done.output
     assert max(map(len, text.splitlines())) <= 110
-    assert json.loads(Path("demo/study.json").read_text(encoding="utf-8"))["seed"] == 1
+    assert json.loads(Path("study/study.json").read_text(encoding="utf-8"))["seed"] == 1
 
 
-def test_command_in_an_impossible_place(tmp_path: Path) -> None:
+def test_script_in_an_impossible_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = CliRunner().invoke(app.app, ["demo", "--study", "--out", str(tmp_path / "file" / "x")])
+    done = CliRunner().invoke(make_study.app, ["--out", str(tmp_path / "file" / "x")])
     assert done.exit_code == 2
     assert "cannot be made" in done.output
+    assert CliRunner().invoke(make_study.app, ["--seed", "-1"]).exit_code == 2
+
+
+def test_the_committed_page_is_what_the_script_makes() -> None:
+    page = Path(__file__).resolve().parents[2] / "bench" / "study.md"
+    head = study.markdown(study.run(0)[:1], seed=0).partition("\n| constraint")[0]
+    assert page.read_text(encoding="utf-8").startswith(head)

@@ -13,7 +13,7 @@ from saved import NUMBERS, names_in
 
 from arraycon import io
 from arraycon.io import atomic
-from arraycon.io import hdf5 as layout
+from arraycon.io import ptyrad as layout
 
 ARRAYS = ptyrad_file.ARRAYS
 
@@ -110,8 +110,12 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     plain("truncated.hdf5", good.read_bytes()[:20_000], "truncated")
     plain("empty.hdf5", b"", "is not an HDF5 file .it is empty")
     plain("text.hdf5", b"obja: 1\n" * 500, "is not an HDF5 file")
-    plain("model.pt", b"PK", r"unknown format: expected a suffix .hdf5, .h5, .hdf, .npz, got .pt")
-    plain("model", b"PK", "got none")
+    plain(
+        "model.pt",
+        b"PK",
+        r"unknown format: expected an HDF5 file or an .npz archive \(.hdf5, .h5, .hdf, .npz\)",
+    )
+    plain("model", b"PK", "unknown format")
     made["missing"] = (folder / "nowhere.hdf5", "no such file")
     made["missing folder"] = (folder / "no" / "where.hdf5", "no such file")
     made["under a file"] = (good / "model.hdf5", "no such file|Not a directory")

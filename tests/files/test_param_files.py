@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arraycon import params as P
+from arraycon.constraints import declared
 from arraycon.params import ConstraintParams, ParameterError, ParameterWarning
 from arraycon.params.files import from_mapping, load
 
@@ -378,7 +379,7 @@ anything = st.recursive(
 )
 
 
-names = st.sampled_from([*P.ORDER, *P.SECTIONS, "start_iter", "freq", "thresh", "std", "relax"])
+names = st.sampled_from([*declared(), *P.SECTIONS, "start_iter", "freq", "thresh", "std", "relax"])
 
 
 nearly = st.dictionaries(names, anything | st.dictionaries(names, anything))

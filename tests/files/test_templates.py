@@ -8,7 +8,9 @@ import re
 import pytest
 import yaml
 
+import arraycon
 from arraycon import params as P
+from arraycon.constraints import declared
 from arraycon.params import ConstraintParams, templates
 from arraycon.params.files import load
 
@@ -33,7 +35,7 @@ def test_the_full_template_is_the_defaults_with_every_field(write):
     assert load(write(text)) == ConstraintParams()
     whole = re.sub(r"^# (?=obj_zblur:$|  \w+: )", "", text, flags=re.M)
     assert yaml.safe_load(whole) == ConstraintParams().model_dump(mode="json")
-    for name, model in P.MODELS.items():
+    for name, model in ((key, one.model) for key, one in declared().items()):
         part = text.split(f"{name}:\n")[1]
         for field in model.model_fields:
             line = re.search(rf"^(?:# )?  {field}: .*$", part, re.M)[0]
@@ -70,7 +72,7 @@ def test_an_unknown_template():
 
 def test_schema_lets_blocks_be_objects_null_or_false():
     schema = json.loads(json.dumps(templates.schema()))
-    assert list(schema["properties"]) == list(P.ORDER)
+    assert list(schema["properties"]) == list(declared())
     assert schema["additionalProperties"] is False
     for name, block in schema["properties"].items():
         reference, *off = block["anyOf"]
@@ -79,7 +81,7 @@ def test_schema_lets_blocks_be_objects_null_or_false():
         model = schema["$defs"][reference["$ref"].removeprefix("#/$defs/")]
         assert model["additionalProperties"] is False
         assert model["description"]
-        assert list(model["properties"]) == list(P.MODELS[name].model_fields)
+        assert list(model["properties"]) == list(declared()[name].model.model_fields)
         assert all(field["description"] for field in model["properties"].values())
     taps = schema["$defs"]["ObjRblur"]["properties"]["kernel_size"]
     assert (taps["minimum"], taps["not"]) == (1, {"multipleOf": 2})
@@ -91,12 +93,12 @@ def test_schema_holds_registered_constraints():
 
         amount: float = 0.1
 
-    P.register_model("shrink", Shrink)
+    arraycon.register("shrink", model=Shrink, needs=[])(dict)
     try:
         schema = templates.schema()
         reference = schema["properties"]["shrink"]["anyOf"][0]["$ref"]
         model = schema["$defs"][reference.removeprefix("#/$defs/")]
         assert model["properties"]["amount"]["default"] == 0.1
     finally:
-        P.unregister_model("shrink")
+        arraycon.unregister("shrink")
     assert "shrink" not in templates.schema()["properties"]

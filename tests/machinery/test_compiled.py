@@ -15,8 +15,8 @@ import processes
 import pytest
 
 import arraycon
+from arraycon.bench import NAMES as ORDER
 from arraycon.kernels.common import arrays, dispatch
-from arraycon.params import ORDER
 
 pytest.importorskip("numba", reason="numba is not installed")
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import math
 import pickle
 import warnings
 
 import numpy as np
 import pydantic
 import pytest
+from allowed import ALLOWED
 from hypothesis import given
 from hypothesis import strategies as st
 
 import arraycon
 from arraycon import params as P
-from arraycon.params import MODELS, ConstraintParams, DeprecatedParameterWarning, ParameterWarning
+from arraycon.constraints import declared
+from arraycon.params import ConstraintParams, DeprecatedParameterWarning, ParameterWarning
 
 # written out by hand from the specification, not from the models
 SCHEDULE = {"start_iter": None, "step": 1, "end_iter": None}
@@ -51,50 +52,6 @@ DEFAULTS = {
     "pos_recenter": {**ON, "relax": 0},
     "tilt_smooth": {**SCHEDULE, "std": 2.0},
 }
-# block, field: the wording, values that are accepted, values that are not
-ALLOWED = {
-    ("kz_filter", "start_iter"): ("an integer ≥ 1 or null", [1, 9, None, 5.0], [0, -1, 1.5, True]),
-    ("kz_filter", "step"): ("an integer ≥ 1", [1, "1e1", np.int64(3)], [0, None, "x", False]),
-    ("kz_filter", "end_iter"): ("an integer ≥ 1 or null", [2, None], [0, 2.5, [], math.inf]),
-    ("probe_mask_k", "radius"): ("a number ≥ 0", [0, 2, "5e-1", np.float32(2)], [-1e-9, "", None]),
-    ("probe_mask_k", "width"): ("a number ≥ 0", [0, 1], [-0.1, True, math.nan, math.inf]),
-    ("probe_mask_k", "power_thresh"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1, "nan"]),
-    ("probe_mask_r", "radius"): ("a number ≥ 0", [0], [-1]),
-    ("probe_mask_r", "order"): ("an integer ≥ 1", [1, 2.0], [0, 1.5]),
-    ("probe_mask_r", "power_thresh"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1]),
-    ("probe_mask_r", "z_range"): (
-        "an ascending pair of numbers",
-        [(-1, 1), ["-5e1", 2]],
-        [(1, -1), (1, 1), [1], [1, 2, 3], 5, {1, 2}, [True, 2], [0, math.inf], [[0], 1]],
-    ),
-    ("probe_mask_r", "z_steps"): ("an integer ≥ 1", [1], [0]),
-    ("obj_rblur", "obj_type"): ("amplitude, phase or both", ["phase"], ["Phase", None, 1, ["x"]]),
-    ("obj_rblur", "kernel_size"): ("an odd integer ≥ 1", [5, 7.0], [0, 4, -1, 5.5, True]),
-    ("obj_rblur", "std"): ("a number ≥ 0", [0, 0.1], [-0.1, 10**400]),
-    ("obj_zblur", "kernel_size"): ("an odd integer ≥ 1", [7], [2]),
-    ("obj_zblur", "std"): ("a number ≥ 0", [0], [-1]),
-    ("kr_filter", "radius"): ("a number ≥ 0", [0], [-1]),
-    ("kr_filter", "width"): ("a number ≥ 0", [0], [-1]),
-    ("kz_filter", "beta"): ("a number ≥ 0", [0, 10], [-1, b"5"]),
-    ("kz_filter", "alpha"): ("a number ≥ 0", [0], [-1]),
-    ("kz_filter", "boundary"): ("periodic or mirror", ["mirror"], ["reflect"]),
-    ("kr_thresh", "thresh"): ("a number in (0, 1]", [1e-9, 1], [0, 1.1]),
-    ("kr_thresh", "scope"): ("global or slice", ["slice"], ["all"]),
-    ("complex_ratio", "alpha1"): ("a number", [-3, 0, 3], [True, "a", None, math.nan]),
-    ("complex_ratio", "alpha2"): ("a number", [-3], [math.inf]),
-    ("mirrored_amp", "relax"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1]),
-    ("mirrored_amp", "scale"): ("a number ≥ 0", [0], [-1]),
-    ("mirrored_amp", "power"): ("a number ≥ 0", [0], [-1]),
-    ("obj_z_recenter", "thresh"): ("a number in [0, 100] or null", [0, 100, None], [-1, 101]),
-    ("obj_z_recenter", "scale"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1]),
-    ("obj_z_recenter", "max_shift"): ("a number ≥ 0 or null", [0, None], [-1, False]),
-    ("obja_thresh", "relax"): ("a number in [0, 1]", [0, 1], [2]),
-    ("obja_thresh", "thresh"): ("an ascending pair of numbers", [[0, 1]], [[1, 1], [2, 1]]),
-    ("objp_postiv", "relax"): ("a number in [0, 1]", [0, 1], [2]),
-    ("objp_postiv", "mode"): ("clip_neg or subtract_min", ["subtract_min"], ["clip"]),
-    ("pos_recenter", "relax"): ("a number in [0, 1]", [0, 1], [-1]),
-    ("tilt_smooth", "std"): ("a number ≥ 0", [0], [-1]),
-}
 VALUES = [(*key, value) for key, (_, good, _) in ALLOWED.items() for value in good]
 REFUSED = [(*key, value) for key, (_, _, bad) in ALLOWED.items() for value in bad]
 
@@ -118,15 +75,15 @@ def registered():
 
         amount: float = pydantic.Field(0.1, ge=0, description="fraction removed")
 
-    P.register_model("shrink", Shrink)
+    arraycon.register("shrink", model=Shrink, needs=[])(dict)
     yield Shrink
-    P.unregister_model("shrink")
+    arraycon.unregister("shrink")
 
 
 def test_defaults_and_order_are_the_specification():
     params = ConstraintParams()
     assert params.model_dump() == DEFAULTS
-    assert list(params.blocks()) == list(DEFAULTS) == list(P.ORDER) == list(P.MODELS)
+    assert list(params.blocks()) == list(DEFAULTS) == list(declared())
     assert params.given == frozenset()
     assert params.notes() == []
 
@@ -157,7 +114,7 @@ def test_refused_values_are_named_with_what_is_allowed(name, field, value):
 
 
 def test_every_field_has_its_allowed_values_tested_and_a_description():
-    for name, model in P.MODELS.items():
+    for name, model in ((key, one.model) for key, one in declared().items()):
         assert model.__doc__
         for field, info in model.model_fields.items():
             assert info.description, (name, field)
@@ -371,13 +328,13 @@ def test_a_registered_block_follows_the_same_rules(registered):
 
 
 def test_an_unregistered_block_is_unknown_again(registered):
-    P.unregister_model("shrink")
+    arraycon.unregister("shrink")
     assert "shrink" in errors_of(shrink=None)
     with pytest.raises(KeyError, match="shrink"):
-        P.unregister_model("shrink")
+        arraycon.unregister("shrink")
     with pytest.raises(KeyError, match="kz_filter"):
-        P.unregister_model("kz_filter")
-    P.register_model("shrink", registered)
+        arraycon.unregister("kz_filter")
+    arraycon.register("shrink", model=registered, needs=[])(dict)
 
 
 def test_what_cannot_be_registered(registered):
@@ -386,13 +343,13 @@ def test_what_cannot_be_registered(registered):
 
     for name in ("kz_filter", "constraint_params", "notes", "model_dump", "a b", "", "shrink", 5):
         with pytest.raises(ValueError, match="name"):
-            P.register_model(name, P.KzFilter)
+            arraycon.register(name, model=P.KzFilter, needs=[])(dict)
     with pytest.raises(ValueError, match="amount of Needy"):
-        P.register_model("needy", Needy)
+        arraycon.register("needy", model=Needy, needs=[])(dict)
     for model in (dict, P.KzFilter(), None):
         with pytest.raises(TypeError, match="subclass of Block"):
-            P.register_model("other", model)
-    P.register_model("shrink", registered)  # the same again is harmless
+            arraycon.register("other", model=model, needs=[])(dict)
+    arraycon.register("shrink", model=registered, needs=[])(dict)  # the same again is harmless
 
 
 def test_a_users_own_validator_speaks_for_itself():
@@ -408,18 +365,18 @@ def test_a_users_own_validator_speaks_for_itself():
                 raise ValueError("must be even")
             return size
 
-    P.register_model("even", Even)
+    arraycon.register("even", model=Even, needs=[])(dict)
     try:
         assert errors_of(even={"size": 3}) == {"even.size": "got 3, must be even"}
         block = make(even={"names": ["5e-1"], "exact": False}).blocks()["even"]
         assert (block.names, block.exact) == (("5e-1",), False)
     finally:
-        P.unregister_model("even")
+        arraycon.unregister("even")
 
 
 @pytest.mark.parametrize("name", sorted(ConstraintParams.model_fields))
 def test_functions_and_parameter_files_have_the_same_defaults(name):
-    block = MODELS[name]
+    block = declared()[name].model
     signature = inspect.signature(getattr(arraycon, name))
     for field, info in block.model_fields.items():
         if field in ("start_iter", "step", "end_iter", "obj_type"):

@@ -13,7 +13,7 @@ from libraries import FLOAT32, Library, relative_error
 from schedules import EVERY, OFF, assert_equal, make_state, only, snapshot
 
 import arraycon
-from arraycon.params import ORDER
+from arraycon.bench import NAMES as ORDER
 
 
 def test_all_sixteen_run_in_the_order_of_the_specification():
@@ -160,7 +160,7 @@ def test_metrics_are_read_late_and_once():
         reads.append(1)
         return 2.0
 
-    from arraycon.report import Metrics
+    from arraycon.pipeline.report import Metrics
 
     metrics = Metrics({"a": measured, "b": np.array([1.0, 2.0])})
     assert repr(metrics) == "Metrics(a, b)"

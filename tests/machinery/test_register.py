@@ -7,7 +7,7 @@ import pytest
 from schedules import OFF, assert_equal, make_state, only, snapshot
 
 import arraycon
-from arraycon.params import ORDER
+from arraycon.bench import NAMES as ORDER
 
 
 @pytest.fixture

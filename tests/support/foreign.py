@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import arraycon
-from arraycon.params import ORDER
+from arraycon.bench import NAMES as ORDER
 
 OFF = dict.fromkeys(ORDER)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import arraycon
-from arraycon.params import ORDER
+from arraycon.bench import NAMES as ORDER
 from arraycon.state import ARRAYS
 
 OFF = dict.fromkeys(ORDER)

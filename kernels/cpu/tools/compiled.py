@@ -15,6 +15,8 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 logger = logging.getLogger("arraycon")
+# by itself, so that a program can show these lines and no others
+spoken = logging.getLogger("arraycon.compiling")
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": False}
 # contract: a·b + c in one rounding. Nothing that assumes finite numbers: NaN must stay visible.
@@ -124,7 +126,7 @@ class _Announcer:
         if spent > _PATIENCE:
             self._said = True
             kept = "in this process only" if _reasons else "once for this installation"
-            logger.warning(
+            spoken.warning(
                 "compiling kernels for this processor, %s; `arraycon warmup` does it ahead", kept
             )
 

@@ -1,0 +1,85 @@
+"""Floors on a GPU: a copy, or bare cuFFT transforms."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from arraycon.bench import plain
+from arraycon.bench.cases import Case, Fields
+from arraycon.bench.floors.common import COPY, masked
+from arraycon.bench.places import Run
+
+_PLANES = 8  # transformed at a time in the focus search
+
+
+def floor(case: Case, fields: Fields) -> tuple[str, list[Run]]:
+    """Say what the floor of a case is, and give the functions that together are it.
+
+    Everything is written to buffers made beforehand.
+    """
+    kind, make = _FLOORS.get(case.name, (COPY, _copies))
+    return kind, make(case, fields)
+
+
+def _copies(case: Case, fields: Fields) -> list[Run]:
+    pairs = [(fields[name], fields[name].copy()) for name in case.arrays]
+
+    def part(source: Any, target: Any) -> Run:
+        return lambda: target.__setitem__(..., source)
+
+    return [part(*pair) for pair in pairs]
+
+
+def _lateral_pairs(_: Case, fields: Fields) -> list[Run]:
+    cupy, transforms = _modules()
+    arrays = [fields[name] for name in plain.OBJECT]
+    like = arrays[0]
+    half = (*like.shape[:-1], like.shape[-1] // 2 + 1)
+    spectrum, back = cupy.empty(half, np.result_type(like.dtype, np.complex64)), like.copy()
+
+    def part(x: Any) -> Run:
+        def pair() -> None:
+            transforms.rfft(x, spectrum)
+            transforms.irfft(spectrum, back)
+
+        return pair
+
+    return [part(x) for x in arrays]
+
+
+def _masked_pairs(case: Case, fields: Fields) -> list[Run]:
+    _, transforms = _modules()
+    modes = fields["probe"][: masked(case, case.fields()["probe"])].copy()
+    return [lambda: transforms.fft(modes), lambda: transforms.fft(modes, inverse=True)]
+
+
+def _focus_search(case: Case, fields: Fields) -> list[Run]:
+    """One inverse transform per plane, and to the focus and back with the masked modes."""
+    cupy, transforms = _modules()
+    planes = case.parameters["z_steps"]
+    stack = cupy.repeat(fields["probe"][:1], min(_PLANES, planes), axis=0)
+
+    def search() -> None:
+        for start in range(0, planes, _PLANES):
+            transforms.fft(stack[: min(_PLANES, planes - start)], inverse=True)
+
+    return [search, *_masked_pairs(case, fields), *_masked_pairs(case, fields)]
+
+
+def _modules() -> tuple[Any, Any]:
+    names = "cupy", "arraycon.kernels.gpu.tools.transforms"
+    cupy, transforms = (importlib.import_module(name) for name in names)
+    return cupy, transforms
+
+
+_FLOORS: dict[str, tuple[str, Callable[[Case, Fields], list[Run]]]] = {
+    "probe_mask_k": ("fft2 pair (masked)", _masked_pairs),
+    "probe_mask_r": ("ifft2 per plane", _focus_search),
+    "kr_filter": ("rfft2 pair", _lateral_pairs),
+    "kz_filter": ("rfft2 pair", _lateral_pairs),
+    "kr_thresh": ("rfft2 pair", _lateral_pairs),
+}

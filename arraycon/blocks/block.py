@@ -1,0 +1,203 @@
+"""Block: the schedule of one constraint, and how its values are read and refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from arraycon.blocks.wording import (
+    DeprecatedParameterWarning,
+    allowed,
+    detail,
+    not_text,
+    show,
+    unknown,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin not in (Annotated, Union, UnionType, tuple, list):
+        yield annotation
+        return
+    for part in arguments[:1] if origin is Annotated else arguments:
+        yield from _leaves(part)
+
+
+def _number(value: object) -> object:
+    """Read NumPy scalars and the text that YAML 1.1 makes of 5e-1; refuse bool and the rest."""
+    try:
+        number = float(value) if isinstance(value, str) else value
+    except ValueError:
+        number = False
+    if isinstance(number, bool) or not isinstance(number, Real | NoneType):
+        raise PydanticCustomError("not_a_number", "not a number")
+    if isinstance(number, Integral):
+        return int(number)
+    return number if number is None else float(number)
+
+
+StartIter = Annotated[
+    int | None, Field(ge=1, description="first iteration (they count from 1); null: off")
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a block stands, for messages; validation takes it as its context.
+
+    Parameters
+    ----------
+    name : str
+        Key of the block.
+    others : frozenset of str
+        Keys that may stand beside it.
+    """
+
+    name: str
+    others: frozenset[str] = frozenset()
+
+
+class Block(BaseModel):
+    """Schedule of one constraint, and the base of every constraint's own parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    start_iter: StartIter = None
+    step: int = Field(1, ge=1, description="run at every step-th iteration")
+    end_iter: int | None = Field(None, ge=1, description="run only before this one; null: no end")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it is switched on, even if it never comes to run."""
+        return self.start_iter is not None
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether it runs at this iteration (counted from 1)."""
+        if self.start_iter is None or iteration < self.start_iter:
+            return False
+        before_end = self.end_iter is None or iteration < self.end_iter
+        return before_end and (iteration - self.start_iter) % self.step == 0
+
+    def runs_from(self, iteration: int) -> bool:
+        """Whether it runs at this iteration or any later one."""
+        if self.start_iter is None:
+            return False
+        late = max(0, iteration - self.start_iter)
+        return self.is_due(self.start_iter + -(-late // self.step) * self.step)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _read_numbers(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        # for every field of every model, so that a user's own model keeps the rules as well
+        annotation = cls.model_fields[info.field_name or ""].annotation
+        if not set(_leaves(annotation)) <= {int, float, NoneType, ...}:
+            return value
+        return tuple(map(_number, value)) if isinstance(value, list | tuple) else _number(value)
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def _read(
+        cls,
+        data: Any,
+        handler: pydantic.ModelWrapValidatorHandler[Self],
+        info: pydantic.ValidationInfo,
+    ) -> Self:
+        place = info.context if isinstance(info.context, Place) else Place(cls.__name__)
+        if data is None or data is False:
+            data = {"start_iter": None}
+        if not isinstance(data, Mapping | cls):
+            text = f"got {show(data)}, allowed: a block of settings, null or false"
+            raise ValidationError.from_exception_data(cls.__name__, [detail((), text, data)])
+        values, problems = data, []
+        if isinstance(data, Mapping):
+            others = [not_text(key) for key in data if not isinstance(key, str)]
+            problems = [detail((name,), text, data) for name, text in others]
+            data = values = {key: data[key] for key in data if isinstance(key, str)}
+            if "freq" in data and "freq" not in cls.model_fields:
+                values, clash = _without_freq(data)
+                problems += clash
+        try:
+            block = handler(values)
+        except ValidationError as error:
+            problems += cls._explain(error, data, place)
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        if values is not data:
+            new = f"start_iter: 1, step: {block.step}" if block.enabled else "start_iter: null"
+            warn(f"{place.name}: freq is deprecated, write {new}", DeprecatedParameterWarning)
+        return block
+
+    @classmethod
+    def _explain(cls, error: ValidationError, data: Any, place: Place) -> list[InitErrorDetails]:
+        """Say for each field, once, what was given and what is allowed."""
+        found: dict[int | str, InitErrorDetails] = {}
+        for item in error.errors(include_url=False):
+            key = item["loc"][0] if item["loc"] else ""
+            own = item.get("ctx", {}).get("error")  # raised by a validator in a user's model
+            if key not in cls.model_fields:
+                text = str(own or item["msg"])
+                if item["type"] == "extra_forbidden":
+                    text = cls._unknown(str(key), place)
+            else:
+                accepted = allowed(cls, str(key))
+                if key == "step" and "step" not in data:  # translated from freq
+                    key, accepted = "freq", f"{accepted} or null"
+                text = f"got {show(data.get(key))}, {own or f'allowed: {accepted}'}"
+            found.setdefault(key, detail(item["loc"] and (key,), text, item["input"]))
+        return list(found.values())
+
+    @classmethod
+    def _unknown(cls, key: str, place: Place) -> str:
+        if key in place.others:
+            return "a constraint of its own: it belongs beside the others, not inside one"
+        return unknown(key, cls.model_fields)
+
+
+def _without_freq(data: dict[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
+    """Translate the legacy `freq: n`."""
+    freq, values = data["freq"], {key: data[key] for key in data if key != "freq"}
+    if beside := [key for key in ("start_iter", "step") if key in data]:
+        text = f"the old spelling of start_iter: 1, step: n cannot stand beside {beside[0]}"
+        return values, [detail(("freq",), text, freq)]
+    if freq is None:
+        return values | {"start_iter": None}, []
+    return values | {"start_iter": 1, "step": freq}, []
+
+
+class OnBlock(Block):
+    """Schedule of a constraint that is on by default."""
+
+    start_iter: StartIter = 1
+
+
+def describe_schedule(block: Block) -> str:
+    """Say when a constraint runs, such as 'every 5th from 10 until 50 (exclusive)'."""
+    if block.start_iter is None:
+        return "off"
+    if block.end_iter is not None and block.end_iter <= block.start_iter:
+        return "never (end_iter <= start_iter)"
+    until = "" if block.end_iter is None else f" until {block.end_iter} (exclusive)"
+    if block.step > 1:
+        return f"every {_ordinal(block.step)} from {block.start_iter}{until}"
+    if until:
+        return f"from {block.start_iter}{until}"
+    return (
+        "every iteration" if block.start_iter == 1 else f"every iteration from {block.start_iter}"
+    )
+
+
+def _ordinal(n: int) -> str:
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"

@@ -1,0 +1,30 @@
+"""Ranges of the object's amplitude and phase."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from arraycon.blocks import Block
+from arraycon.blocks.kinds import Pair, Relax
+from arraycon.constraints.declare import register
+from arraycon.kernels import clamp
+
+
+@register(clamp.obja_thresh, on="object_amplitude", layout="any")
+class ObjaThresh(Block):
+    """Clip the object's amplitude."""
+
+    relax: Relax = 0.0
+    thresh: Pair = Field((0.96, 1.04), description="lowest and highest amplitude")
+
+
+@register(clamp.objp_postiv, on="object_phase", layout="any")
+class ObjpPostiv(Block):
+    """Make the object's phase positive."""
+
+    relax: Relax = 0.0
+    mode: Literal["clip_neg", "subtract_min"] = Field(
+        "clip_neg", description="set negative phase to 0, or subtract the minimum everywhere"
+    )

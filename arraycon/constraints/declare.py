@@ -1,0 +1,210 @@
+"""The one way to declare a constraint, this package's own and the users': `register`.
+
+What anybody else needs to know of a constraint is in its `Constraint`; nobody asks for it by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar, overload
+
+from arraycon.blocks import Block
+from arraycon.constraints.registry import Advice, Constraint, Layout, add
+from arraycon.constraints.wiring import (
+    NOT_OPTIONS,
+    Inputs,
+    Kernel,
+    Outcome,
+    Updates,
+    Wired,
+    wire,
+    wire_parts,
+)
+from arraycon.state import ARRAYS, FIELDS
+
+Run: TypeAlias = Callable[[Inputs, Any], "Updates | tuple[Updates, Mapping[str, Any]]"]
+"""A user's constraint: inputs and parameters in, new arrays (and metrics, if there are any) out."""
+
+M = TypeVar("M", bound=type[Block])
+
+
+@overload
+def register(
+    what: Kernel,
+    *,
+    on: str | Sequence[str],
+    reads: Sequence[str] = ...,
+    scalars: Mapping[str, str] | Sequence[str] = ...,
+    after: str | None = ...,
+    centred: bool = ...,
+    memory: bool = ...,
+    returns: Sequence[str] = ...,
+    figures: Mapping[str, str] | None = ...,
+    layout: Layout | Sequence[Layout] = ...,
+    advice: Advice | None = ...,
+) -> Callable[[M], M]: ...
+@overload
+def register(
+    what: str,
+    *,
+    model: type[Block],
+    needs: Sequence[str],
+    writes: Sequence[str] | None = ...,
+    after: str | None = ...,
+    centred: bool = ...,
+    memory: bool = ...,
+    advice: Advice | None = ...,
+) -> Callable[[Run], Run]: ...
+def register(
+    what: Kernel | str,
+    *,
+    model: type[Block] | None = None,
+    needs: Sequence[str] = (),
+    writes: Sequence[str] | None = None,
+    on: str | Sequence[str] = (),
+    reads: Sequence[str] = (),
+    scalars: Mapping[str, str] | Sequence[str] = (),
+    after: str | None = None,
+    centred: bool | None = None,
+    memory: bool = False,
+    returns: Sequence[str] = (),
+    figures: Mapping[str, str] | None = None,
+    layout: Layout | Sequence[Layout] = (),
+    advice: Advice | None = None,
+) -> Any:
+    """Declare a constraint that parameter files can switch on.
+
+    There are two forms. With a kernel, a function of arrays, it decorates the model of its
+    parameters, and the constraint has the kernel's name. With a name it decorates a function that
+    gets the fields it needs as a mapping, and its parameters as an instance of `model`, and returns
+    a mapping of new arrays, or a pair of that and a mapping of metrics. Such a function must not
+    write to its inputs: that is what makes a failing constraint leave the state untouched.
+    Declaring a name again replaces it, as re-running a notebook's cell does.
+
+    Parameters
+    ----------
+    what : callable or str
+        Kernel, which takes the arrays `on` and `reads` in this order, then named numbers and `out`;
+        or the key in parameter files, a Python identifier that is not taken.
+    model : type of Block
+        Parameters of a function; each field has a default. It inherits `start_iter`, `step` and
+        `end_iter`, and is off without `start_iter` unless the model gives it another default.
+    needs : sequence of str
+        Fields of `State` without which a function cannot run.
+    writes : sequence of str, optional
+        Array fields that a function may change; by default all array fields in `needs`.
+    on : str or sequence of str
+        Array fields that a kernel changes; ``"object"`` stands for amplitude and phase, each in a
+        call of its own, as the block's `obj_type` chooses.
+    reads : sequence of str
+        Further array fields that a kernel takes.
+    scalars : mapping of str to str, or sequence of str
+        Fields that a kernel takes as named arguments, by argument; a sequence where both have the
+        same name.
+    after : str, optional
+        Constraint that it runs after; by default after all others.
+    centred : bool
+        Whether it needs the probe in the middle of its array; by default what a user's constraint
+        does is not known, so that one which takes the probe does.
+    memory : bool
+        Whether it keeps arrays from one iteration to the next.
+    returns : sequence of str
+        By-products that a kernel returns behind its arrays. One that has an argument
+        ``return_NAME`` is asked for it.
+    figures : mapping of str to str, optional
+        By-products that are numbers and belong among the record's figures, with their titles.
+    layout : {"any", "slices", "columns"} or a sequence of them
+        How each pass of a kernel may cut the object.
+    advice : callable, optional
+        Gets the name, all blocks by name, and the names of those that were given; returns warnings.
+
+    Returns
+    -------
+    callable
+        The decorator, which returns what it decorates.
+
+    Raises
+    ------
+    TypeError
+        A model is not a subclass of `Block`, or has a field that the kernel does not take.
+    ValueError
+        The name is taken or impossible, a field does not exist, or has no default.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> class PhaseCap(arraycon.Block):
+    ...     limit: float = 1.0
+    >>> @arraycon.register("phase_cap", model=PhaseCap, needs=["object_phase"])
+    ... def phase_cap(inputs, params):
+    ...     return {"object_phase": inputs["object_phase"].clip(max=params.limit)}
+    >>> arraycon.unregister("phase_cap")
+    """
+    told: dict[str, Any] = {"after": after, "centre": centred, "memory": memory, "advice": advice}
+    if not callable(what):
+        needed = _fields("needs", needs, FIELDS)
+        written = tuple(name for name in needed if name in ARRAYS) if writes is None else writes
+        return _of_function(what, model, needed, _fields("writes", written, ARRAYS), told)
+    arguments = dict(scalars) if isinstance(scalars, Mapping) else {name: name for name in scalars}
+    _fields("scalars", tuple(arguments.values()), FIELDS)
+    if on == "object":
+        wired = wire_parts(what, scalars=arguments)
+    else:
+        wired = wire(
+            what,
+            on=_fields("on", on, ARRAYS),
+            reads=_fields("reads", reads, ARRAYS),
+            scalars=arguments,
+            returns=tuple(returns),
+            figures=figures or {},
+        )
+    told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
+    return _of_kernel(what, wired, {**told, "returns": tuple(returns)})
+
+
+def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[M], M]:
+    def decorate(model: M) -> M:
+        _check_model(model)
+        parameters = inspect.signature(kernel).parameters
+        own: type[Block] = model
+        foreign = [key for key in own.model_fields if key not in {*NOT_OPTIONS, *parameters}]
+        if foreign:
+            raise TypeError(
+                f"{model.__name__}: expected fields that {kernel.__name__} takes, got {foreign[0]}"
+            )
+        add(Constraint(kernel.__name__, model, **vars(wired), kernel=kernel, **told))
+        return model
+
+    return decorate
+
+
+def _of_function(
+    name: str, model: Any, needs: tuple[str, ...], writes: tuple[str, ...], told: dict[str, Any]
+) -> Callable[[Run], Run]:
+    def decorate(function: Run) -> Run:
+        def run(inputs: Inputs, block: Block, _: Updates) -> Outcome:
+            answer = function(inputs, block)
+            return Outcome(*answer) if isinstance(answer, tuple) else Outcome(answer)
+
+        _check_model(model)
+        wired = Wired(run, lambda _: needs, lambda _: writes)
+        add(Constraint(name, model, **vars(wired), in_place=False, **told))
+        return function
+
+    return decorate
+
+
+def _check_model(model: Any) -> None:
+    if not (isinstance(model, type) and issubclass(model, Block)):
+        raise TypeError(f"model must be a subclass of Block, got {model!r}")
+    if required := [key for key, field in model.model_fields.items() if field.is_required()]:
+        raise ValueError(f"every field needs a default, {required[0]} of {model.__name__} has none")
+
+
+def _fields(argument: str, names: str | Sequence[str], valid: tuple[str, ...]) -> tuple[str, ...]:
+    names = (names,) if isinstance(names, str) else tuple(names)
+    for name in names:
+        if name not in valid:
+            raise ValueError(f"{argument}: expected names out of {', '.join(valid)}, got {name!r}")
+    return names

@@ -1,0 +1,144 @@
+"""Registry: what is known of each constraint, and which there are."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel
+
+from arraycon.blocks import Block
+from arraycon.constraints.order import ORDER, arrange
+from arraycon.constraints.wiring import Kernel, Names, RunInto
+
+Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[str]]
+"""From a constraint's name, all blocks, and the names of those that were given, to warnings."""
+
+Layout: TypeAlias = Literal["any", "slices", "columns"]
+"""How arrays may be cut: anywhere, into whole slices, or into columns of full depth."""
+
+_HERE = __name__.rpartition(".")[0]
+_reserved = {name for name in dir(BaseModel) if not name.startswith("_")}
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What one constraint is.
+
+    Parameters
+    ----------
+    name : str
+        Key in parameter files.
+    model : type of Block
+        Its parameters.
+    run : callable
+        Inputs, block and arrays to write into, to an `Outcome`.
+    needs, writes : callable
+        From a block to the fields of the state that it reads, and to those that it changes.
+    kernel : callable or None
+        Function of arrays behind it; None for a user's function of fields.
+    in_place : bool
+        Whether `run` writes into arrays that it is given.
+    after : str or None
+        Constraint that it runs after, where `order` does not name it.
+    centre : bool or None
+        Whether it needs the probe in the middle of its array; None where nobody has said so.
+    memory : bool
+        Whether it keeps arrays from one iteration to the next, and so serves one state only.
+    returns : tuple of str
+        By-products of the kernel, which the record keeps.
+    layout : tuple of str
+        How each of its passes may cut the object; empty where the arrays are small.
+    advice : callable or None
+        Warnings about parameters that are valid but probably not meant so.
+    """
+
+    name: str
+    model: type[Block]
+    run: RunInto
+    needs: Names
+    writes: Names
+    kernel: Kernel | None = None
+    in_place: bool = True
+    after: str | None = None
+    centre: bool | None = None
+    memory: bool = False
+    returns: tuple[str, ...] = ()
+    layout: tuple[Layout, ...] = ()
+    advice: Advice | None = None
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is one of this package's own."""
+        return self.model.__module__.startswith(f"{_HERE}.")
+
+    @property
+    def centred(self) -> bool:
+        """Whether it needs the probe in the middle; one of a user's may do anything with it."""
+        if self.centre is not None:
+            return self.centre
+        return not self.built_in and "probe" in self.needs(self.model())
+
+    @property
+    def default_on(self) -> bool:
+        """Whether it runs although nothing is said of it, where files have their defaults."""
+        return self.model().enabled
+
+    @property
+    def meaning(self) -> str:
+        """What it does, in one line."""
+        return (inspect.getdoc(self.model) or "").partition("\n")[0]
+
+
+_declared: dict[str, Constraint] = {}
+
+
+def add(one: Constraint) -> None:
+    """Take up a constraint, or replace the one of its name that the same code has declared."""
+    name, old = one.name, _declared.get(one.name)
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise ValueError(f"name must be an identifier, got {name!r}")
+    if name in _reserved or (old is not None and old.built_in):
+        raise ValueError(f"name {name!r} is taken")
+    # a notebook cell that is run again makes the class anew
+    if old is not None and _origin(old.model) != _origin(one.model):
+        raise ValueError(f"name {name!r} is registered already; unregister({name!r}) frees it")
+    if one.built_in and name not in ORDER and one.after is None:
+        raise ValueError(f"{name}: expected a place in ORDER, or the constraint that it runs after")
+    places = {key: each.after for key, each in (_declared | {name: one}).items()}
+    if not one.built_in:  # ours are declared file by file, and may follow what comes later
+        arrange(places)
+    _declared[name] = one
+
+
+def unregister(name: str) -> None:
+    """Forget a constraint that was registered; this package's own stay.
+
+    Raises
+    ------
+    KeyError
+        No constraint of a user has this name.
+    ValueError
+        Another one was declared to run after it.
+    """
+    if name not in _declared or _declared[name].built_in:
+        raise KeyError(f"no constraint is registered as {name!r}")
+    arrange({key: one.after for key, one in _declared.items() if key != name})
+    del _declared[name]
+
+
+def declared() -> dict[str, Constraint]:
+    """Return every constraint by name, in order of execution."""
+    order = arrange({name: one.after for name, one in _declared.items()})
+    return {name: _declared[name] for name in order}
+
+
+def reserve(names: Iterable[str]) -> None:
+    """Keep names from being given to constraints; whoever holds all blocks has other uses."""
+    _reserved.update(names)
+
+
+def _origin(model: type[Block]) -> tuple[str, str]:
+    return model.__module__, model.__qualname__

@@ -1,0 +1,112 @@
+"""Fields: the state as constraints see it during one `Constraints.apply`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import array_api_compat
+
+from arraycon.kernels.common import arrays, check
+from arraycon.state import ARRAYS, State
+
+_PARTS = ("object_amplitude", "object_phase")
+
+
+class Fields(Mapping[str, Any]):
+    """The state's fields by name, with a complex object seen as its amplitude and phase.
+
+    The parts are made when they are first asked for, and joined when the object itself is asked
+    for or at the end, so that an iteration without object constraints does not touch the object.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._parts: dict[str, Any] = {}
+        self._joined = True
+
+    def __getitem__(self, name: str) -> Any:
+        if name in _PARTS and self._state.object is not None:
+            return self._split()[name]
+        if name == "object":
+            self.join()
+        return getattr(self._state, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state.present)
+
+    def __len__(self) -> int:
+        return len(self._state.present)
+
+    def writable(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """Arrays that results may be written into directly; JAX's are not among them."""
+        arrays = {name: self[name] for name in names}
+        return {
+            name: array
+            for name, array in arrays.items()
+            if array_api_compat.is_writeable_array(array)
+        }
+
+    def validate(self, name: str, updates: Mapping[str, Any], writes: tuple[str, ...]) -> None:
+        """Check that all of what constraint `name` returned can take its fields' places."""
+        for field, new in updates.items():
+            if field not in writes:
+                raise ValueError(
+                    f"{name}: expected new arrays for {' and '.join(writes)} only, got {field}"
+                )
+            current = self[field]
+            arrays.namespace(**{f"{name}'s {field}": new, f"state.{field}": current})
+            check.same(f"{name}'s {field}", new, f"state.{field}", current)
+
+    def commit(self, updates: Mapping[str, Any]) -> None:
+        """Take over new arrays."""
+        for field, new in updates.items():
+            self._write(field, new)
+
+    def join(self) -> None:
+        """Write changed parts back into the complex object."""
+        if self._joined:
+            return
+        amplitude, phase = (self._parts[part] for part in _PARTS)
+        xp = arrays.namespace(amplitude=amplitude)
+        joined = xp.astype(xp.cos(phase), self._state.object.dtype)
+        joined = amplitude * (joined + 1j * xp.astype(xp.sin(phase), joined.dtype))
+        self._joined = True
+        self._assign("object", joined)
+
+    def _split(self) -> dict[str, Any]:
+        if not self._parts:
+            transmission = self._state.object
+            xp = arrays.namespace(object=transmission)
+            phase = xp.atan2(xp.imag(transmission), xp.real(transmission))
+            self._parts = dict(zip(_PARTS, (xp.abs(transmission), phase), strict=True))
+        return self._parts
+
+    def _write(self, field: str, new: Any) -> None:
+        if field in _PARTS and self._state.object is not None:
+            self._parts[field] = new
+            self._joined = False
+            return
+        if field == "object":
+            self._parts, self._joined = {}, True
+        self._assign(field, new)
+
+    def _assign(self, field: str, new: Any) -> None:
+        target = getattr(self._state, field)
+        if array_api_compat.is_jax_array(target):
+            setattr(self._state, field, new)
+        elif new is not target:
+            target[...] = new
+
+
+def read_only(state: State) -> frozenset[str]:
+    """Array fields that can neither be written to nor, as JAX's, be replaced."""
+    arrays = {name: getattr(state, name) for name in ARRAYS}
+    names = {
+        name
+        for name, array in arrays.items()
+        if array is not None
+        and not array_api_compat.is_writeable_array(array)
+        and not array_api_compat.is_jax_array(array)
+    }
+    return frozenset(names | set(_PARTS) if "object" in names else names)

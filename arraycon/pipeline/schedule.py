@@ -1,0 +1,255 @@
+"""Schedule: which constraints run at an iteration, and in which order."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from arraycon.blocks import Block, describe_schedule
+from arraycon.constraints import Constraint, declared
+from arraycon.kernels import metrics
+from arraycon.kernels.common import arrays, check
+from arraycon.params import ConstraintParams, files
+from arraycon.pipeline.fields import Fields, read_only
+from arraycon.pipeline.report import (
+    Measured,
+    Metrics,
+    Record,
+    Report,
+    Skipped,
+    relative_change,
+)
+from arraycon.state import State
+
+logger = logging.getLogger("arraycon")
+
+
+class MissingInputError(ValueError):
+    """Constraints that were asked for lack fields of the state."""
+
+
+class Constraints:
+    """A schedule of constraints for a whole state.
+
+    Holds no arrays and does not change: one object may serve several states and threads.
+
+    Parameters
+    ----------
+    params : ConstraintParams or mapping, optional
+        Validated parameters, or a mapping as a parameter file holds it. By default those
+        constraints that are on by default.
+    order : sequence of str, optional
+        Names of the constraints in the order in which they run within an iteration; each one that
+        is on must be there. By default this package's order; registered constraints run after it,
+        or where they say.
+
+    Raises
+    ------
+    ParameterError
+        The mapping is not valid; the message lists every problem with the path of its field.
+    ValueError
+        `order` has an unknown or repeated name, or lacks one that is on.
+
+    Examples
+    --------
+    >>> constraints = arraycon.Constraints({"kz_filter": {"start_iter": 1}, "obj_zblur": None})
+    >>> report = constraints.apply(state, iteration=7)
+    """
+
+    def __init__(
+        self,
+        params: ConstraintParams | Mapping[str, Any] | None = None,
+        *,
+        order: Sequence[str] | None = None,
+    ) -> None:
+        if not isinstance(params, ConstraintParams):
+            params = files.from_mapping({} if params is None else params)
+        self._params = params
+        blocks = params.blocks()
+        known = declared()
+        if unknown := params.given - known.keys():
+            raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
+        self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+        logger.info("constraints: %s", self)
+
+    @classmethod
+    def from_file(
+        cls, path: str | os.PathLike[str], *, order: Sequence[str] | None = None
+    ) -> Constraints:
+        """Read parameters from a YAML, TOML or JSON file; PtyRAD's whole file will do.
+
+        Raises
+        ------
+        ParameterError
+            The content is not valid.
+        OSError
+            The file cannot be read.
+        """
+        return cls(files.load(path), order=order)
+
+    @property
+    def params(self) -> ConstraintParams:
+        """The validated parameters."""
+        return self._params
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Names of the constraints in the order in which they run."""
+        return tuple(step.name for step, _ in self._steps)
+
+    def due(self, iteration: int) -> tuple[str, ...]:
+        """Names of the constraints that run at an iteration (counted from 1), in order."""
+        return tuple(step.name for step in self.due_constraints(iteration))
+
+    def due_constraints(self, iteration: int) -> tuple[Constraint, ...]:
+        """Return what was declared of the constraints that `due` names."""
+        iteration = check.integer("iteration", iteration, low=1)
+        return tuple(step for step, block in self._steps if block.is_due(iteration))
+
+    def check(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
+        """Find out now whether the state has what this and all later iterations need.
+
+        Returns
+        -------
+        tuple of Skipped
+            Constraints that are only on by default and will be left out.
+
+        Raises
+        ------
+        MissingInputError
+            Constraints that the parameters ask for lack fields.
+        TypeError, ValueError
+            A field is not valid, or an array that is to be changed is read-only.
+        """
+        if not isinstance(state, State):
+            raise TypeError(f"state: expected a State, got {type(state).__name__}")
+        iteration = check.integer("iteration", iteration, low=1)
+        state.validate()
+        present, fixed = state.present, read_only(state)
+        skipped, problems = [], []
+        for step, block in self._steps:
+            if not block.runs_from(iteration):
+                continue
+            missing = tuple(field for field in step.needs(block) if field not in present)
+            if missing and step.name in self._params.given:
+                problems.append(_missing(step, block, missing))
+            elif missing:
+                skipped.append(Skipped(step.name, missing))
+            elif frozen := sorted(fixed.intersection(step.writes(block))):
+                raise ValueError(
+                    f"{' and '.join(frozen)}: expected writable arrays, because {step.name} "
+                    f"changes them in place, got read-only ones; give copies"
+                )
+        if problems:
+            raise MissingInputError("\n".join(problems))
+        return tuple(skipped)
+
+    def apply(self, state: State, iteration: int, *, measure: bool = True) -> Report:
+        """Run what is due at an iteration on the state's arrays, in place.
+
+        A constraint that fails leaves the state as it was before that constraint; those that ran
+        before it have been applied.
+
+        Parameters
+        ----------
+        state : State
+            Its own arrays are changed; JAX arrays, which cannot be, are replaced.
+        iteration : int
+            Counted from 1.
+        measure : bool
+            Whether to record how much each target changed. That takes the old and the new values
+            at once: a temporary copy of each target and one more pass over it. False works in
+            place, where only Ctrl-C or a lack of memory between amplitude and phase can leave one
+            of them changed. Neither waits for a GPU: figures are fetched when they are read.
+
+        Returns
+        -------
+        Report
+            One record per constraint that ran, and the ones that were skipped.
+
+        Raises
+        ------
+        MissingInputError, TypeError, ValueError
+            As `check`, before anything runs.
+        """
+        missing = {skip.name: skip for skip in self.check(state, iteration)}
+        records, skipped = [], []
+        fields = Fields(state)
+        try:
+            for step, block in self._steps:
+                if not block.is_due(iteration):
+                    continue
+                if step.name in missing:
+                    skipped.append(missing[step.name])
+                    logger.debug("iteration %d: %s", iteration, missing[step.name])
+                    continue
+                records.append(_run(step, block, fields, iteration, measure))
+        finally:
+            fields.join()
+        return Report(tuple(records), tuple(skipped))
+
+    def __str__(self) -> str:
+        active = [
+            f"{step.name} ({describe_schedule(block)})"
+            for step, block in self._steps
+            if block.enabled
+        ]
+        return ", ".join(active) or "none"
+
+    def __repr__(self) -> str:
+        return f"<Constraints: {self}>"
+
+
+def _ordered(blocks: Mapping[str, Block], order: Sequence[str] | None) -> tuple[str, ...]:
+    if order is None:
+        return tuple(blocks)
+    for name in order:
+        if name not in blocks:
+            raise ValueError(f"order: expected names out of {', '.join(blocks)}, got {name!r}")
+    if len(set(order)) != len(order):
+        raise ValueError(f"order: expected each name once, got {list(order)}")
+    absent = [name for name, block in blocks.items() if block.enabled and name not in order]
+    if absent:
+        raise ValueError(f"order: expected every constraint that is on, got none of {absent}")
+    return tuple(order)
+
+
+def _missing(step: Constraint, block: Block, missing: tuple[str, ...]) -> str:
+    kind = getattr(block, "obj_type", None)
+    setting = f" (obj_type: {kind})" if kind else ""
+    return f"{step.name}{setting}: needs {_and(missing)}, which the state does not have"
+
+
+def _and(names: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _run(step: Constraint, block: Block, fields: Fields, iteration: int, measure: bool) -> Record:
+    try:
+        # Measuring a change takes the old values beside the new ones; without it the kernels work
+        # in place, and check everything before they write.
+        outs = {} if measure or not step.in_place else fields.writable(step.writes(block))
+        outcome = step.run(fields, block, outs)
+        updates = outcome.updates
+        fields.validate(step.name, updates, step.writes(block))
+        figures = {**(_measure(fields, updates) if measure else {}), **outcome.figures}
+        fields.commit(updates)
+    except BaseException:
+        logger.error("iteration %d: %s failed", iteration, step.name)
+        raise
+    logger.debug("iteration %d: %s changed %s", iteration, step.name, tuple(updates))
+    return Record(step.name, iteration, tuple(updates), Metrics(figures), outcome.returned)
+
+
+def _measure(fields: Fields, updates: Mapping[str, Any]) -> dict[str, Measured]:
+    figures: dict[str, Measured] = {}
+    for field, new in updates.items():
+        xp = arrays.namespace(**{field: new})
+        figures[f"{field}: relative change"] = relative_change(
+            *metrics.change(new, fields[field], xp=xp)
+        )
+        if field == "probe":
+            figures["probe: power per mode"] = metrics.mode_powers(new, xp=xp)
+    return figures

@@ -1,0 +1,71 @@
+"""What each constraint is for, shown by small experiments with numbers.
+
+Each experiment makes a situation from a seed, applies one constraint by its public function, and
+measures one quantity without and with it: where it helps, and where it hurts or does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from study import coupling, drifts, filters, probes
+from study.finding import Finding, Measure, Trial
+from study.report import FILES, as_json, markdown, table, write
+
+__all__ = [
+    "EXPERIMENTS",
+    "FILES",
+    "Finding",
+    "Measure",
+    "Trial",
+    "as_json",
+    "markdown",
+    "run",
+    "table",
+    "write",
+]
+
+EXPERIMENTS: tuple[Callable[[Any], Finding], ...] = (
+    probes.probe_mask_k,
+    probes.probe_mask_r,
+    probes.ortho_pmode,
+    probes.fix_probe_int,
+    filters.obj_rblur,
+    filters.obj_zblur,
+    filters.kr_filter,
+    filters.kz_filter,
+    filters.kz_filter_boundary,
+    filters.kr_thresh,
+    filters.kr_thresh_scope,
+    coupling.complex_ratio,
+    coupling.mirrored_amp,
+    drifts.obj_z_recenter,
+    coupling.obja_thresh,
+    coupling.objp_postiv,
+    drifts.pos_recenter,
+    drifts.tilt_smooth,
+)
+"""The experiments in the constraints' order of execution; each takes a random generator."""
+
+
+def run(seed: int = 0) -> tuple[Finding, ...]:
+    """Run all experiments; equal seeds give equal numbers.
+
+    Parameters
+    ----------
+    seed : int
+        Of all random numbers.
+
+    Returns
+    -------
+    tuple of Finding
+        In the order of `EXPERIMENTS`: each constraint once or twice.
+    """
+    # a generator of its own for each, so that a new experiment does not change the others' numbers
+    return tuple(
+        experiment(np.random.default_rng([seed, *experiment.__name__.encode()]))
+        for experiment in EXPERIMENTS
+    )

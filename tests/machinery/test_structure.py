@@ -1,0 +1,144 @@
+"""The rooms: what may import what, and who may know a constraint by its name."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import arraycon
+from arraycon import kernels
+from arraycon.bench import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(path for top in ("kernels", "arraycon") for path in (ROOT / top).rglob("*.py"))
+FAMILIES = ("blur", "clamp", "coupling", "dct", "fourier", "modes", "probe_masks", "recenter")
+# From the bottom up: a room may import those before it, those on its own line excepted.
+FLOORS = (
+    ("version", "kernels"),
+    ("state", "blocks", "plain"),
+    ("constraints", "io"),
+    ("params", "figure"),
+    ("pipeline",),
+    ("", "adapters", "bench", "demo"),
+    ("cli",),
+    ("__main__",),
+)
+LAYERS = (("common",), ("agnostic",), ("cpu", "gpu"), ("door",), ("",))
+# Studies, ports, floors, presets and templates name what they show; a door and its twins are named
+# after it, and so are the declarations.
+MAY_NAME = re.compile(
+    r"kernels/|arraycon/constraints/|arraycon/bench/(plain|ptyrad_model|peers|floors/\w+)\.py"
+    r"|arraycon/demo/presets\.py|arraycon/params/templates\.py|arraycon/cli/doctor\.py"
+)
+
+
+def module(path: Path) -> str:
+    """Dotted name of a source file, as it is installed."""
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    parts = parts if parts[0] == "arraycon" else ["arraycon", *parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path): path for path in SOURCES}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules of this package that a file imports, wherever in it, for types only included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("arraycon"))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("arraycon"):
+            for name in node.names:
+                full = f"{node.module}.{name.name}"
+                yield full if full in MODULES else str(node.module)
+
+
+GRAPH = {name: set(imports(path)) - {name} for name, path in MODULES.items()}
+
+
+def test_there_are_no_circles():
+    assert tuple(graphlib.TopologicalSorter(GRAPH).static_order())
+
+
+def room(name: str) -> str:
+    return name.split(".")[1] if "." in name else ""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_imports_upwards(name):
+    floors = {each: number for number, floor in enumerate(FLOORS) for each in floor}
+    for other in GRAPH[name]:
+        if room(other) != room(name):
+            assert floors[room(other)] < floors[room(name)], f"{name} imports {other}"
+
+
+def layer(name: str) -> str:
+    parts = name.split(".")
+    if len(parts) < 3:
+        return ""
+    return parts[2] if parts[2] in ("common", "agnostic", "cpu", "gpu") else "door"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room(name) == "kernels"])
+def test_layers_of_kernels(name):
+    floors = {each: number for number, floor in enumerate(LAYERS) for each in floor}
+    for other in GRAPH[name]:
+        if layer(other) != layer(name):
+            assert floors[layer(other)] < floors[layer(name)], f"{name} imports {other}"
+        elif layer(name) == "door":
+            pytest.fail(f"{name} imports {other}, another door")
+
+
+def test_nobody_inside_imports_the_face():
+    face = {"arraycon", "arraycon.kernels"}
+    found = {name for name, others in GRAPH.items() if others & face}
+    assert found == {"arraycon"}
+
+
+def test_kernels_have_doors_and_metrics_at_their_root():
+    assert {path.stem for path in (ROOT / "kernels").glob("*.py")} == {
+        *FAMILIES, "metrics", "__init__",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["arraycon/constraints", "kernels/agnostic", "kernels/cpu",
+                                   "kernels/gpu", "tests/constraints"])  # fmt: skip
+def test_a_family_has_one_name_everywhere(place):
+    assert set(FAMILIES) <= {path.stem for path in (ROOT / place).glob("*.py")}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_nobody_outside_asks_for_a_constraint_by_name(path):
+    if MAY_NAME.match(path.relative_to(ROOT).as_posix()):
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        named = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+        named = getattr(node, "attr", named)
+        assert named not in NAMES, f"line {node.lineno}"
+
+
+def test_the_faces_export_what_the_doors_do():
+    doors = {name for family in FAMILIES for name in getattr(kernels, family).__all__}
+    assert doors == set(NAMES)
+    assert doors | {"use_agnostic", "use_threads", "clear_caches"} == set(kernels.__all__)
+    assert set(kernels.__all__) <= set(arraycon.__all__)
+    for name in arraycon.__all__:
+        assert getattr(arraycon, name).__doc__
+        assert name in dir(arraycon)
+
+
+def test_modules_and_functions_are_small():
+    lines = sorted(len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES)
+    assert lines[len(lines) // 2] <= 120
+    functions = [
+        node.end_lineno - node.lineno + 1
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert sum(length <= 35 for length in functions) >= 0.9 * len(functions)
