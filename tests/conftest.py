@@ -46,6 +46,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         give("one,limit", pairs, lambda _: limits)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what a test with the marker `quick` does beyond the parameters named there."""
+    for item in items:
+        quick = item.get_closest_marker("quick")
+        if quick is not None and not quick.kwargs["when"](**item.callspec.params):
+            item.add_marker("slow")
+
+
 def _name_of(bad: tuple) -> str:
     """The constraint, and the argument that the message begins with."""
     name, *_, message = bad

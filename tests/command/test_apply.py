@@ -133,6 +133,7 @@ def test_parameter_warnings_are_lines() -> None:
     assert "params.py" not in output
 
 
+@pytest.mark.slow
 def test_brackets_in_names_are_literal() -> None:
     Path("model.hdf5").rename("a[red]b[-x].hdf5")
     code, output = run("apply", "a[red]b[-x].hdf5", "-p", "params.yaml", "-o", "[bold]o.hdf5",
@@ -216,6 +217,7 @@ def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [5]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ptyrad_file.REAL.exists(), reason=ptyrad_file.NO_REAL)
 def test_real_reconstruction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -32,6 +32,7 @@ from arraycon.bench.measuring import Spread
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
+@pytest.mark.quick(when=lambda dtype, **_: dtype == "float32")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", bench.NAMES)
 def test_every_contender_agrees(name: str, dtype: str) -> None:

@@ -26,6 +26,7 @@ def test_full_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.first_calls == {"pos_recenter": 0.5}
 
 
+@pytest.mark.slow
 def test_fresh_processes() -> None:
     case = Case("pos_recenter", TINY)
     assert fresh.import_seconds(times=1) > 0

@@ -101,6 +101,7 @@ def test_debug_shows_the_traceback() -> None:
     assert isinstance(result.exception, io.ReadError)
 
 
+@pytest.mark.quick(when=lambda error, **_: isinstance(error, OSError))
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
@@ -136,6 +137,7 @@ def test_interrupted_while_computing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names() == ["model.hdf5", "params.yaml"]
 
 
+@pytest.mark.slow
 def test_failed_output_leaves_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise io.WriteError("out.hdf5: disk full")

@@ -51,6 +51,7 @@ def with_small_files(limit: int, *arguments: str) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_disk_full() -> None:
     # the copy of the input does not fit
@@ -61,6 +62,7 @@ def test_disk_full() -> None:
     assert names() == ["model.hdf5", "params.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_disk_full_inside_hdf5(folder: Path) -> None:
     # the copy fits, but noise compresses worse than the zeros it replaces

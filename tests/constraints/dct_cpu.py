@@ -16,12 +16,16 @@ from arraycon.kernels.cpu.tools import selection
 
 FORMULA = family("dct")
 TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
+SINGLE_AND_ONE_LIBRARY = pytest.mark.quick(
+    when=lambda dtype, engine, **_: dtype == "float32" and engine != "ducc0"
+)
 
 
 def objects(shape, dtype="float64", seed=0):
     return np.random.default_rng(seed).normal(0.1, 0.3, shape).astype(dtype)
 
 
+@SINGLE_AND_ONE_LIBRARY
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize("shape", LATERAL)

@@ -57,6 +57,7 @@ def assert_close(results, expected, dtype):
     assert float(results[3]) == pytest.approx(float(expected[3]), abs=1e-6)
 
 
+@pytest.mark.quick(when=lambda dtype, **_: dtype == "float32")
 @pytest.mark.parametrize("kind", VALUES)
 @pytest.mark.parametrize("thresh", [0.0, 37.5, 50.0, 95.0, 99.999, 100.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -63,6 +63,7 @@ def test_demo() -> None:
         assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_constraints_that_are_not_due_are_named() -> None:
     code, output = run("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
@@ -70,6 +71,7 @@ def test_constraints_that_are_not_due_are_named() -> None:
     assert "kz_filter, kr_thresh: not due within 2 iterations" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "files"),
     [
@@ -112,6 +114,7 @@ def write_truth(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("halves", ["counts", "positions"])
 def test_halves_of_data_without_a_truth(here: Path, halves: str) -> None:
     write_npz(here / "data.npz")
@@ -126,6 +129,7 @@ def test_halves_of_data_without_a_truth(here: Path, halves: str) -> None:
     assert "11 reconstructions in" in output
 
 
+@pytest.mark.slow
 def test_data_with_a_truth(here: Path) -> None:
     write_hdf5(here / "data.h5")
     write_truth(here / "truth.npz")

@@ -106,16 +106,19 @@ def findings(both: tuple[Findings, Findings], request: pytest.FixtureRequest) ->
     return both[request.param]
 
 
+@pytest.mark.slow
 def test_all_sixteen_in_their_order(findings: Findings) -> None:
     assert list(dict.fromkeys(name for name, _ in findings)) == list(ORDER)
     assert set(findings) == set(HELPS)
 
 
+@pytest.mark.slow
 def test_every_limit_is_tested(findings: Findings) -> None:
     limits = {(*key, n) for key, finding in findings.items() for n in range(len(finding.limits))}
     assert limits == set(LIMITS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number"), HELPS, ids=str)
 def test_helps(findings: Findings, name: str, number: int) -> None:
     trial = findings[name, number].helps
@@ -124,6 +127,7 @@ def test_helps(findings: Findings, name: str, number: int) -> None:
     assert ratio > limit if trial.measure.better == "higher" else ratio < limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "number", "which"), LIMITS, ids=str)
 def test_limits(findings: Findings, name: str, number: int, which: int) -> None:
     trial = findings[name, number].limits[which]
@@ -137,11 +141,13 @@ def test_limits(findings: Findings, name: str, number: int, which: int) -> None:
         assert trial.after < limit * trial.before
 
 
+@pytest.mark.slow
 def test_every_finding_has_a_limit_that_is_no_gain(findings: Findings) -> None:
     for finding in findings.values():
         assert any(trial.verdict != "better" for trial in finding.limits), finding.constraint
 
 
+@pytest.mark.slow
 def test_limits_in_figures(findings: Findings) -> None:
     """What must have a certain size, not only a direction."""
     recenter = findings["obj_z_recenter", 0]
@@ -165,6 +171,7 @@ def test_limits_in_figures(findings: Findings) -> None:
     assert spoilt.after == pytest.approx(500, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_numbers(both: tuple[Findings, Findings]) -> None:
     assert numbered(study.run(0)) == both[0] != both[1]
 
@@ -212,6 +219,7 @@ def test_multislice_conserves_power_and_knows_depth_against_defocus() -> None:
 # what is written
 
 
+@pytest.mark.slow
 def test_json_and_markdown(findings: Findings) -> None:
     result = study.as_json(tuple(findings.values()), seed=7)
     assert json.loads(json.dumps(result)) == result
@@ -227,6 +235,7 @@ def test_json_and_markdown(findings: Findings) -> None:
     assert all(f"`{name}`" in page for name in ORDER)
 
 
+@pytest.mark.slow
 def test_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, both: tuple[Findings, Findings]
 ) -> None:
@@ -255,6 +264,7 @@ def test_script_in_an_impossible_place(tmp_path: Path) -> None:
     assert CliRunner().invoke(make_study.app, ["--seed", "-1"]).exit_code == 2
 
 
+@pytest.mark.slow
 def test_the_committed_page_is_what_the_script_makes() -> None:
     page = Path(__file__).resolve().parents[2] / "bench" / "study.md"
     head = study.markdown(study.run(0)[:1], seed=0).partition("\n| constraint")[0]

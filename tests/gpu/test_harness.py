@@ -188,6 +188,7 @@ print("no complaint")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [

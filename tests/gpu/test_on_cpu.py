@@ -38,6 +38,7 @@ SELECTIONS = {
 LIMIT = 900.0  # s
 
 pytestmark = [
+    pytest.mark.slow,
     NEEDS_COMPILER,
     pytest.mark.skipif(
         str(STANDIN) in str(getattr(importlib.util.find_spec("cupy"), "origin", "")),

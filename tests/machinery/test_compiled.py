@@ -46,6 +46,7 @@ def run(code: str, cache: Path) -> str:
     return processes.run(**process(code, cache), capture_output=True, check=True).stderr
 
 
+@pytest.mark.slow
 def test_several_first_runs_at_once(tmp_path):
     with contextlib.ExitStack() as stack:
         children = [
@@ -61,6 +62,7 @@ def test_several_first_runs_at_once(tmp_path):
 NO_PLACE = "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n"
 
 
+@pytest.mark.slow
 def test_without_a_place_for_the_cache(tmp_path):
     run(NO_PLACE + BLUR, tmp_path)
     assert not list(tmp_path.rglob("*.nb?"))
@@ -69,6 +71,7 @@ def test_without_a_place_for_the_cache(tmp_path):
 LOG = 'import logging; logging.basicConfig(level="INFO", format="%(name)s: %(message)s")\n'
 
 
+@pytest.mark.slow
 def test_without_a_place_for_the_cache_a_library_transforms(tmp_path):
     code = """
 import numpy, arraycon
@@ -81,6 +84,7 @@ assert slices.engine(64, 64) is library.LIBRARY
     assert errors.count("a library transforms, not vector kernels") == 1
 
 
+@pytest.mark.slow
 def test_a_numba_whose_cache_has_changed_inside(tmp_path):
     """Without its stamp there would be stale machine code, so that there is no cache then."""
     code = """
@@ -102,6 +106,7 @@ c.IndexDataCacheFile = Other
     assert not list(tmp_path.rglob("*.nb?"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["*.nbi", "*.nbc"])
 def test_a_damaged_cache(tmp_path, ending):
     run(BLUR, tmp_path)

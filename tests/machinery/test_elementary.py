@@ -17,6 +17,12 @@ RNG = np.random.default_rng(0)
 ULP = 4
 
 
+# loops around the functions are compiled anew in each run
+PRECISIONS = pytest.mark.parametrize(
+    "dtype", [REAL[0], pytest.param(REAL[1], marks=pytest.mark.slow)]
+)
+
+
 def over(function, *arguments):
     """Apply a function of numbers to arrays."""
 
@@ -43,7 +49,7 @@ def assert_exact(result, expected, *, scale=None):
     assert np.max(error) <= ULP * np.finfo(result.dtype).eps
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@PRECISIONS
 def test_sines_and_cosines(dtype):
     small, large = RNG.uniform(-10, 10, 5000), RNG.uniform(-1000, 1000, 5000)
     for x in (small, large, np.array([0, 1e-30, np.pi / 2, np.pi, -1000.0, 1000.0])):
@@ -54,7 +60,7 @@ def test_sines_and_cosines(dtype):
         assert_exact(cosines, np.cos(wide(x)), scale=1)
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@PRECISIONS
 def test_huge_angles_and_what_is_no_number(dtype):
     x = np.array([0.5, 1e6, -3e7, np.nan, np.inf], dtype)
     sines, cosines = np.empty((2, x.size), dtype)
@@ -64,7 +70,7 @@ def test_huge_angles_and_what_is_no_number(dtype):
     assert np.all(np.isnan([sines[3:], cosines[3:]]))
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@PRECISIONS
 def test_arctangent_and_modulus(dtype):
     x, y = (RNG.normal(size=(2, 20000)) * np.exp(3 * RNG.normal(size=(2, 20000)))).astype(dtype)
     assert_exact(over(elementary.arctangent, y, x), np.arctan2(wide(y), wide(x)))
@@ -75,7 +81,7 @@ def test_arctangent_and_modulus(dtype):
     np.testing.assert_allclose(over(elementary.modulus, x, y), np.hypot(x, y), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@PRECISIONS
 def test_logarithm(dtype):
     x = np.exp(RNG.uniform(-80, 80, 20000)).astype(dtype)
     near = (1 + RNG.normal(size=20000) * 0.01).astype(dtype)
@@ -88,7 +94,7 @@ def test_logarithm(dtype):
     assert ours[2] == 0
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@PRECISIONS
 def test_exponentials(dtype):
     x = RNG.uniform(-80, 80, 20000).astype(dtype)
     result = x.copy()
@@ -101,7 +107,7 @@ def test_exponentials(dtype):
         np.testing.assert_allclose(result, np.exp(x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@PRECISIONS
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (3, 4), (5, 5), (8, 9), (21, 20)])
 @pytest.mark.parametrize("columns", [1, 7, 64])
 def test_product(shape, columns, dtype):

@@ -22,6 +22,7 @@ def python(code):
     return [sys.executable, "-c", code]
 
 
+@pytest.mark.slow
 def test_a_child_that_hangs_is_killed_and_says_what_it_has_said():
     before = time.monotonic()
     with pytest.raises(TimeoutError, match=r"(?s)killed after 2 s.*here"):

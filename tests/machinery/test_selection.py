@@ -37,6 +37,7 @@ def expected(x, k, *, moduli):
     return np.sort(np.abs(x) if moduli else x, axis=None)[k]
 
 
+@pytest.mark.quick(when=lambda dtype, **_: dtype == "float32")
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize("name", ARRAYS)
 @pytest.mark.parametrize("moduli", [True, False])
@@ -48,6 +49,7 @@ def test_the_selection_is_exact(name, moduli, dtype):
     np.testing.assert_array_equal(x, before)
 
 
+@pytest.mark.quick(when=lambda share, **_: share == 0.01)
 @pytest.mark.parametrize("share", [1e-5, 0.01, 0.2])
 @pytest.mark.parametrize("moduli", [True, False])
 def test_nan_is_the_largest(share, moduli):

@@ -170,6 +170,7 @@ sys.exit(0 if same and status == 0 else 1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_child_process_computes_too():
     done = processes.run([sys.executable, "-W", "ignore", "-c", FORK])

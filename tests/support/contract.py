@@ -60,6 +60,7 @@ def compare(case: Case, library: Library, layout: str, dtype: str) -> None:
             np.testing.assert_array_equal(library.numpy(array), before)
 
 
+@pytest.mark.quick(when=lambda dtype, **_: dtype == "float32")
 @PRECISIONS
 @pytest.mark.parametrize("path", ["accelerated", "agnostic"])
 def test_numpy(case, dtype, path, monkeypatch):
@@ -73,12 +74,14 @@ def test_scipy_fft(case, monkeypatch):
     compare(case, NUMPY, "contiguous", "float32")
 
 
+@pytest.mark.quick(when=lambda library, layout, **_: library == NUMPY or layout == "contiguous")
 @PRECISIONS
 @pytest.mark.parametrize(("library", "layout"), list(parameters()))
 def test_libraries(one, library, layout, dtype):
     compare(one, library, layout, dtype)
 
 
+@pytest.mark.quick(when=lambda name, **_: name == "array_api_strict")
 @pytest.mark.parametrize("name", ["array_api_strict", "torch", "jax", "cupy"])
 def test_options_in_libraries(case, name):
     library = Library(name)
