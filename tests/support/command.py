@@ -12,8 +12,6 @@ import arraycon
 from arraycon.cli import app
 
 OFF: dict[str, Any] = {"obj_rblur": None, "obj_zblur": None, "pos_recenter": None}
-
-
 PARAMS: dict[str, Any] = OFF | {
     "ortho_pmode": {"start_iter": 1},
     "fix_probe_int": {"start_iter": 1},
@@ -21,7 +19,6 @@ PARAMS: dict[str, Any] = OFF | {
     "kz_filter": {"start_iter": 5, "step": 5, "beta": 0.5},
     "obja_thresh": {"start_iter": 3, "end_iter": 6},
 }
-
 
 ESCAPE = "\x1b"
 
