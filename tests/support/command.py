@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 import arraycon
 from arraycon.cli import app
 
-OFF: dict[str, Any] = {"obj_rblur": None, "obj_zblur": None, "pos_recenter": None}
+OFF: dict[str, Any] = dict.fromkeys(
+    ("ortho_pmode", "fix_probe_int", "obj_rblur", "obj_zblur", "pos_recenter")
+)
 PARAMS: dict[str, Any] = OFF | {
     "ortho_pmode": {"start_iter": 1},
     "fix_probe_int": {"start_iter": 1},
