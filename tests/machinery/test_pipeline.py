@@ -14,6 +14,7 @@ from schedules import EVERY, OFF, assert_equal, make_state, only, snapshot
 
 import arraycon
 from arraycon.params import ORDER
+from arraycon.report import Metrics
 
 
 def test_all_sixteen_run_in_the_order_of_the_specification():
@@ -159,8 +160,6 @@ def test_metrics_are_read_late_and_once():
     def measured():
         reads.append(1)
         return 2.0
-
-    from arraycon.report import Metrics
 
     metrics = Metrics({"a": measured, "b": np.array([1.0, 2.0])})
     assert repr(metrics) == "Metrics(a, b)"
