@@ -14,6 +14,7 @@ from schedules import EVERY, OFF, assert_equal, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
+from arraycon.pipeline.report import Metrics
 
 
 def test_all_run_in_the_order_of_the_specification():
@@ -176,8 +177,6 @@ def test_metrics_are_read_late_and_once():
     def measured():
         reads.append(1)
         return 2.0
-
-    from arraycon.pipeline.report import Metrics
 
     metrics = Metrics({"a": measured, "b": np.array([1.0, 2.0])})
     assert repr(metrics) == "Metrics(a, b)"
