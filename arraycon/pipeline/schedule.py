@@ -13,6 +13,7 @@ from arraycon.kernels import metrics
 from arraycon.kernels.common import arrays, check
 from arraycon.params import ConstraintParams, files
 from arraycon.pipeline.fields import Fields, read_only
+from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import (
     Measured,
     Metrics,
@@ -155,7 +156,11 @@ class Constraints:
         Parameters
         ----------
         state : State
-            Its own arrays are changed; JAX arrays, which cannot be, are replaced.
+            Its own arrays are changed; JAX arrays, which cannot be, are replaced. PyTorch's tensors
+            on the CPU or a CUDA device, and JAX arrays on the CPU, take the kernels for NumPy and
+            CuPy. No gradients pass: to autograd this is a change in place under ``no_grad``, so a
+            graph recorded before may refuse its backward pass. Constraints that are registered get
+            NumPy or CuPy arrays in their place.
         iteration : int
             Counted from 1.
         measure : bool
@@ -176,18 +181,19 @@ class Constraints:
         """
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
-        fields = Fields(state)
-        try:
-            for step, block in self._steps:
-                if not block.is_due(iteration):
-                    continue
-                if step.name in missing:
-                    skipped.append(missing[step.name])
-                    logger.debug("iteration %d: %s", iteration, missing[step.name])
-                    continue
-                records.append(_run(step, block, fields, iteration, measure))
-        finally:
-            fields.join()
+        due = [(step, block) for step, block in self._steps if block.is_due(iteration)]
+        written = (field for step, block in due for field in step.writes(block))
+        with lend_state(state, written) as (lent, loan):
+            fields = Fields(lent, loan)
+            try:
+                for step, block in due:
+                    if step.name in missing:
+                        skipped.append(missing[step.name])
+                        logger.debug("iteration %d: %s", iteration, missing[step.name])
+                        continue
+                    records.append(_run(step, block, fields, iteration, measure))
+            finally:
+                fields.join()
         return Report(tuple(records), tuple(skipped))
 
     def __str__(self) -> str:
@@ -240,7 +246,9 @@ def _run(step: Constraint, block: Block, fields: Fields, iteration: int, measure
         logger.error("iteration %d: %s failed", iteration, step.name)
         raise
     logger.debug("iteration %d: %s changed %s", iteration, step.name, tuple(updates))
-    return Record(step.name, iteration, tuple(updates), Metrics(figures), outcome.returned)
+    return Record(
+        step.name, iteration, tuple(updates), Metrics(figures), fields.returned(outcome.returned)
+    )
 
 
 def _measure(fields: Fields, updates: Mapping[str, Any]) -> dict[str, Measured]:
