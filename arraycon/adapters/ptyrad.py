@@ -132,7 +132,7 @@ class CombinedConstraint:
             raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
         numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
         scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
-        with lend(tensors, tensors) as loan:
+        with lend(tensors, needed=tensors, written=tensors) as loan:
             # which of them change is told too late by a report that an error prevents
             loan.changed.update(tensors)
             state = State(**loan.arrays, **numbers, scan_shape=(scan[0], scan[1]))

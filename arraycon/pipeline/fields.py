@@ -29,7 +29,7 @@ class Fields(Mapping[str, Any]):
 
     def __init__(self, state: State, loan: Loan | None = None) -> None:
         self._state = state
-        self._loan = Loan() if loan is None else loan
+        self._loan = loan
         self._parts: dict[str, Any] = {}
         self._joined = True
 
@@ -71,8 +71,10 @@ class Fields(Mapping[str, Any]):
         for field, new in updates.items():
             self._write(field, new)
 
-    def returned(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def returned(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """By-products of a constraint as arrays of the library that the state's owner uses."""
+        if self._loan is None:
+            return values
         return {name: self._loan.back(value) for name, value in values.items()}
 
     def join(self) -> None:
@@ -104,7 +106,8 @@ class Fields(Mapping[str, Any]):
         self._assign(field, new)
 
     def _assign(self, field: str, new: Any) -> None:
-        self._loan.changed.add(field)
+        if self._loan is not None:
+            self._loan.changed.add(field)
         target = getattr(self._state, field)
         if array_api_compat.is_jax_array(target):
             setattr(self._state, field, new)

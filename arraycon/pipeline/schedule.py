@@ -182,8 +182,8 @@ class Constraints:
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
         due = [(step, block) for step, block in self._steps if block.is_due(iteration)]
-        written = (field for step, block in due for field in step.writes(block))
-        with lend_state(state, written) as (lent, loan):
+        uses = ((step.needs(block), step.writes(block)) for step, block in due)
+        with lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
             try:
                 for step, block in due:
