@@ -8,6 +8,7 @@ from typing import Any
 import array_api_compat
 
 from arraycon.kernels.common import arrays, check
+from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
 _PARTS = ("object_amplitude", "object_phase")
@@ -18,10 +19,17 @@ class Fields(Mapping[str, Any]):
 
     The parts are made when they are first asked for, and joined when the object itself is asked
     for or at the end, so that an iteration without object constraints does not touch the object.
+
+    Parameters
+    ----------
+    state : State
+    loan : Loan, optional
+        Of the state's arrays, if they are lent; told which of them change.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, loan: Loan | None = None) -> None:
         self._state = state
+        self._loan = loan
         self._parts: dict[str, Any] = {}
         self._joined = True
 
@@ -63,6 +71,12 @@ class Fields(Mapping[str, Any]):
         for field, new in updates.items():
             self._write(field, new)
 
+    def returned(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """By-products of a constraint as arrays of the library that the state's owner uses."""
+        if self._loan is None:
+            return values
+        return {name: self._loan.back(value) for name, value in values.items()}
+
     def join(self) -> None:
         """Write changed parts back into the complex object."""
         if self._joined:
@@ -92,6 +106,8 @@ class Fields(Mapping[str, Any]):
         self._assign(field, new)
 
     def _assign(self, field: str, new: Any) -> None:
+        if self._loan is not None:
+            self._loan.changed.add(field)
         target = getattr(self._state, field)
         if array_api_compat.is_jax_array(target):
             setattr(self._state, field, new)

@@ -15,6 +15,7 @@ from arraycon.kernels import metrics
 from arraycon.kernels.common import arrays, check
 from arraycon.params import ConstraintParams, files
 from arraycon.pipeline.fields import Fields, read_only
+from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import (
     Measured,
     Metrics,
@@ -225,7 +226,11 @@ class Constraints:
         Parameters
         ----------
         state : State
-            Its own arrays are changed; JAX arrays, which cannot be, are replaced.
+            Its own arrays are changed; JAX arrays, which cannot be, are replaced. PyTorch's tensors
+            on the CPU or a CUDA device, and JAX arrays on the CPU, take the kernels for NumPy and
+            CuPy. No gradients pass: to autograd this is a change in place under ``no_grad``, so a
+            graph recorded before may refuse its backward pass. Constraints that are registered get
+            NumPy or CuPy arrays in their place.
         iteration : int
             Counted from 1.
         measure : bool
@@ -247,20 +252,25 @@ class Constraints:
         """
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
-        fields, present = Fields(state), state.present
-        try:
-            for step, asked in self._steps:
-                if not asked.is_due(iteration):
-                    continue
-                if step.name in missing:
-                    skipped.append(missing[step.name])
-                    logger.debug("iteration %d: %s", iteration, missing[step.name])
-                    continue
-                block, note = step.fitted(asked, present)
-                record = _run(step, block, fields, iteration, measure)
-                records.append(replace(record, note=note) if note else record)
-        finally:
-            fields.join()
+        present = state.present
+        due = [
+            (step, *step.fitted(block, present))
+            for step, block in self._steps
+            if block.is_due(iteration)
+        ]
+        uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)
+        with lend_state(state, uses) as (lent, loan):
+            fields = Fields(lent, loan)
+            try:
+                for step, block, note in due:
+                    if step.name in missing:
+                        skipped.append(missing[step.name])
+                        logger.debug("iteration %d: %s", iteration, missing[step.name])
+                        continue
+                    record = _run(step, block, fields, iteration, measure)
+                    records.append(replace(record, note=note) if note else record)
+            finally:
+                fields.join()
         return Report(tuple(records), tuple(skipped))
 
     def __str__(self) -> str:
@@ -320,7 +330,9 @@ def _run(step: Constraint, block: Block, fields: Fields, iteration: int, measure
         logger.error("iteration %d: %s failed", iteration, step.name)
         raise
     logger.debug("iteration %d: %s changed %s", iteration, step.name, tuple(updates))
-    return Record(step.name, iteration, tuple(updates), Metrics(figures), outcome.returned)
+    return Record(
+        step.name, iteration, tuple(updates), Metrics(figures), fields.returned(outcome.returned)
+    )
 
 
 def _measure(fields: Fields, updates: Mapping[str, Any]) -> dict[str, Measured]:
