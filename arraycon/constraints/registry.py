@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from arraycon.blocks import Block
 from arraycon.constraints.order import ORDER, arrange
-from arraycon.constraints.wiring import OBJECT, Kernel, Names, RunInto
+from arraycon.constraints.wiring import OBJECT, Kernel, Names, Prepare, RunInto
 
 Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[str]]
 """From a constraint's name, all blocks, and the names of those that were given, to warnings."""
@@ -37,6 +37,8 @@ class Constraint:
         Inputs, block and arrays to write into, to an `Outcome`.
     needs, writes : callable
         From a block to the fields of the state that it reads, and to those that it changes.
+    prepare : callable or None
+        As `run`, for many calls on the same arrays; see `Wired`.
     kernel : callable or None
         Function of arrays behind it; None for a user's function of fields.
     in_place : bool
@@ -62,6 +64,7 @@ class Constraint:
     run: RunInto
     needs: Names
     writes: Names
+    prepare: Prepare | None = None
     kernel: Kernel | None = None
     in_place: bool = True
     after: str | None = None

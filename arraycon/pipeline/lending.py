@@ -140,7 +140,8 @@ def lend(
 def _lend_state(
     state: State, uses: Iterable[tuple[Iterable[str], Iterable[str]]]
 ) -> Iterator[tuple[State, Loan]]:
-    needed, written = set(), set()
+    needed: set[str] = set()
+    written: set[str] = set()
     for needs, writes in uses:
         needed.update(needs)
         written.update(writes)
