@@ -7,6 +7,7 @@ from typing import Any
 
 import array_api_compat
 
+from arraycon.kernels import polar
 from arraycon.kernels.common import arrays, check
 from arraycon.state import ARRAYS, State
 
@@ -17,7 +18,8 @@ class Fields(Mapping[str, Any]):
     """The state's fields by name, with a complex object seen as its amplitude and phase.
 
     The parts are made when they are first asked for, and joined when the object itself is asked
-    for or at the end, so that an iteration without object constraints does not touch the object.
+    for or at the end, if one of them was changed: an iteration without object constraints does not
+    touch the object. They are the only memory that a complex object costs.
     """
 
     def __init__(self, state: State) -> None:
@@ -64,22 +66,19 @@ class Fields(Mapping[str, Any]):
             self._write(field, new)
 
     def join(self) -> None:
-        """Write changed parts back into the complex object."""
+        """Write changed parts back into the complex object's own memory."""
         if self._joined:
             return
-        amplitude, phase = (self._parts[part] for part in _PARTS)
-        xp = arrays.namespace(amplitude=amplitude)
-        joined = xp.astype(xp.cos(phase), self._state.object.dtype)
-        joined = amplitude * (joined + 1j * xp.astype(xp.sin(phase), joined.dtype))
+        parts, obj = [self._parts[part] for part in _PARTS], self._state.object
+        if array_api_compat.is_jax_array(obj):
+            self._state.object = polar.join(*parts)
+        else:
+            polar.join(*parts, out=obj)
         self._joined = True
-        self._assign("object", joined)
 
     def _split(self) -> dict[str, Any]:
         if not self._parts:
-            transmission = self._state.object
-            xp = arrays.namespace(object=transmission)
-            phase = xp.atan2(xp.imag(transmission), xp.real(transmission))
-            self._parts = dict(zip(_PARTS, (xp.abs(transmission), phase), strict=True))
+            self._parts = dict(zip(_PARTS, polar.split(self._state.object), strict=True))
         return self._parts
 
     def _write(self, field: str, new: Any) -> None:
