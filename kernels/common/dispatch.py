@@ -141,6 +141,47 @@ def _compute(
     return (*done, *(() if by_product is None else (by_product,)))
 
 
+def run_into(
+    reference: Reference,
+    *read: Array,
+    dtypes: Sequence[Any],
+    outs: Sequence[Array | None],
+    xp: Namespace,
+    **options: Any,
+) -> tuple[Array, ...]:
+    """Make arrays of another kind than those that are read; what `run` is for what changes arrays.
+
+    Parameters
+    ----------
+    reference : callable
+        The function in `agnostic`. Its twin in another layer gets the arrays that it reads and
+        behind them those that it fills. They share no memory with the former but may have any
+        layout: copies of whole arrays would be as large as what this is there to save.
+    *read : array
+        What it reads, all of one shape, which the results have too.
+    dtypes : sequence of dtype
+        Of the results.
+    outs : sequence of array or None
+        Where they are to go; validated.
+    xp, **options
+        As for `run`.
+    """
+    like = read[0]
+    twin = None if arrays.is_empty(like) else _twin(reference, xp)
+    if twin is None:
+        results = reference(*read, xp=xp, **options)
+        results = results if isinstance(results, tuple) else (results,)
+        return tuple(store(new, out) for new, out in zip(results, outs, strict=True))
+    work = [
+        arrays.new(like, dtype, xp=xp)
+        if out is None or any(np.may_share_memory(out, other) for other in read)
+        else out
+        for dtype, out in zip(dtypes, outs, strict=True)
+    ]
+    twin(*read, *work, **options)
+    return tuple(_finish(array, out) for array, out in zip(work, outs, strict=True))
+
+
 def unchanged(
     changed: Sequence[Array], outs: Sequence[Array | None], *, xp: Namespace
 ) -> tuple[Array, ...]:
