@@ -26,14 +26,19 @@ def run(
     note: str = "",
 ) -> Record:
     """Run one constraint; where it fails, the fields are as they were before it."""
+    writes = step.writes(block)
     try:
-        # Measuring a change takes the old values beside the new ones; without it the kernels work
-        # in place, and check everything before they write.
-        outs = {} if measure or not step.in_place else fields.writable(step.writes(block))
-        outcome = step.run(fields, block, outs)
+        outs = fields.writable(writes) if step.in_place else {}
+        old = {name: _copy(array) for name, array in outs.items()} if measure else {}
+        try:
+            outcome = step.run(fields, block, outs)
+        except BaseException:
+            for name, array in old.items():
+                outs[name][...] = array
+            raise
         updates = outcome.updates
-        fields.validate(step.name, updates, step.writes(block))
-        figures = {**(_measure(fields, updates) if measure else {}), **outcome.figures}
+        fields.validate(step.name, updates, writes)
+        figures = {**(_measure(fields, updates, old) if measure else {}), **outcome.figures}
         fields.commit(updates)
     except BaseException:
         logger.error("iteration %d: %s failed", iteration, step.name)
@@ -43,13 +48,20 @@ def run(
     return Record(step.name, iteration, tuple(updates), Metrics(figures), returned, note)
 
 
-def _measure(fields: Fields, updates: Mapping[str, Any]) -> dict[str, Measured]:
+def _copy(array: Any) -> Any:
+    return arrays.copy(array, xp=arrays.namespace(array=array))
+
+
+def _measure(
+    fields: Fields, updates: Mapping[str, Any], old: Mapping[str, Any]
+) -> dict[str, Measured]:
+    """Compare with the old arrays; the fields still hold those that are not in `old`."""
     figures: dict[str, Measured] = {}
     for field, new in updates.items():
         xp = arrays.namespace(**{field: new})
-        figures[f"{field}: relative change"] = relative_change(
-            *metrics.change(new, fields[field], xp=xp)
-        )
+        before = old[field] if field in old else fields[field]
+        change = metrics.change(new, before, xp=xp)
+        figures[f"{field}: relative change"] = relative_change(*change)
         if field == "probe":
             figures["probe: power per mode"] = metrics.mode_powers(new, xp=xp)
     return figures

@@ -235,11 +235,9 @@ class Constraints:
         iteration : int
             Counted from 1.
         measure : bool
-            Whether to record how much each target changed. That takes the old and the new values
-            at once: a temporary copy of each target and one more pass over it. Without it the
-            kernels work in place, where only Ctrl-C or a lack of memory between amplitude and phase
-            can leave one of them changed. Neither waits for a GPU: figures are fetched when they
-            are read.
+            Whether to record how much each target changed. That takes a temporary copy of each
+            target and one more pass over both; from the copy it is restored should the constraint
+            fail midway. Figures of arrays on a GPU are fetched when they are read.
 
         Returns
         -------
