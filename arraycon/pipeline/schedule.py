@@ -12,8 +12,9 @@ from arraycon.blocks.wording import warn
 from arraycon.constraints import Constraint, declared
 from arraycon.kernels.common import check
 from arraycon.params import ConstraintParams, files
+from arraycon.pipeline import inputs
 from arraycon.pipeline.bound import Bound
-from arraycon.pipeline.fields import Fields, read_only
+from arraycon.pipeline.fields import Fields
 from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import (
     Report,
@@ -26,10 +27,6 @@ logger = logging.getLogger("arraycon")
 
 Defaults: TypeAlias = Literal["none", "ptyrad"]
 """What becomes of constraints that parameters do not mention."""
-
-
-class MissingInputError(ValueError):
-    """Constraints that were asked for lack fields of the state."""
 
 
 class Constraints:
@@ -136,8 +133,8 @@ class Constraints:
             return
         runs = "runs" if len(unasked) == 1 else "run"
         warn(
-            f"{_and(unasked)} {runs} by default, as in PtyRAD; NAME: null switches one off, "
-            f'defaults="none" all of them'
+            f"{inputs.listed(unasked)} {runs} by default, as in PtyRAD; NAME: null switches one "
+            f'off, defaults="none" all of them'
         )
         told = self._params.only_given().notes()
         for note in self._params.notes():
@@ -198,25 +195,7 @@ class Constraints:
             raise TypeError(f"state: expected a State, got {type(state).__name__}")
         iteration = check.integer("iteration", iteration, low=1)
         state.validate()
-        present, fixed = state.present, read_only(state)
-        skipped, problems = [], []
-        for step, asked in self._steps:
-            if not asked.runs_from(iteration):
-                continue
-            block, _ = step.fitted(asked, present)
-            missing = tuple(field for field in step.needs(block) if field not in present)
-            if missing and step.name in self._params.given:
-                problems.append(_missing(step, block, missing))
-            elif missing:
-                skipped.append(Skipped(step.name, missing))
-            elif frozen := sorted(fixed.intersection(step.writes(block))):
-                raise ValueError(
-                    f"{' and '.join(frozen)}: expected writable arrays, because {step.name} "
-                    f"changes them in place, got read-only ones; give copies"
-                )
-        if problems:
-            raise MissingInputError("\n".join(problems))
-        return tuple(skipped)
+        return inputs.check(self._steps, state, iteration, asked=self._params.given)
 
     def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
@@ -337,13 +316,3 @@ def _ordered(blocks: Mapping[str, Block], order: Sequence[str] | None) -> tuple[
     if absent:
         raise ValueError(f"order: expected every constraint that is on, got none of {absent}")
     return tuple(order)
-
-
-def _missing(step: Constraint, block: Block, missing: tuple[str, ...]) -> str:
-    kind = getattr(block, "obj_type", None)
-    setting = f" (obj_type: {kind})" if kind else ""
-    return f"{step.name}{setting}: needs {_and(missing)}, which the state does not have"
-
-
-def _and(names: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
