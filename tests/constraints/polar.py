@@ -23,6 +23,7 @@ from libraries import (
 from schedules import make_state, only
 
 import arraycon
+from arraycon.bench import names_for
 from arraycon.constraints import declared
 from arraycon.kernels import polar
 from arraycon.kernels.common import threads
@@ -427,8 +428,7 @@ LIMITS = {
     name: limit
     for one in FAMILIES
     for name, limit in family(one).LIMITS.items()
-    if "object_amplitude" in declared()[name].needs(declared()[name].model())
-    or "object_phase" in declared()[name].needs(declared()[name].model())
+    if name in names_for("complex")
 }
 
 
@@ -461,12 +461,7 @@ def test_extra_memory(name, layout):
 
 
 def test_every_object_constraint_has_a_limit():
-    touched = {
-        name
-        for name, one in declared().items()
-        if one.built_in and {"object_amplitude", "object_phase"} & {*one.needs(one.model())}
-    }
-    assert set(LIMITS) == touched
+    assert set(LIMITS) == set(names_for("complex"))
 
 
 def test_constraints_that_follow_each_other_share_the_parts(monkeypatch):

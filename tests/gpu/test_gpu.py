@@ -197,10 +197,12 @@ def test_repeated_calls_give_the_same_to_the_last_bit(case):
         np.testing.assert_array_equal(answer, again)
 
 
-@pytest.mark.parametrize("name", bench.NAMES)
-def test_the_bench_runs(name):
+@pytest.mark.parametrize(
+    ("name", "form"), [(name, form) for form in bench.FORMS for name in bench.names_for(form)]
+)
+def test_the_bench_runs(name, form):
     """The plain port and the agnostic path must compute the same, or the wrong thing is timed."""
-    case = bench.Case(name, bench.Size("tiny", (1, 4, 32, 32), (2, 32, 32), (8, 8)))
+    case = bench.Case(name, bench.Size("tiny", (1, 4, 32, 32), (2, 32, 32), (8, 8)), form=form)
     names = ("fast", "agnostic", "plain", "floor")
     place = places.gpu()
     field = peers.gather(case, threads=1, names=names, place=place)
