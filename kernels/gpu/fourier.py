@@ -27,7 +27,7 @@ def kr_filter(obj: Array, *, radius: float, width: float) -> None:
     number = _slices_at_a_time(slices)
     memory = _spectra(slices[:number])
     ny, nx = slices.shape[1:]
-    numbers = ny, nx, *map(np.float64, (radius, width, 1 / (ny * nx)))
+    numbers = ny, nx, radius, width, 1 / (ny * nx)
     for i in range(0, len(slices), number):
         x = slices[i : i + number]
         spectra = memory[: len(x)]
@@ -43,8 +43,8 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
     volumes = obj.reshape(-1, nz, ny, nx)
     scale = 0.9 if obj_type == "amplitude" else 1.0
     # with 1 + 0.9 (F - 1) of an amplitude, and the factor that the lateral transforms leave open
-    numbers = map(np.float64, (beta * beta, alpha, scale / (ny * nx), 1 - scale))
-    wedge = _Wedge(ny, nx, int(boundary == "mirror"), tuple(numbers))
+    numbers = beta * beta, alpha, scale / (ny * nx), 1 - scale
+    wedge = _Wedge(ny, nx, int(boundary == "mirror"), numbers)
     spectrum = _spectra(volumes[0])
     number = _slices_at_a_time(volumes[0])
     filter_depth = _filter_by_fft if why_not_dense(nz) else _filter_by_bases

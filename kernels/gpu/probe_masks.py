@@ -32,7 +32,7 @@ def probe_mask_k(probe: Array, *, radius: float, width: float, power_thresh: flo
     _, order, masked = _select(probe, power_thresh)
     work = _gathered(probe, order)
     transforms.fft(work)
-    numbers = map(np.float64, (radius, width, 1 / (ny * nx)))
+    numbers = radius, width, 1 / (ny * nx)
     launch("probe_masks", "mask_spectra", work, blocks(ny * nx), work, masked, ny, nx, *numbers)
     transforms.fft(work, inverse=True)
     _finish(work, order, masked, probe)
@@ -61,7 +61,7 @@ def probe_mask_r(
     del strongest  # its memory serves the modes
     work = _gathered(probe, sources)
     optics.refocus(work, defocus, **wave)
-    numbers = map(np.float64, (math.log(max(radius, _TINY)), 2 * order))
+    numbers = math.log(max(radius, _TINY)), 2 * order
     launch("probe_masks", "window_modes", work, grid, work, masked, ny, nx, *numbers)
     optics.refocus(work, defocus, sign=-1, **wave)
     _finish(work, sources, masked, probe)
@@ -72,9 +72,17 @@ def _select(probe: Array, power_thresh: float) -> tuple[Array, Array, Array]:
     powers = modes.mode_powers(probe)
     ranked, order = cupy.empty_like(powers), cupy.empty(powers.size, np.int64)
     masked = cupy.empty(1, np.int64)
-    thresh = np.float64(power_thresh)
     launch(
-        "probe_masks", "select_modes", probe, 1, powers, powers.size, thresh, ranked, order, masked
+        "probe_masks",
+        "select_modes",
+        probe,
+        1,
+        powers,
+        powers.size,
+        power_thresh,
+        ranked,
+        order,
+        masked,
     )
     return ranked, order, masked
 
@@ -133,6 +141,6 @@ def _focus(
             *(planes, mode.size, first, z_steps, sums),
         )
     distance = cupy.empty(1, np.float64)
-    numbers = map(np.float64, (agnostic.TIE, start, step))
+    numbers = agnostic.TIE, start, step
     launch("probe_masks", "find_focus", planes, 1, sums, z_steps, parts, *numbers, distance)
     return distance

@@ -24,6 +24,7 @@ KERNEL = cuda_on_cpu.KERNEL
 TOOLS = Path(source.__file__).parent
 LAUNCHERS = sorted([*TOOLS.glob("*.py"), *TOOLS.parent.glob("*.py")])
 VARIANTS = [(dtype, index) for dtype in ("float32", "float64") for index in ("int", "long long")]
+SCALARS = ("long long", "double", "real")
 NEEDS_NVRTC = pytest.mark.skipif(
     nvrtc.library() is None, reason=f"{nvrtc.WHEEL} is not installed (extra: dev)"
 )
@@ -83,6 +84,16 @@ def test_launchers_name_kernels_that_exist(path: Path) -> None:
         assert family in source.families()
         found = KERNEL.findall(source.program(family, "float32"))
         assert kernel is None or kernel in found, f"{family}.cu has no {kernel}"
+
+
+@pytest.mark.parametrize("family", source.families())
+def test_parameters_are_of_types_that_launches_know(family: str) -> None:
+    program = source.program(family, "float32")
+    for kernel in KERNEL.findall(program):
+        for parameter in source.parameters(family, kernel):
+            assert parameter.endswith(("*", "*__restrict__")) or parameter in SCALARS
+    with pytest.raises(KeyError, match="no kernel missing"):
+        source.parameters(family, "missing")
 
 
 @NEEDS_NVRTC

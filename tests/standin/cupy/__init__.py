@@ -88,7 +88,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def data(self):
-        return types.SimpleNamespace(ptr=self._array.ctypes.data)
+        return types.SimpleNamespace(ptr=self._array.ctypes.data, device_id=0)
 
     @property
     def device(self):
