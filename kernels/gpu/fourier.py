@@ -9,13 +9,12 @@ import numpy as np
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
 
 # Up to this depth a product with the dense bases is meant to keep pace with memory.
 _DENSE = 128
-# Bytes of slices that are transformed at a time, whatever their number.
-_BATCH = 64 << 20
 # Part of the columns that cuFFT transforms in depth at a time.
 _PART = 12
 
@@ -115,14 +114,12 @@ def _filter_by_fft(spectrum: Array, wedge: _Wedge) -> None:
 
 
 def _slices_at_a_time(slices: Array) -> int:
-    """Return a number such that what they need is a tenth of the object's memory."""
-    pixels, number = int(slices[0].size), len(slices)
-    most = max(1, _BATCH // int(slices[0].nbytes))
-    if not _aligned(slices):  # slices are copied as well
-        return max(1, min(number // 20, most))
+    number, ny, nx = slices.shape
+    nbytes = ny * nx * slices.itemsize
+    # slices that cuFFT does not take where they are have to be copied
+    scratch = 2 * ny * (nx // 2 + 1) * slices.itemsize + (0 if _aligned(slices) else nbytes)
     # two slices of an odd number of pixels leave the next one as aligned as the first
-    number = max(1, min(number // 10, most))
-    return number if pixels % 2 == 0 else 2 * max(1, number // 2)
+    return at_a_time(number, scratch, of=nbytes, even=ny * nx % 2 == 1)
 
 
 def _spectra(slices: Array) -> Array:

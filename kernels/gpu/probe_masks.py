@@ -11,12 +11,9 @@ from arraycon.kernels.agnostic import probe_masks as agnostic
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu import modes
 from arraycon.kernels.gpu.tools import optics, transforms
+from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 
-# Planes of the focus search that are transformed together, and their pixels: enough to fill a GPU,
-# and 8 MB at most unless a single plane has more.
-_PLANES = 8
-_SEARCHED = 1 << 19
 # Blocks whose sums a last one adds up, for each plane.
 _SUMS = 64
 # Stands for a radius of 0, as in ``probe_masks.cu``.
@@ -125,8 +122,8 @@ def _focus(
     ny, nx = mode.shape
     transforms.fft(mode)
     start, step = z_range[0], (z_range[1] - z_range[0]) / max(z_steps - 1, 1)
-    batches = -(-z_steps // max(1, min(_PLANES, _SEARCHED // mode.size)))
-    planes = cupy.empty((-(-z_steps // batches), ny, nx), np.complex128)
+    number = at_a_time(z_steps, mode.nbytes, of=mode.nbytes)
+    planes = cupy.empty((number, ny, nx), np.complex128)
     parts = blocks(mode.size, most=_SUMS)
     sums = cupy.empty((z_steps, parts), np.float64)
     for first in range(0, z_steps, len(planes)):

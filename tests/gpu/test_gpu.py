@@ -24,7 +24,7 @@ if reason := CUPY.available():
 
 import cupy  # noqa: E402
 
-from arraycon.kernels.gpu.tools import transforms  # noqa: E402
+from arraycon.kernels.gpu.tools import batches, transforms  # noqa: E402
 
 ON_GPU = not hasattr(cupy, "synchronisations")
 ALL = all_cases()
@@ -164,6 +164,64 @@ def test_the_number_of_blocks_does_not_matter(case, number, monkeypatch):
             monkeypatch.setattr(module, "blocks", lambda *_, **__: number)
     for answer, target in zip(called(case, arrays), expected, strict=True):
         assert relative_error(answer, target) < FLOAT64
+
+
+@EVERY_OPTION
+@pytest.mark.parametrize("nbytes", [1, 3000])
+def test_the_size_of_batches_does_not_matter(case, nbytes, monkeypatch):
+    arrays = on_device(case, "float64")
+    expected = called(case, arrays)
+    monkeypatch.setattr(batches, "_ENOUGH", nbytes)
+    monkeypatch.setattr(batches, "_MOST", nbytes)
+    for answer, target in zip(called(case, arrays), expected, strict=True):
+        assert relative_error(answer, target) < FLOAT64
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_batches(even):
+    for number in range(1, 40):
+        for scratch in (1, 5 << 20, 1 << 30):
+            share = batches.at_a_time(number, scratch, of=scratch, even=even)
+            assert 1 <= share <= number
+            assert share == number or not even or share % 2 == 0
+            assert share * scratch <= (64 << 20) or share <= 1 + even
+            if number * scratch <= 32 << 20:
+                assert share == number  # everything at once where that is little
+
+
+# what each item is: a volume, or a slice
+ITEMS = {
+    "obj_rblur": (2, {"kernel_size": 5, "std": 1.0}),
+    "obj_zblur": (3, {"kernel_size": 3, "std": 1.0}),
+    "kr_filter": (2, {"radius": 0.3, "width": 0.1}),
+    "kz_filter": (3, {"beta": 0.5, "alpha": 1.0}),
+    "kr_thresh": (2, {"thresh": 0.3, "scope": "slice"}),
+}
+
+
+@pytest.mark.parametrize("name", ITEMS)
+@pytest.mark.parametrize("value", [np.nan, 1e30])
+@pytest.mark.parametrize("shape", [(4, 6, 7), (3, 1, 5), (5, 3, 1), (130, 1, 2)])
+@pytest.mark.parametrize("nbytes", [200, 1 << 20])
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
+    """Scratch memory is made once for all items, and must not carry one into the next."""
+    monkeypatch.setattr(batches, "_ENOUGH", nbytes)
+    monkeypatch.setattr(batches, "_MOST", nbytes)
+    axes, options = ITEMS[name]
+    values = np.random.default_rng(4).normal(size=(3, *shape)).astype("float32")
+    items = values.reshape(-1, *shape[-axes:])
+    spoilt = np.arange(len(items)) % 3 == 1
+    items[spoilt] = value
+    function = getattr(arraycon, name)
+    together = CUPY.numpy(function(CUPY.array(values), **options)).reshape(items.shape)
+    alone = [
+        CUPY.numpy(function(CUPY.array(items[index]), **options))
+        for index in np.flatnonzero(~spoilt)[:4]
+    ]
+    for answer, expected in zip(together[~spoilt], alone, strict=False):
+        assert np.all(np.isfinite(expected))
+        assert relative_error(answer, expected) < FLOAT32
 
 
 @ONE_CASE
