@@ -24,7 +24,7 @@ if reason := CUPY.available():
 
 import cupy  # noqa: E402
 
-from arraycon.kernels.gpu.tools import batches, transforms  # noqa: E402
+from arraycon.kernels.gpu.tools import batches, short_blur, transforms  # noqa: E402
 
 ON_GPU = not hasattr(cupy, "synchronisations")
 ALL = all_cases()
@@ -187,6 +187,45 @@ def test_batches(even):
             assert share * scratch <= (64 << 20) or share <= 1 + even
             if number * scratch <= 32 << 20:
                 assert share == number  # everything at once where that is little
+
+
+BLURRED = [
+    ((3, 70, 11), 5),
+    ((2, 130, 12), 17),
+    ((1, 1, 300), 5),
+    ((2, 40, 3), 5),  # as wide as the taps on one side and the center
+    ((2, 40, 2), 5),
+    ((2, 3, 40), 17),  # rows are mirrored several times
+    ((1, 20, 600), 9),
+    ((3, 20, 30), 19),
+    ((1, 3, 7000), 5),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "float64"])
+@pytest.mark.parametrize(("shape", "taps"), BLURRED)
+@pytest.mark.parametrize("wanted", [1, 1 << 20], ids=["long bands", "short bands"])
+def test_lateral_blurs_of_all_shapes(shape, taps, dtype, wanted, monkeypatch):
+    monkeypatch.setattr(short_blur, "_BLOCKS", wanted)
+    rng = np.random.default_rng(5)
+    values = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype("complex128")
+    values = values if dtype[0] == "c" else values.real
+    options = {"kernel_size": taps, "std": 2.0}
+    with arraycon.use_agnostic():
+        expected = arraycon.obj_rblur(values, **options)
+    answer = CUPY.numpy(arraycon.obj_rblur(CUPY.array(values.astype(dtype)), **options))
+    assert relative_error(answer, expected) < (FLOAT64 if dtype == "float64" else FLOAT32)
+
+
+@pytest.mark.parametrize("taps", [3, 9, 17, 19])
+@pytest.mark.parametrize("shape", [(2, 1, 3, 4), (1, 2, 3, 4), (2, 7, 1, 300), (1, 30, 5, 1)])
+def test_depth_blurs_of_all_shapes(shape, taps):
+    values = np.random.default_rng(6).normal(size=shape)
+    options = {"kernel_size": taps, "std": 2.0}
+    with arraycon.use_agnostic():
+        expected = arraycon.obj_zblur(values, **options)
+    answer = CUPY.numpy(arraycon.obj_zblur(CUPY.array(values.astype("float32")), **options))
+    assert relative_error(answer, expected) < FLOAT32
 
 
 # what each item is: a volume, or a slice

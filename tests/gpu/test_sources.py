@@ -57,6 +57,26 @@ def test_sources_assemble(family: str, dtype: str) -> None:
     assert not log
 
 
+IN_REGISTERS = [
+    ("short_blur", {"REACH": 2, "PARTS": 1, "PIXELS": 4}),
+    ("short_blur", {"REACH": 2, "PARTS": 2, "PIXELS": 21}),
+    ("short_blur", {"REACH": 8, "PARTS": 1, "PIXELS": 7}),
+]
+
+
+@NEEDS_NVRTC
+@pytest.mark.parametrize("index", ["int", "long long"])
+@pytest.mark.parametrize(("family", "defines"), IN_REGISTERS)
+def test_windows_stay_in_registers(family: str, defines: dict[str, int], index: str) -> None:
+    """Local memory would cost more than all that is gained: no stack, and nothing spilled."""
+    program = source.program(family, "float32", index, tuple(defines.items()))
+    _, log = nvrtc.compiled(program, "sm_90", (*source.OPTIONS, "--ptxas-options=-v"))
+    kernels = KERNEL.findall(program)
+    frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log)
+    assert len(frames) == len(kernels)
+    assert set(frames) == {("0", "0")}
+
+
 @NEEDS_NVRTC
 def test_errors_and_warnings_are_shown() -> None:
     with pytest.raises(nvrtc.CompileError, match=r'kernels.cu\(1\).*"undeclared" is undefined'):
