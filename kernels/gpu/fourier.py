@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools import circulant, transforms
 from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
@@ -46,7 +47,7 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
     wedge = _Wedge(ny, nx, int(boundary == "mirror"), numbers)
     spectrum = _spectra(volumes[0])
     number = _slices_at_a_time(volumes[0])
-    filter_depth = _filter_by_fft if why_not_dense(nz) else _filter_by_bases
+    filter_depth = _depth_filter(nz, spectrum.itemsize, boundary)
     for volume in volumes:
         for i in range(0, nz, number):
             _forward(volume[i : i + number], spectrum[i : i + number])
@@ -69,6 +70,16 @@ class _Wedge(NamedTuple):
     nx: int
     mirror: int
     numbers: tuple[Any, ...]  # β², α, the factor of Wa, what is added to each voxel
+
+
+def _depth_filter(nz: int, itemsize: int, boundary: str) -> Callable[[Array, _Wedge], None]:
+    if boundary == "periodic" and circulant.fits(nz, itemsize):
+        return _filter_by_circulant
+    return _filter_by_fft if why_not_dense(nz) else _filter_by_bases
+
+
+def _filter_by_circulant(spectrum: Array, wedge: _Wedge) -> None:
+    circulant.filter_columns(spectrum, wedge.ny, wedge.nx, wedge.numbers)
 
 
 def _filter_by_bases(spectrum: Array, wedge: _Wedge) -> None:

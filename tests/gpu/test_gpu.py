@@ -228,6 +228,18 @@ def test_depth_blurs_of_all_shapes(shape, taps):
     assert relative_error(answer, expected) < FLOAT32
 
 
+@pytest.mark.quick(when=lambda nz, **_: nz in (1, 4, 20, 65))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("nz", [1, 2, 3, 4, 5, 8, 20, 47, 48, 49, 64, 65, 130])
+@pytest.mark.parametrize("options", [{"beta": 0.5, "alpha": 1.0}, {"obj_type": "amplitude"}])
+def test_depth_filters_of_all_depths(nz, dtype, options):
+    values = np.random.default_rng(7).normal(size=(2, nz, 4, 5))
+    with arraycon.use_agnostic():
+        expected = arraycon.kz_filter(values, **options)
+    answer = CUPY.numpy(arraycon.kz_filter(CUPY.array(values.astype(dtype)), **options))
+    assert relative_error(answer, expected) < (FLOAT64 if dtype == "float64" else FLOAT32)
+
+
 # what each item is: a volume, or a slice
 ITEMS = {
     "obj_rblur": (2, {"kernel_size": 5, "std": 1.0}),

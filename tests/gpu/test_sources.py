@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import math
 import re
 import runpy
 from collections.abc import Iterator
@@ -57,7 +58,13 @@ def test_sources_assemble(family: str, dtype: str) -> None:
     assert not log
 
 
+def slices(nz: int) -> dict[str, Any]:
+    cosines = (str(math.cos(2 * math.pi * j / nz)) for j in range(nz))
+    return {"NZ": nz, "COSINES": f"{{{', '.join(cosines)}}}"}
+
+
 IN_REGISTERS = [
+    *[("circulant", slices(nz)) for nz in (1, 20, 40, 64)],
     ("short_blur", {"REACH": 2, "PARTS": 1, "PIXELS": 4}),
     ("short_blur", {"REACH": 2, "PARTS": 2, "PIXELS": 21}),
     ("short_blur", {"REACH": 8, "PARTS": 1, "PIXELS": 7}),
@@ -66,8 +73,8 @@ IN_REGISTERS = [
 
 @NEEDS_NVRTC
 @pytest.mark.parametrize("index", ["int", "long long"])
-@pytest.mark.parametrize(("family", "defines"), IN_REGISTERS)
-def test_windows_stay_in_registers(family: str, defines: dict[str, int], index: str) -> None:
+@pytest.mark.parametrize(("family", "defines"), IN_REGISTERS, ids=str)
+def test_windows_stay_in_registers(family: str, defines: dict[str, Any], index: str) -> None:
     """Local memory would cost more than all that is gained: no stack, and nothing spilled."""
     program = source.program(family, "float32", index, tuple(defines.items()))
     _, log = nvrtc.compiled(program, "sm_90", (*source.OPTIONS, "--ptxas-options=-v"))

@@ -73,7 +73,7 @@ def launch(
         Arrays, and numbers, which arrive as the types that the kernel declares.
     shared : int
         Bytes of shared memory beyond what the kernel declares.
-    defines : tuple of (str, int)
+    defines : tuple of (str, int or str)
         Macros that the kernel is compiled with.
     """
     kernel = source.kernel(family, name, like, defines)

@@ -17,7 +17,7 @@ import numpy as np
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.caches import released
 
-Defines: TypeAlias = tuple[tuple[str, int], ...]
+Defines: TypeAlias = tuple[tuple[str, int | str], ...]
 
 OPTIONS = ("--std=c++17",)
 THREADS = 256
@@ -30,6 +30,8 @@ _SCALARS = {
     dtype: {"long long": np.int64, "double": np.float64, "real": getattr(np, dtype)}
     for dtype in ("float32", "float64")
 }
+# What a family has in common with another one.
+_SHARED = {"circulant": ("wedge.cuh",), "fourier": ("wedge.cuh",)}
 # Families lie in the layer's own folder, what they share beside this file.
 _FOLDERS = (__package__.rpartition(".")[0], __package__)
 
@@ -54,7 +56,7 @@ def program(family: str, dtype: str, index: str = "int", defines: Defines = ()) 
         ``float32`` or ``float64``.
     index : str
         C type of indices, ``int`` or ``long long``.
-    defines : tuple of (str, int)
+    defines : tuple of (str, int or str)
         Macros, for what is to be known when the family is compiled.
     """
     preamble = (
@@ -63,7 +65,8 @@ def program(family: str, dtype: str, index: str = "int", defines: Defines = ()) 
         f"#define SINGLE {int(dtype == 'float32')}\n"
         f"#define THREADS {THREADS}\n"
     ) + "".join(f"#define {name} {value}\n" for name, value in defines)
-    return preamble + _part("common.cuh") + _part(f"{family}.cu")
+    parts = "common.cuh", *_SHARED.get(family, ()), f"{family}.cu"
+    return preamble + "".join(map(_part, parts))
 
 
 class Kernel:
