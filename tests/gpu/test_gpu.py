@@ -16,6 +16,7 @@ from schedules import EVERY, make_state, snapshot
 import arraycon
 from arraycon import bench
 from arraycon.bench import agreement, peers, places
+from arraycon.kernels import polar
 from arraycon.kernels.gpu.tools import source
 
 CUPY = Library("cupy")
@@ -24,6 +25,7 @@ if reason := CUPY.available():
 
 import cupy  # noqa: E402
 
+from arraycon.kernels.gpu import polar as gpu_polar  # noqa: E402
 from arraycon.kernels.gpu.tools import batches, short_blur, transforms  # noqa: E402
 
 ON_GPU = not hasattr(cupy, "synchronisations")
@@ -273,6 +275,29 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
     for answer, expected in zip(together[~spoilt], alone, strict=False):
         assert np.all(np.isfinite(expected))
         assert relative_error(answer, expected) < FLOAT32
+
+
+def to_parts_and_back(obj):
+    amplitude, phase = polar.split(obj)
+    return [CUPY.numpy(array) for array in (amplitude, phase, polar.join(amplitude, phase))]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_indices_and_blocks_of_complex_objects(dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    waves = rng.normal(1, 0.3, (2, 5, 80, 70)) + 1j * rng.normal(0, 0.3, (2, 5, 80, 70))
+    obj = CUPY.array((waves * np.exp(0.9j * np.arange(5))[:, None, None]).astype(dtype))
+    expected = to_parts_and_back(obj)
+    for answer, target in zip(to_parts_and_back(obj), expected, strict=True):
+        np.testing.assert_array_equal(answer, target)
+    if dtype == "complex64":  # which is what the stand-in has 64-bit indices for
+        monkeypatch.setattr(source, "_LARGEST_SPAN", 0)
+        for answer, target in zip(to_parts_and_back(obj), expected, strict=True):
+            assert relative_error(answer, target) < FLOAT32
+    for number in (1, 3):
+        monkeypatch.setattr(gpu_polar, "blocks", lambda *_, n=number, **__: n)
+        for answer, target in zip(to_parts_and_back(obj), expected, strict=True):
+            np.testing.assert_array_equal(answer, target)
 
 
 @ONE_CASE
