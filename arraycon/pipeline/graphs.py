@@ -37,10 +37,13 @@ class Graphs(Generic[T]):
 
     def clear(self) -> None:
         """Forget all recordings, and let go of their memory."""
-        cuda = self._cupy.cuda
-        self._pool = cuda.MemoryPool()
-        # memory of a pool belongs to a stream, so that all of this is on one
-        self._stream = cuda.Stream(non_blocking=True)
+        try:
+            cuda = self._cupy.cuda
+            self._pool = cuda.MemoryPool()
+            # memory of a pool belongs to a stream, so that all of this is on one
+            self._stream = cuda.Stream(non_blocking=True)
+        except Exception as error:
+            self._give_up(error)
         self._known: set[Hashable] = set()
         self._recorded: dict[Hashable, tuple[Any, T]] = {}
         self._plans: list[Any] = []
@@ -87,8 +90,7 @@ class Graphs(Generic[T]):
         try:
             graph, result = self._beside(lambda: self._captured(work))
         except Exception as error:  # what a driver or a constraint does not allow while recording
-            self._possible = False
-            logger.info("no CUDA graph, each constraint is launched: %s", error)
+            self._give_up(error)
             return work()
         # plans hold work memory that the recording uses, and may be dropped from their cache
         transforms = importlib.import_module("arraycon.kernels.gpu.tools.transforms")
@@ -96,6 +98,10 @@ class Graphs(Generic[T]):
         self._recorded[key] = graph, result
         graph.launch(self._cupy.cuda.get_current_stream())
         return result
+
+    def _give_up(self, error: Exception) -> None:
+        self._possible = False
+        logger.info("no CUDA graph, each constraint is launched: %s", error)
 
     def _captured(self, work: Callable[[], T]) -> tuple[Any, T]:
         self._stream.begin_capture()

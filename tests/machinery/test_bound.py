@@ -330,6 +330,20 @@ def test_where_nothing_can_be_recorded_all_is_launched(made, monkeypatch, caplog
     assert caplog.text.count("no CUDA graph, each constraint is launched: capture is not") == 1
 
 
+def test_without_streams_there_are_no_graphs(monkeypatch, caplog):
+    class Bare:
+        cuda = None
+
+    monkeypatch.setattr(graphs.importlib, "import_module", lambda _: Bare)
+    work, done = counting()
+    with caplog.at_level(logging.INFO, "arraycon"):
+        none = graphs.Graphs()
+        for _ in range(3):
+            none.run("key", work)
+    assert done == ["launched"] * 3
+    assert caplog.text.count("no CUDA graph") == 1
+
+
 def test_clearing_the_caches_forgets_the_graphs(made):
     work, done = counting()
     for _ in range(2):
