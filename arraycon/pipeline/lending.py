@@ -101,6 +101,8 @@ class Loan:
     ------
     TypeError
         A tensor has no dense memory.
+    ValueError
+        A tensor that may be written to is an expanded one.
     """
 
     def __init__(
@@ -137,13 +139,12 @@ class Loan:
         return array
 
     def _agree(self, name: str, array: Array) -> _Terms:
-        if _is_own(array):
-            return _Terms(array)
         if array_api_compat.is_torch_array(array):
             return self._torch(name, array)
         if array_api_compat.is_jax_array(array):
             return _jax(array, name in self._written)
-        _note(f"arrays of {arrays.library(array)} take the slower array-API path")
+        if not _is_own(array):
+            _note(f"arrays of {arrays.library(array)} take the slower array-API path")
         return _Terms(array)
 
     def _torch(self, name: str, tensor: Array) -> _Terms:
@@ -163,6 +164,11 @@ class Loan:
             lent = plain.numpy() if own.device.type == "cpu" else self._on_device(torch, plain)
         except (RuntimeError, TypeError) as error:  # sparse, or in a transform such as torch.func's
             raise TypeError(f"{name}: expected a tensor with memory to work on: {error}") from error
+        if name in self._written and _overlaps(lent):
+            raise ValueError(
+                f"{name}: expected elements with memory of their own, got an expanded tensor; "
+                f"give a copy"
+            )
         return _Terms(lent, settle, torch.as_tensor)
 
     def _on_device(self, torch: Any, tensor: Array) -> Array:
@@ -192,7 +198,7 @@ class _StateLoan(Loan):
         needed: set[str] = set()
         written: set[str] = set()
         for needs, writes in uses:
-            needed.update(needs)
+            needed.update(needs, writes)
             written.update(writes)
         for names in (needed, written):
             if not names.isdisjoint(_PARTS):
@@ -211,6 +217,13 @@ class _StateLoan(Loan):
 
 def _is_own(array: Array) -> bool:
     return array_api_compat.is_cupy_array(array) or array_api_compat.is_numpy_array(array)
+
+
+def _overlaps(array: Array) -> bool:
+    strides = getattr(array, "strides", ())  # PyTorch's own do without, and are refused there
+    return 0 in strides and any(
+        n > 1 and not step for n, step in zip(array.shape, strides, strict=True)
+    )
 
 
 def _cupy() -> Any:

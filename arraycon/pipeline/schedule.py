@@ -73,6 +73,9 @@ class Constraints:
         if unknown := params.given - known.keys():
             raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
         self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+        self._uses = {
+            step.name: (step.needs(block), step.writes(block)) for step, block in self._steps
+        }
         logger.info("constraints: %s", self)
 
     @classmethod
@@ -182,7 +185,7 @@ class Constraints:
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
         due = [(step, block) for step, block in self._steps if block.is_due(iteration)]
-        uses = ((step.needs(block), step.writes(block)) for step, block in due)
+        uses = (self._uses[step.name] for step, _ in due)
         with lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
             try:
