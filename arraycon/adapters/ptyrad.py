@@ -133,7 +133,7 @@ class CombinedConstraint:
         numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
         scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
         with Loan(tensors, needed=tensors, written=tensors) as loan:
-            # which of them change is told too late by a report that an error prevents
+            # all of them: which ones have changed before an error is not known here
             loan.changed.update(tensors)
             state = State(**loan.arrays, **numbers, scan_shape=(scan[0], scan[1]))
             self.report = self.constraints.apply(state, int(niter), measure=self.measure)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+import processes
 import pytest
 from libraries import Library
 from schedules import EVERY, assert_equal, make_state, only, snapshot
@@ -327,6 +329,26 @@ class TestJAX:
         assert not state.position_shifts.committed
         assert state.tilts.committed
         assert state.tilts.sharding == bound.sharding
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("jax")
+    def test_arrays_on_several_devices(self):
+        """Each half of an array on a device of its own, in a process that has two."""
+        code = (
+            "import jax, numpy, arraycon;"
+            "from jax.sharding import Mesh, NamedSharding, PartitionSpec;"
+            "mesh = Mesh(numpy.array(jax.devices()), ('mode',));"
+            "place = NamedSharding(mesh, PartitionSpec('mode'));"
+            "phase = jax.device_put(numpy.full((2, 3, 8, 8), -1, 'float32'), place);"
+            "state = arraycon.State(object_phase=phase);"
+            "arraycon.Constraints({'objp_postiv': {'start_iter': 1}}, order=['objp_postiv'])"
+            ".apply(state, 1);"
+            "print(state.object_phase.sharding == place, abs(state.object_phase).max())"
+        )
+        environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+        command = [sys.executable, "-c", code]
+        done = processes.run(command, capture_output=True, text=True, env=environment, check=True)
+        assert done.stdout.split() == ["True", "0.0"]
 
     def test_a_result_is_adopted_not_copied(self, jax):
         state = made_of(jax.numpy.asarray, make_state())
