@@ -30,8 +30,11 @@ class State:
     object_amplitude, object_phase : array, shape (..., nz, ny, nx), real
         Modulus and phase (rad) of each slice, normally (omode, nz, ny, nx).
     object : array, shape (..., nz, ny, nx), complex
-        Instead of the two above. It is split for the object constraints and joined afterwards,
-        so its phase stays within (-π, π].
+        Instead of the two above. It is split for the object constraints and joined in its own
+        memory afterwards. Its phase then is within ±π of the mean of its slice, and the means are
+        followed from slice to slice: neither a global phase nor one that drifts with depth changes
+        what the constraints do, except those that refer to phase zero. Phases further from their
+        slice's mean wrap; hand over amplitude and phase where there are any.
     probe : array, shape (pmode, ny, nx), complex
         Probe modes in real space, centred on pixel (ny//2, nx//2).
     probe_intensity : float

@@ -103,7 +103,7 @@ class CombinedConstraint:
         if isinstance(self.constraint_params, Constraints):
             return self.constraint_params
         if self._parsed is None or self.constraint_params != self._read:
-            self._parsed = Constraints(self.constraint_params)
+            self._parsed = Constraints(self.constraint_params, defaults="ptyrad")
             self._read = copy.deepcopy(self.constraint_params)
         return self._parsed
 

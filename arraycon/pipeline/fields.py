@@ -7,6 +7,7 @@ from typing import Any
 
 import array_api_compat
 
+from arraycon.kernels import polar
 from arraycon.kernels.common import arrays, check
 from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
@@ -18,7 +19,8 @@ class Fields(Mapping[str, Any]):
     """The state's fields by name, with a complex object seen as its amplitude and phase.
 
     The parts are made when they are first asked for, and joined when the object itself is asked
-    for or at the end, so that an iteration without object constraints does not touch the object.
+    for or at the end, if one of them was changed: an iteration without object constraints does not
+    touch the object. They are the only memory that a complex object costs.
 
     Parameters
     ----------
@@ -78,22 +80,16 @@ class Fields(Mapping[str, Any]):
         return {name: self._loan.back(value) for name, value in values.items()}
 
     def join(self) -> None:
-        """Write changed parts back into the complex object."""
+        """Write changed parts back into the complex object's own memory."""
         if self._joined:
             return
-        amplitude, phase = (self._parts[part] for part in _PARTS)
-        xp = arrays.namespace(amplitude=amplitude)
-        joined = xp.astype(xp.cos(phase), self._state.object.dtype)
-        joined = amplitude * (joined + 1j * xp.astype(xp.sin(phase), joined.dtype))
+        parts, obj = [self._parts[part] for part in _PARTS], self._state.object
+        self._assign("object", polar.join(*parts, out=None if _replaced(obj) else obj))
         self._joined = True
-        self._assign("object", joined)
 
     def _split(self) -> dict[str, Any]:
         if not self._parts:
-            transmission = self._state.object
-            xp = arrays.namespace(object=transmission)
-            phase = xp.atan2(xp.imag(transmission), xp.real(transmission))
-            self._parts = dict(zip(_PARTS, (xp.abs(transmission), phase), strict=True))
+            self._parts = dict(zip(_PARTS, polar.split(self._state.object), strict=True))
         return self._parts
 
     def _write(self, field: str, new: Any) -> None:
@@ -109,7 +105,7 @@ class Fields(Mapping[str, Any]):
         if self._loan is not None:
             self._loan.changed.add(field)
         target = getattr(self._state, field)
-        if array_api_compat.is_jax_array(target):
+        if _replaced(target):
             setattr(self._state, field, new)
         elif new is not target:
             target[...] = new
@@ -123,6 +119,11 @@ def read_only(state: State) -> frozenset[str]:
         for name, array in arrays.items()
         if array is not None
         and not array_api_compat.is_writeable_array(array)
-        and not array_api_compat.is_jax_array(array)
+        and not _replaced(array)
     }
     return frozenset(names | set(_PARTS) if "object" in names else names)
+
+
+def _replaced(array: Any) -> bool:
+    """Whether new values come in a new array: JAX's cannot be written to."""
+    return array_api_compat.is_jax_array(array)

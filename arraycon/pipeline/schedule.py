@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeAlias
 
 from arraycon.blocks import Block, describe_schedule
+from arraycon.blocks.wording import warn
 from arraycon.constraints import Constraint, declared
 from arraycon.kernels import metrics
 from arraycon.kernels.common import arrays, check
@@ -26,6 +28,9 @@ from arraycon.state import State
 
 logger = logging.getLogger("arraycon")
 
+Defaults: TypeAlias = Literal["none", "ptyrad"]
+"""What becomes of constraints that parameters do not mention."""
+
 
 class MissingInputError(ValueError):
     """Constraints that were asked for lack fields of the state."""
@@ -34,13 +39,16 @@ class MissingInputError(ValueError):
 class Constraints:
     """A schedule of constraints for a whole state.
 
-    Holds no arrays and does not change: one object may serve several states and threads.
+    Holds no arrays and does not change: one object may serve several states, threads and, pickled,
+    processes. Two are equal when they do the same.
 
     Parameters
     ----------
-    params : ConstraintParams or mapping, optional
-        Validated parameters, or a mapping as a parameter file holds it. By default those
-        constraints that are on by default.
+    params : ConstraintParams or mapping
+        Validated parameters, or a mapping as a parameter file holds it.
+    defaults : {"none", "ptyrad"}
+        What becomes of constraints that `params` does not mention: nothing, or what PtyRAD does
+        with a file, where five are on by default. One warning names those that run so.
     order : sequence of str, optional
         Names of the constraints in the order in which they run within an iteration; each one that
         is on must be there. By default this package's order; registered constraints run after it,
@@ -51,36 +59,47 @@ class Constraints:
     ParameterError
         The mapping is not valid; the message lists every problem with the path of its field.
     ValueError
-        `order` has an unknown or repeated name, or lacks one that is on.
+        There is nothing to run, or `order` has an unknown or repeated name, or lacks one that is
+        on.
 
     Examples
     --------
-    >>> constraints = arraycon.Constraints({"kz_filter": {"start_iter": 1}, "obj_zblur": None})
-    >>> report = constraints.apply(state, iteration=7)
+    >>> import arraycon, numpy
+    >>> constraints = arraycon.Constraints({"objp_postiv": {"start_iter": 5}})
+    >>> state = arraycon.State(object_phase=numpy.full((1, 3, 8, 8), -0.1))
+    >>> print(constraints.apply(state, iteration=4))
+    nothing was due
+    >>> print(constraints.apply(state, iteration=5))
+    5: objp_postiv(object_phase)
     """
 
     def __init__(
         self,
         params: ConstraintParams | Mapping[str, Any] | None = None,
         *,
+        defaults: Defaults = "none",
         order: Sequence[str] | None = None,
     ) -> None:
+        check.choice("defaults", defaults, ("none", "ptyrad"))
+        if params is None or (isinstance(params, Mapping) and not params and defaults == "none"):
+            raise ValueError(
+                "params: expected constraints, got none: say what is to run, as in "
+                'Constraints({"kz_filter": {"start_iter": 1}}), or read a file, '
+                "Constraints.from_file(path)"
+            )
         if not isinstance(params, ConstraintParams):
-            params = files.from_mapping({} if params is None else params)
-        self._params = params
-        blocks = params.blocks()
-        known = declared()
-        if unknown := params.given - known.keys():
-            raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
-        self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
-        self._uses = {
-            step.name: (step.needs(block), step.writes(block)) for step, block in self._steps
-        }
+            params = files.from_mapping(params)
+        self._take(params.only_given() if defaults == "none" else params, order)
+        self._warn_of_defaults()
         logger.info("constraints: %s", self)
 
     @classmethod
     def from_file(
-        cls, path: str | os.PathLike[str], *, order: Sequence[str] | None = None
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        defaults: Defaults = "ptyrad",
+        order: Sequence[str] | None = None,
     ) -> Constraints:
         """Read parameters from a YAML, TOML or JSON file; PtyRAD's whole file will do.
 
@@ -91,7 +110,54 @@ class Constraints:
         OSError
             The file cannot be read.
         """
-        return cls(files.load(path), order=order)
+        return cls(files.load(path), defaults=defaults, order=order)
+
+    def __getitem__(self, name: str) -> Block:
+        """Parameters of a constraint, whether it is on or not."""
+        return self._params.blocks()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names of the constraints that are on, in order."""
+        return (step.name for step, block in self._steps if block.enabled)
+
+    def __len__(self) -> int:
+        return sum(block.enabled for _, block in self._steps)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Constraints):
+            return NotImplemented
+        return self._does == other._does
+
+    def __hash__(self) -> int:
+        return hash(self._does)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self._params, self.order)
+
+    def _warn_of_defaults(self) -> None:
+        unasked = tuple(name for name in self if name not in self._params.given)
+        if not unasked:
+            return
+        runs = "runs" if len(unasked) == 1 else "run"
+        warn(
+            f"{_and(unasked)} {runs} by default, as in PtyRAD; NAME: null switches one off, "
+            f'defaults="none" all of them'
+        )
+        told = self._params.only_given().notes()
+        for note in self._params.notes():
+            if note not in told:
+                warn(note)
+
+    def _take(self, params: ConstraintParams, order: Sequence[str] | None) -> None:
+        blocks, known = params.blocks(), declared()
+        if unknown := params.given - known.keys():
+            raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
+        self._params = params
+        self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+
+    @property
+    def _does(self) -> tuple[tuple[str, Block], ...]:
+        return tuple((step.name, block) for step, block in self._steps)
 
     @property
     def params(self) -> ConstraintParams:
@@ -133,9 +199,10 @@ class Constraints:
         state.validate()
         present, fixed = state.present, read_only(state)
         skipped, problems = [], []
-        for step, block in self._steps:
-            if not block.runs_from(iteration):
+        for step, asked in self._steps:
+            if not asked.runs_from(iteration):
                 continue
+            block, _ = step.fitted(asked, present)
             missing = tuple(field for field in step.needs(block) if field not in present)
             if missing and step.name in self._params.given:
                 problems.append(_missing(step, block, missing))
@@ -150,7 +217,7 @@ class Constraints:
             raise MissingInputError("\n".join(problems))
         return tuple(skipped)
 
-    def apply(self, state: State, iteration: int, *, measure: bool = True) -> Report:
+    def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
 
         A constraint that fails leaves the state as it was before that constraint; those that ran
@@ -168,9 +235,10 @@ class Constraints:
             Counted from 1.
         measure : bool
             Whether to record how much each target changed. That takes the old and the new values
-            at once: a temporary copy of each target and one more pass over it. False works in
-            place, where only Ctrl-C or a lack of memory between amplitude and phase can leave one
-            of them changed. Neither waits for a GPU: figures are fetched when they are read.
+            at once: a temporary copy of each target and one more pass over it. Without it the
+            kernels work in place, where only Ctrl-C or a lack of memory between amplitude and phase
+            can leave one of them changed. Neither waits for a GPU: figures are fetched when they
+            are read.
 
         Returns
         -------
@@ -184,17 +252,23 @@ class Constraints:
         """
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
-        due = [(step, block) for step, block in self._steps if block.is_due(iteration)]
-        uses = (self._uses[step.name] for step, _ in due)
+        present = state.present
+        due = [
+            (step, *step.fitted(block, present))
+            for step, block in self._steps
+            if block.is_due(iteration)
+        ]
+        uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)
         with lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
             try:
-                for step, block in due:
+                for step, block, note in due:
                     if step.name in missing:
                         skipped.append(missing[step.name])
                         logger.debug("iteration %d: %s", iteration, missing[step.name])
                         continue
-                    records.append(_run(step, block, fields, iteration, measure))
+                    record = _run(step, block, fields, iteration, measure)
+                    records.append(replace(record, note=note) if note else record)
             finally:
                 fields.join()
         return Report(tuple(records), tuple(skipped))
@@ -209,6 +283,13 @@ class Constraints:
 
     def __repr__(self) -> str:
         return f"<Constraints: {self}>"
+
+
+def _again(params: ConstraintParams, order: tuple[str, ...]) -> Constraints:
+    """Make anew what was pickled; its warnings were given when it was made first."""
+    made = Constraints.__new__(Constraints)
+    made._take(params, order)
+    return made
 
 
 def _ordered(blocks: Mapping[str, Block], order: Sequence[str] | None) -> tuple[str, ...]:

@@ -70,6 +70,14 @@ def copy(array: Array, *, xp: Namespace) -> Array:
     return xp.asarray(array, copy=True)
 
 
+def new(like: Array, dtype: Any, *, xp: Namespace) -> Array:
+    """Return an empty C-contiguous array of another dtype, on the device of `like`."""
+    if array_api_compat.is_cupy_array(like):
+        with like.device:  # CuPy makes arrays on the device that is current
+            return xp.empty(like.shape, dtype=dtype)
+    return xp.empty(like.shape, dtype=dtype, device=device(like))
+
+
 def contiguous(array: Array) -> Array:
     """Return the array itself if it is C-contiguous, else a copy that is."""
     return array if array.flags.c_contiguous else contiguous_copy(array)

@@ -46,11 +46,13 @@ def pairs(name: str, x: Array) -> None:
         _reject(name, "shape (n, 2), columns (y, x)", f"shape {tuple(x.shape)}")
 
 
-def same(name: str, x: Array, other_name: str, other: Array) -> None:
-    """Require shape, dtype and device of another array."""
+def same(name: str, x: Array, other_name: str, other: Array, *, dtype: Any = None) -> None:
+    """Require shape, dtype (or the one that is given) and device of another array."""
     if tuple(x.shape) != tuple(other.shape):
         _reject(name, f"the shape of {other_name}, {tuple(other.shape)}", f"{tuple(x.shape)}")
-    if x.dtype != other.dtype:
+    if dtype is not None and x.dtype != dtype:
+        raise TypeError(f"{name}: expected {_plain_name(dtype)}, got {_dtype(x)}")
+    if dtype is None and x.dtype != other.dtype:
         raise TypeError(f"{name}: expected the dtype of {other_name}, {_dtype(other)}, "
                         f"got {_dtype(x)}")  # fmt: skip
     device, expected = array_api_compat.device(x), array_api_compat.device(other)
@@ -58,20 +60,24 @@ def same(name: str, x: Array, other_name: str, other: Array) -> None:
         _reject(name, f"the device of {other_name}, {expected}", f"{device}")
 
 
-def output(out: Array | None, like_name: str, like: Array, name: str = "out") -> None:
-    """Require that `out`, if given, can take a result shaped like `like`."""
+def output(
+    out: Array | None, like_name: str, like: Array, name: str = "out", *, dtype: Any = None
+) -> None:
+    """Require that `out`, if given, can take a result like `like`, or of another dtype."""
     if out is None:
         return
     arrays.namespace(**{name: out, like_name: like})
-    same(name, out, like_name, like)
+    same(name, out, like_name, like, dtype=dtype)
     if array_api_compat.is_jax_array(out):
         raise TypeError(f"{name}: expected None, because JAX arrays cannot be written to, got one")
     if not array_api_compat.is_writeable_array(out):
         _reject(name, "a writable array", "a read-only one")
 
 
-def outputs(out: Sequence[Array | None] | None, like: dict[str, Array]) -> tuple[Array | None, ...]:
-    """Require a sequence of output arrays, one for each array in `like`."""
+def outputs(
+    out: Sequence[Array | None] | None, like: dict[str, Array], *, dtype: Any = None
+) -> tuple[Array | None, ...]:
+    """Require a sequence of output arrays, one for each array in `like`; see `output`."""
     if out is None:
         return (None,) * len(like)
     if not isinstance(out, Sequence) or len(out) != len(like):
@@ -79,7 +85,7 @@ def outputs(out: Sequence[Array | None] | None, like: dict[str, Array]) -> tuple
                         f"got {type(out).__name__}")  # fmt: skip
     # None in place of one array: that result is returned in a new one
     for i, (item, (name, array)) in enumerate(zip(out, like.items(), strict=True)):
-        output(item, name, array, name=f"out[{i}]")
+        output(item, name, array, name=f"out[{i}]", dtype=dtype)
     return tuple(out)
 
 
@@ -180,7 +186,11 @@ def _either(options: tuple[str, ...]) -> str:
 
 
 def _dtype(x: Array) -> str:
-    return str(x.dtype).rpartition(".")[2]
+    return _plain_name(x.dtype)
+
+
+def _plain_name(dtype: Any) -> str:
+    return getattr(dtype, "__name__", str(dtype)).rpartition(".")[2]
 
 
 def _reject(name: str, expected: str, got: str) -> NoReturn:

@@ -26,6 +26,7 @@ logger = logging.getLogger("arraycon")
 
 SWITCH = "ARRAYCON_BACKEND"
 _forced: contextvars.ContextVar[bool] = contextvars.ContextVar("arraycon_agnostic", default=False)
+_preparing: contextvars.ContextVar[bool] = contextvars.ContextVar("arraycon_prepare", default=False)
 _KERNELS = __package__.rpartition(".")[0]
 
 Reference = Callable[..., Any]
@@ -80,11 +81,57 @@ def run_several(
     if any(arrays.is_empty(array) for array in changed):
         return unchanged(changed, outs, xp=xp)
     twin = _twin(reference, xp)
+    if _preparing.get():
+        raise _Prepared(twin and functools.partial(_compute, twin, changed, read, outs, options))
     if twin is None:
         answer = reference(*changed, *read, xp=xp, **options)
         results = answer if isinstance(answer, tuple) else (answer,)
         new, by_products = results[: len(changed)], results[len(changed) :]
         return (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
+    return _compute(twin, changed, read, outs, options)
+
+
+def prepare(call: Callable[[], Any]) -> Callable[[], tuple[Any, ...]] | None:
+    """Return what is left of a door's call when it is repeated on the same arrays and numbers.
+
+    Parameters
+    ----------
+    call : callable
+        Calls one door.
+
+    Returns
+    -------
+    callable or None
+        Does what `run_several` does behind the choice of the layer, and returns the same. None
+        where no hand-written kernel serves these arrays, or the door answers by itself; what
+        `call` does has then to be done each time.
+    """
+    token = _preparing.set(True)
+    try:
+        call()
+    except _Prepared as found:
+        return found.call
+    finally:
+        _preparing.reset(token)
+    return None
+
+
+class _Prepared(Exception):
+    """Carries a call out of the door that it was prepared in."""
+
+    def __init__(self, call: Callable[[], tuple[Any, ...]] | None) -> None:
+        super().__init__()
+        self.call = call
+
+
+def _compute(
+    twin: Callable[..., Any],
+    changed: Sequence[Array],
+    read: Sequence[Array],
+    outs: Sequence[Array | None],
+    options: dict[str, Any],
+) -> tuple[Any, ...]:
+    """Let a kernel work in place: on the outputs themselves wherever that is possible."""
     work = [
         _working_copy(array, out, (*(other for other in changed if other is not array), *read))
         for array, out in zip(changed, outs, strict=True)
@@ -92,6 +139,47 @@ def run_several(
     by_product = twin(*work, *map(arrays.contiguous, read), **options)
     done = (_finish(array, out) for array, out in zip(work, outs, strict=True))
     return (*done, *(() if by_product is None else (by_product,)))
+
+
+def run_into(
+    reference: Reference,
+    *read: Array,
+    dtypes: Sequence[Any],
+    outs: Sequence[Array | None],
+    xp: Namespace,
+    **options: Any,
+) -> tuple[Array, ...]:
+    """Make arrays of another kind than those that are read; what `run` is for what changes arrays.
+
+    Parameters
+    ----------
+    reference : callable
+        The function in `agnostic`. Its twin in another layer gets the arrays that it reads and
+        behind them those that it fills. They share no memory with the former but may have any
+        layout: copies of whole arrays would be as large as what this is there to save.
+    *read : array
+        What it reads, all of one shape, which the results have too.
+    dtypes : sequence of dtype
+        Of the results.
+    outs : sequence of array or None
+        Where they are to go; validated.
+    xp, **options
+        As for `run`.
+    """
+    like = read[0]
+    twin = None if arrays.is_empty(like) else _twin(reference, xp)
+    if twin is None:
+        results = reference(*read, xp=xp, **options)
+        results = results if isinstance(results, tuple) else (results,)
+        return tuple(store(new, out) for new, out in zip(results, outs, strict=True))
+    work = [
+        arrays.new(like, dtype, xp=xp)
+        if out is None or any(np.may_share_memory(out, other) for other in read)
+        else out
+        for dtype, out in zip(dtypes, outs, strict=True)
+    ]
+    twin(*read, *work, **options)
+    return tuple(_finish(array, out) for array, out in zip(work, outs, strict=True))
 
 
 def unchanged(

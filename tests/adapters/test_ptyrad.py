@@ -289,7 +289,7 @@ PLACES = ("ptyrad.core", "ptyrad.core.constraints", "ptyrad.solver")
 def test_install_and_undo(package):
     with ptyrad.install():
         for name in PLACES:
-            made = package[name].CombinedConstraint({}, device="cpu")
+            made = package[name].CombinedConstraint(OFF, device="cpu")
             assert isinstance(made, ptyrad.CombinedConstraint)
         assert package["ptyradar"].CombinedConstraint is Original
     assert all(package[name].CombinedConstraint is Original for name in PLACES)
@@ -307,7 +307,7 @@ def test_install_other_constraints(package):
         assert made.constraints is mirror
         assert made.measure
         with ptyrad.install():
-            assert package["ptyrad.solver"].CombinedConstraint({}).constraints is not mirror
+            assert package["ptyrad.solver"].CombinedConstraint(OFF).constraints is not mirror
         assert package["ptyrad.solver"].CombinedConstraint({}).constraints is mirror
 
 

@@ -130,6 +130,7 @@ def test_cupy_finds_what_numpy_finds(small: tuple[Dataset, Truth], likelihood: A
         np.testing.assert_allclose(two, one, atol=1e-3 * np.abs(one).max(), err_msg=name)
 
 
+@pytest.mark.slow
 def test_constraints_bring_it_closer_to_the_truth() -> None:
     data, truth = made(scan=14, window=32, slices=6, dose=1e4, seed=7)
     settings = replace(presets.SIMULATED.settings, iterations=8)

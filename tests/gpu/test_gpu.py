@@ -16,6 +16,7 @@ from schedules import EVERY, make_state, snapshot
 import arraycon
 from arraycon import bench
 from arraycon.bench import agreement, peers, places
+from arraycon.kernels import polar
 from arraycon.kernels.gpu.tools import source
 
 CUPY = Library("cupy")
@@ -24,6 +25,7 @@ if reason := CUPY.available():
 
 import cupy  # noqa: E402
 
+from arraycon.kernels.gpu import polar as gpu_polar  # noqa: E402
 from arraycon.kernels.gpu.tools import transforms  # noqa: E402
 
 ON_GPU = not hasattr(cupy, "synchronisations")
@@ -163,6 +165,29 @@ def test_the_number_of_blocks_does_not_matter(case, number, monkeypatch):
             monkeypatch.setattr(module, "blocks", lambda *_, **__: number)
     for answer, target in zip(called(case, arrays), expected, strict=True):
         assert relative_error(answer, target) < FLOAT64
+
+
+def to_parts_and_back(obj):
+    amplitude, phase = polar.split(obj)
+    return [CUPY.numpy(array) for array in (amplitude, phase, polar.join(amplitude, phase))]
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_indices_and_blocks_of_complex_objects(dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    waves = rng.normal(1, 0.3, (2, 5, 80, 70)) + 1j * rng.normal(0, 0.3, (2, 5, 80, 70))
+    obj = CUPY.array((waves * np.exp(0.9j * np.arange(5))[:, None, None]).astype(dtype))
+    expected = to_parts_and_back(obj)
+    for answer, target in zip(to_parts_and_back(obj), expected, strict=True):
+        np.testing.assert_array_equal(answer, target)
+    if dtype == "complex64":  # which is what the stand-in has 64-bit indices for
+        monkeypatch.setattr(source, "_LARGEST_SPAN", 0)
+        for answer, target in zip(to_parts_and_back(obj), expected, strict=True):
+            np.testing.assert_array_equal(answer, target)
+    for number in (1, 3):
+        monkeypatch.setattr(gpu_polar, "blocks", lambda *_, n=number, **__: n)
+        for answer, target in zip(to_parts_and_back(obj), expected, strict=True):
+            np.testing.assert_array_equal(answer, target)
 
 
 @ONE_CASE

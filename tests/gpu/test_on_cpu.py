@@ -25,7 +25,7 @@ from on_cpu import NEEDS_COMPILER, STANDIN, TESTS, cuda_on_cpu, environment
 from arraycon.kernels.common import threads
 from arraycon.kernels.gpu.tools import source
 
-CONSTRAINTS = tuple(f"constraints/{name}.py" for name in FAMILIES)
+CONSTRAINTS = tuple(f"constraints/{name}.py" for name in (*FAMILIES, "polar"))
 SELECTIONS = {
     0: ("cupy", *CONSTRAINTS, "machinery/test_pipeline.py", "demo/test_reconstruct.py"),
     1: (

@@ -341,7 +341,7 @@ class TestJAX:
             "place = NamedSharding(mesh, PartitionSpec('mode'));"
             "phase = jax.device_put(numpy.full((2, 3, 8, 8), -1, 'float32'), place);"
             "state = arraycon.State(object_phase=phase);"
-            "arraycon.Constraints({'objp_postiv': {'start_iter': 1}}, order=['objp_postiv'])"
+            "arraycon.Constraints({'objp_postiv': {'start_iter': 1}})"
             ".apply(state, 1);"
             "print(state.object_phase.sharding == place, abs(state.object_phase).max())"
         )

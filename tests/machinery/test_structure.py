@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from arraycon.bench import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for top in ("kernels", "arraycon") for path in (ROOT / top).rglob("*.py"))
 FAMILIES = ("blur", "clamp", "coupling", "dct", "fourier", "modes", "probe_masks", "recenter")
+# What constraints work on, and no constraints.
+HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.
 FLOORS = (
     ("version", "kernels"),
@@ -102,14 +105,15 @@ def test_nobody_inside_imports_the_face():
 
 def test_kernels_have_doors_and_metrics_at_their_root():
     assert {path.stem for path in (ROOT / "kernels").glob("*.py")} == {
-        *FAMILIES, "metrics", "__init__",
+        *FAMILIES, *HELPERS, "metrics", "__init__",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("place", ["arraycon/constraints", "kernels/agnostic", "kernels/cpu",
                                    "kernels/gpu", "tests/constraints"])  # fmt: skip
 def test_a_family_has_one_name_everywhere(place):
-    assert set(FAMILIES) <= {path.stem for path in (ROOT / place).glob("*.py")}
+    families = FAMILIES if place == "arraycon/constraints" else FAMILIES + HELPERS
+    assert set(families) <= {path.stem for path in (ROOT / place).glob("*.py")}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -125,6 +129,9 @@ def test_nobody_outside_asks_for_a_constraint_by_name(path):
 def test_the_faces_export_what_the_doors_do():
     doors = {name for family in FAMILIES for name in getattr(kernels, family).__all__}
     assert doors == set(NAMES)
+    helpers = {name for family in HELPERS for name in importlib.import_module(
+        f"arraycon.kernels.{family}").__all__}  # fmt: skip
+    assert not helpers & set(arraycon.__all__)
     assert doors | {"use_agnostic", "use_threads", "clear_caches"} == set(kernels.__all__)
     assert set(kernels.__all__) <= set(arraycon.__all__)
     for name in arraycon.__all__:

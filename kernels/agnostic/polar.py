@@ -1,0 +1,49 @@
+"""A complex object as amplitude and phase, and back."""
+
+from __future__ import annotations
+
+import math
+
+from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.arrays import Array, Namespace
+
+TURN = 2 * math.pi
+
+
+def split(obj: Array, *, xp: Namespace) -> tuple[Array, Array]:
+    """Return modulus and phase, the latter within π of its slice's reference phase."""
+    dtype = arrays.wide(obj, xp=xp)
+    real, imag = xp.real(obj), xp.imag(obj)
+    sums = (xp.sum(part, axis=(-2, -1), dtype=dtype) for part in (real, imag))
+    reference = xp.astype(reference_phases(*sums, xp=xp), real.dtype)[..., None, None]
+    angle = _angle(real, imag, xp)
+    # turning O itself back by the reference phase would cost accuracy where O is small
+    return xp.abs(obj), angle + TURN * xp.round((reference - angle) / TURN)
+
+
+def join(amplitude: Array, phase: Array, *, xp: Namespace) -> Array:
+    """Return A·exp(iφ)."""
+    dtype = arrays.complex_dtype(amplitude, xp=xp)
+    return xp.astype(amplitude, dtype) * optics.phasor(phase, dtype, xp=xp)
+
+
+def reference_phases(real: Array, imag: Array, *, xp: Namespace) -> Array:
+    """Phases of the slices' sums, each on the branch nearest to the slice before.
+
+    Both arrays are (..., nz), and so is the result.
+    """
+    known = xp.isfinite(real) & xp.isfinite(imag)
+    nothing = xp.zeros_like(real)
+    angle = _angle(xp.where(known, real, nothing), xp.where(known, imag, nothing), xp)
+    # counted in turns, so that rounding does not add up with depth
+    turns = xp.round((angle[..., :-1] - angle[..., 1:]) / TURN)
+    turns = xp.concat([nothing[..., :1], xp.cumulative_sum(turns, axis=-1)], axis=-1)
+    return angle + TURN * turns
+
+
+def _angle(real: Array, imag: Array, xp: Namespace) -> Array:
+    """Angles in (-π, π], 0 for 0, whatever the signs of zeros."""
+    nothing = xp.zeros_like(real)
+    real, imag = (xp.where(part == 0, nothing, part) for part in (real, imag))
+    return xp.atan2(imag, real)

@@ -1,0 +1,85 @@
+"""A complex object as amplitude and phase, and back; no constraint, but what they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arraycon.kernels.agnostic import polar as agnostic
+from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common.arrays import Array
+
+__all__ = ["join", "split"]
+
+
+def split(obj: Array, *, out: Sequence[Array | None] | None = None) -> tuple[Array, Array]:
+    r"""Return modulus and phase of a complex object, each slice's phase about its own mean.
+
+    .. math::
+
+        A = |O|, \quad φ = φ_z + \arg(O e^{-iφ_z}), \quad φ_z = \arg \sum_{y,x} O
+
+    with one reference phase :math:`φ_z` for each slice and each leading index, its sum accumulated
+    in float64: the first slice's in (-π, π], each further one on the branch nearest to the one
+    before. So a global phase, or one that drifts with depth, puts no cut through a slice. A
+    reference phase is 0, on the nearest branch, where the sum is 0 or not finite; NaN in one pixel
+    does not reach another one.
+
+    Parameters
+    ----------
+    obj : array, shape (..., nz, ny, nx), complex64 or complex128
+    out : tuple of two arrays, optional
+        Arrays for amplitude and phase, real of the same precision.
+
+    Returns
+    -------
+    amplitude, phase : array, shape (..., nz, ny, nx), float32 or float64
+        Modulus, and phase in rad within π of the slice's reference phase.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+
+    Examples
+    --------
+    >>> obj = np.exp(1j * np.linspace(3, 4, 8).reshape(1, 2, 4))
+    >>> amplitude, phase = split(obj)
+    >>> float(phase.max().round(6))  # numpy.angle would wrap it to -2.283185
+    4.0
+    """
+    xp = arrays.namespace(obj=obj)
+    check.array("obj", obj, kind="complex", ndim=3)
+    dtype = arrays.real_dtype(obj, xp=xp)
+    outs = check.outputs(out, {"amplitude": obj, "phase": obj}, dtype=dtype)
+    parts = dispatch.run_into(agnostic.split, obj, dtypes=(dtype, dtype), outs=outs, xp=xp)
+    return parts[0], parts[1]
+
+
+def join(amplitude: Array, phase: Array, *, out: Array | None = None) -> Array:
+    r"""Return the complex object of an amplitude and a phase.
+
+    .. math:: O = A e^{iφ}
+
+    Parameters
+    ----------
+    amplitude, phase : array, shape (..., nz, ny, nx), float32 or float64
+        Modulus and phase (rad).
+    out : array, optional
+        Array for the object, complex of the same precision.
+
+    Returns
+    -------
+    array, shape (..., nz, ny, nx), complex64 or complex128
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+    """
+    xp = arrays.namespace(amplitude=amplitude, phase=phase)
+    check.array("amplitude", amplitude, kind="real", ndim=3)
+    check.same("phase", phase, "amplitude", amplitude)
+    dtype = arrays.complex_dtype(amplitude, xp=xp)
+    check.output(out, "amplitude", amplitude, dtype=dtype)
+    parts = amplitude, phase
+    return dispatch.run_into(agnostic.join, *parts, dtypes=(dtype,), outs=(out,), xp=xp)[0]
