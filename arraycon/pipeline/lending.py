@@ -110,7 +110,7 @@ class Loan:
     ) -> None:
         self._owner, self._needed, self._written = owner, needed, written
         self._terms: dict[str, _Terms] = {}
-        self._stack = ExitStack()
+        self._stack: ExitStack | None = None  # only devices need one
         self._devices: dict[Any, Callable[[Array], Array]] = {}
         self.arrays: dict[str, Array] = {}
         self.changed: set[str] = set()
@@ -123,14 +123,20 @@ class Loan:
                     self._terms[name] = terms = self._agree(name, array)
                     self.arrays[name] = terms.array
         except BaseException:
-            self._stack.close()
+            self._leave()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._stack:
+        try:
             for name in self.changed:
                 self._owner[name] = self._terms[name].settle(self.arrays[name])
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._stack is not None:
+            self._stack.close()
 
     def back(self, array: Array) -> Array:
         """Return a by-product as an array of the owner's library."""
@@ -179,6 +185,8 @@ class Loan:
 
     def _enter(self, torch: Any, device: Any) -> Callable[[Array], Array]:
         """Prepare for tensors on a device, and return what converts them."""
+        if self._stack is None:
+            self._stack = ExitStack()
         cupy = _cupy() if device.type == "cuda" else None
         if cupy is None:
             _note(f"PyTorch tensors on a device {device.type} take the slower array-API path")
