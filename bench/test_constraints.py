@@ -1,4 +1,4 @@
-"""Every constraint by every contender: one group per constraint, size and dtype.
+"""Every constraint by every contender: one group per constraint, size, dtype and form.
 
 pytest-benchmark times one contender after the other. For ratios take `arraycon bench`, which times
 them in turns.
@@ -27,7 +27,7 @@ ONE_COEFFICIENT = 1e-2
 def test_constraint(
     benchmark: BenchmarkFixture, case: Case, contender: str, rounds: int, threads: int
 ) -> None:
-    benchmark.group = f"{case.name}, {case.size.name}, {case.dtype}"
+    benchmark.group = f"{case.name}, {case.size.name}, {case.dtype}, {case.form}"
     with limited_blas(threads):
         field = gather(case, threads=threads, names=tuple(dict.fromkeys((FAST, contender))))
         agreed = compare(case, field.contenders)

@@ -7,8 +7,19 @@ process, on arrays of the same values, in turns. ``arraycon bench`` and ``pytest
 
 from __future__ import annotations
 
-from arraycon.bench.cases import NAMES, SIZES, Case, Size
+from arraycon.bench.cases import FORMS, NAMES, SIZES, Case, Size, names_for
 from arraycon.bench.measuring import Measurement, measure
 from arraycon.bench.session import Bench, run
 
-__all__ = ["NAMES", "SIZES", "Bench", "Case", "Measurement", "Size", "measure", "run"]
+__all__ = [
+    "FORMS",
+    "NAMES",
+    "SIZES",
+    "Bench",
+    "Case",
+    "Measurement",
+    "Size",
+    "measure",
+    "names_for",
+    "run",
+]

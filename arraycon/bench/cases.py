@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,10 @@ from arraycon.blocks import Block, ParameterWarning
 from arraycon.constraints import declared
 from arraycon.pipeline import Constraints
 from arraycon.state import ARRAYS
+
+OBJECT = ("object_amplitude", "object_phase")
+FORMS = ("parts", "complex")
+"""How an object may be held: as amplitude and phase, or as one complex array."""
 
 NAMES = tuple(name for name, one in declared().items() if one.built_in)
 """The constraints in order of execution."""
@@ -78,6 +82,8 @@ class Case:
         Shapes of its inputs.
     dtype : str
         ``float32`` or ``float64``; the probe is complex of the same precision.
+    form : str
+        One of `FORMS`; a complex object has the values of the parts.
     seed : int
         Of all random numbers.
     """
@@ -85,6 +91,7 @@ class Case:
     name: str
     size: Size
     dtype: str = "float32"
+    form: str = "parts"
     seed: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +99,10 @@ class Case:
             raise ValueError(f"expected constraints out of {', '.join(NAMES)}, got {self.name!r}")
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype!r}")
+        if self.form not in FORMS:
+            raise ValueError(f"form: expected {' or '.join(FORMS)}, got {self.form!r}")
+        if self.form == "complex" and not _takes_object(self.name):
+            raise ValueError(f"form: expected parts, because {self.name} takes no object")
 
     @property
     def constraints(self) -> Constraints:
@@ -111,8 +122,8 @@ class Case:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Fields of the state that the constraint reads."""
-        return declared()[self.name].needs(self._block)
+        """Fields of the state that the constraint reads, in the form in which they are held."""
+        return self._held(declared()[self.name].needs(self._block))
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -122,7 +133,17 @@ class Case:
     @property
     def writes(self) -> tuple[str, ...]:
         """Arrays that the constraint changes."""
-        return declared()[self.name].writes(self._block)
+        return self._held(declared()[self.name].writes(self._block))
+
+    @property
+    def in_parts(self) -> Case:
+        """The same case for whoever holds amplitude and phase."""
+        return replace(self, form="parts")
+
+    def _held(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        if self.form == "parts":
+            return names
+        return tuple(dict.fromkeys("object" if name in OBJECT else name for name in names))
 
     @property
     def _block(self) -> Block:
@@ -139,12 +160,16 @@ class Case:
         shape = self.size.probe if self.unit == "probe" else self.size.object
         if self.unit in ("position_shifts", "tilts"):
             shape = (*self.size.scan, 2)
-        item = np.dtype(self.dtype).itemsize * (2 if self.unit == "probe" else 1)
+        item = np.dtype(self.dtype).itemsize * (2 if self.unit in ("probe", "object") else 1)
         return item * math.prod(shape)
 
     def fields(self) -> Fields:
         """Return fresh inputs, the same at every call."""
         return {name: self._field(name) for name in self.needs}
+
+    def parts(self) -> Fields:
+        """Return fresh amplitude and phase, the same at every call."""
+        return {name: self._field(name) for name in OBJECT}
 
     def _field(self, name: str) -> Any:
         scalars: Mapping[str, Any] = {
@@ -156,6 +181,8 @@ class Case:
         }
         if name in scalars:
             return scalars[name]
+        if name == "object":
+            return joined(self.parts())
         rng = np.random.default_rng((self.seed, ARRAYS.index(name)))
         if name == "probe":
             return probe(rng, self.size.probe, self.dtype)
@@ -164,6 +191,23 @@ class Case:
             return (0.3 + rng.standard_normal((rows, 2))).astype(self.dtype)
         values = rng.standard_normal(self.size.object, dtype=np.dtype(self.dtype).type)
         return amplitude(values) if name == "object_amplitude" else phase(values)
+
+
+def names_for(form: str) -> tuple[str, ...]:
+    """Return the constraints that can be measured on objects of a form, in order of execution."""
+    return NAMES if form == "parts" else tuple(filter(_takes_object, NAMES))
+
+
+def _takes_object(name: str) -> bool:
+    one = declared()[name]
+    return not set(OBJECT).isdisjoint(one.needs(one.model()))
+
+
+def joined(parts: Mapping[str, Any]) -> NDArray[Any]:
+    """Return the complex object of parts, as one writes it in NumPy."""
+    amplitude, phase = (parts[name] for name in OBJECT)
+    transmission: NDArray[Any] = amplitude * np.exp(1j * phase)
+    return transmission
 
 
 def amplitude(noise: NDArray[Any]) -> NDArray[Any]:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def peak_memory(case: Case, *, threads: int, contender: str = "fast") -> float |
 
 def answer(request: Mapping[str, Any]) -> dict[str, float | None]:
     """Answer a request in this process, which should be a fresh one."""
-    case = Case(request["name"], _size(request["size"]), request["dtype"])
+    case = Case(request["name"], _size(request["size"]), request["dtype"], request["form"])
     if request["task"] == "first_call":
         return {"seconds": _first_call(case)}
     return {"bytes": _peak_rise(case, request["contender"], request["threads"])}
@@ -78,7 +79,7 @@ def _peak_rise(case: Case, contender: str, threads: int) -> int | None:
         return field.contenders[0]
 
     # code, compiled kernels and thread pools are not what a call costs
-    only(Case(case.name, _TINY, case.dtype)).run()
+    only(replace(case, size=_TINY)).run()
     ready = only(case)
     ready.restore()
     try:
@@ -113,6 +114,7 @@ def _ask(
         "name": case.name,
         "size": vars(case.size),
         "dtype": case.dtype,
+        "form": case.form,
         "contender": contender,
         "threads": threads,
     }

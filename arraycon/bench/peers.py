@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from arraycon.bench import places, ptyrad_model
-from arraycon.bench.cases import Case, Fields
+from arraycon.bench.cases import OBJECT, Case, Fields, joined
 from arraycon.bench.places import Place
 from arraycon.kernels.common import dispatch
 from arraycon.state import State
@@ -105,14 +105,14 @@ def gather(
         AGNOSTIC: _agnostic(_pipeline(case, work)),
         FLOOR: run_floor,
     }
-    if port := plain.ports(place.name).get(case.name):
+    if port := plain.ports(place.name, case.form).get(case.name):
         runs[PLAIN] = functools.partial(port, work, **case.parameters)
     for name in names:
         if name == PLAIN and PLAIN not in runs:
             absent[name] = f"nobody has written {case.name} that way"
         elif name == PTYRAD:
             try:
-                found.append(_ptyrad(case, original, threads, place))
+                found.append(_ptyrad(case, threads, place))
             except Absent as error:
                 absent[name] = str(error)
         else:
@@ -137,7 +137,8 @@ def _agnostic(pipeline: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
-def _ptyrad(case: Case, pristine: Fields, threads: int, place: Place) -> Contender:
+def _ptyrad(case: Case, threads: int, place: Place) -> Contender:
+    """Set up PtyRAD, which holds amplitude and phase whatever the others do."""
     if case.dtype != "float32":
         raise Absent("PtyRAD computes in float32 only")
     if case.name not in ptyrad_model.CONSTRAINTS:
@@ -145,5 +146,14 @@ def _ptyrad(case: Case, pristine: Fields, threads: int, place: Place) -> Contend
     reason = ptyrad_model.unavailable(place.name)
     if reason:
         raise Absent(reason)
-    model = ptyrad_model.StandIn(case, pristine, threads=threads, place=place.name)
-    return Contender(PTYRAD, model.restore, model.run, model.result)
+    own = case.in_parts
+    model = ptyrad_model.StandIn(own, own.fields(), threads=threads, place=place.name)
+
+    def result() -> dict[str, Any]:
+        found = model.result()
+        if case.form == "parts" or set(OBJECT).isdisjoint(found):
+            return found
+        others = {name: array for name, array in found.items() if name not in OBJECT}
+        return {"object": joined({**case.parts(), **found}), **others}
+
+    return Contender(PTYRAD, model.restore, model.run, result)

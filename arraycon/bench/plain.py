@@ -19,12 +19,11 @@ import scipy.fft
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from arraycon.bench.cases import Fields
+from arraycon.bench.cases import OBJECT, Fields
 from arraycon.constraints import declared
 
 Array = NDArray[Any]
 
-OBJECT = ("object_amplitude", "object_phase")
 LATERAL, VOLUME = (-2, -1), (-3, -2, -1)
 
 
@@ -204,13 +203,28 @@ def tilt_smooth(fields: Fields, *, std: float) -> None:
     tilts[...] = grid.reshape(-1, 2)
 
 
-def ports(place: str) -> dict[str, Callable[..., None]]:
+def on_complex(port: Callable[..., None]) -> Callable[..., None]:
+    """Let a function that takes amplitude and phase work on a complex object."""
+
+    def run(fields: Fields, **options: Any) -> None:
+        obj = fields["object"]
+        parts = {**fields, "object_amplitude": np.abs(obj), "object_phase": np.angle(obj)}
+        port(parts, **options)
+        obj[...] = parts["object_amplitude"] * np.exp(1j * parts["object_phase"])
+
+    return run
+
+
+def ports(place: str, form: str = "parts") -> dict[str, Callable[..., None]]:
     """Return the constraints that are written here by name, for arrays on the CPU or on the GPU.
 
     There CuPy takes NumPy's place in the same lines, which is how such code is ported.
     """
     module: Any = importlib.import_module(__name__) if place == "cpu" else _on_gpu()
-    return {name: getattr(module, name) for name in declared() if hasattr(module, name)}
+    found = {name: getattr(module, name) for name in declared() if hasattr(module, name)}
+    if form == "parts":
+        return found
+    return {name: module.on_complex(port) for name, port in found.items()}
 
 
 @functools.cache

@@ -36,6 +36,7 @@ def as_json(bench: Bench) -> dict[str, Any]:
             "probe": list(bench.size.probe),
             "scan": list(bench.size.scan),
             "dtype": bench.dtype,
+            "form": bench.form,
         },
         "absent": bench.absent,
         "cores_used_by_others": bench.others,
@@ -84,7 +85,8 @@ def table(bench: Bench) -> RenderableType:
 
 def title(bench: Bench) -> str:
     """One line saying what was measured, and on what."""
-    return f"{bench.size.name}: {bench.size}, {bench.dtype}; {processor(bench)}"
+    held = ", complex object" if bench.form == "complex" else ""
+    return f"{bench.size.name}: {bench.size}, {bench.dtype}{held}; {processor(bench)}"
 
 
 def processor(bench: Bench) -> str:
@@ -99,7 +101,8 @@ def notes(bench: Bench) -> Iterator[str]:
     yield "× how many times faster than; ÷ how many times slower than; Δ relative difference"
     memory = "allocated by CuPy" if "gpu" in bench.machine else "allocated by NumPy"
     memory = "allocated, or rise of the process" if bench.peak_memory else memory
-    yield f"extra memory: peak during a call ({memory}), as a fraction of one array"
+    array = "one array" if bench.form == "parts" else "the complex object"
+    yield f"extra memory: peak during a call ({memory}), as a fraction of {array}"
     if bench.others is not None and bench.others > _DISTURBED:
         yield f"disturbed: other processes kept {bench.others:.1f} cores busy; do not quote ratios"
     for name, reason in bench.absent.items():

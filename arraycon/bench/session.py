@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from arraycon.bench import fresh, machine, places
-from arraycon.bench.cases import NAMES, SIZES, Case, Size
+from arraycon.bench.cases import SIZES, Case, Size, names_for
 from arraycon.bench.measuring import ROUNDS, Measurement, measure
 from arraycon.bench.peers import CONTENDERS
 from arraycon.kernels.common import threads as pool
@@ -38,6 +38,8 @@ class Bench:
         Time of ``import arraycon``.
     others : float, optional
         Cores that other processes kept busy meanwhile, on average, as far as the system tells.
+    form : str
+        How the object was held, one of `FORMS`.
     """
 
     size: Size
@@ -48,6 +50,7 @@ class Bench:
     first_calls: dict[str, float] = field(default_factory=dict)
     import_seconds: float | None = None
     others: float | None = None
+    form: str = "parts"
 
     @property
     def absent(self) -> dict[str, str]:
@@ -64,8 +67,9 @@ class Bench:
 def run(
     size: Size,
     *,
-    names: Sequence[str] = NAMES,
+    names: Sequence[str] | None = None,
     dtype: str = "float32",
+    form: str = "parts",
     rounds: int = ROUNDS,
     threads: int | None = None,
     contenders: tuple[str, ...] = CONTENDERS,
@@ -79,10 +83,12 @@ def run(
     ----------
     size : Size
         Shapes of the inputs.
-    names : sequence of str
-        Constraints to measure.
+    names : sequence of str, optional
+        Constraints to measure; by default all that there are for the form.
     dtype : str
         ``float32`` or ``float64``.
+    form : str
+        How the object is held: ``parts`` or ``complex``.
     rounds : int
         Least number of timed calls of each contender.
     threads : int, optional
@@ -100,15 +106,17 @@ def run(
     Raises
     ------
     ValueError
-        What only processes on the CPU tell (`full`) is asked for on a GPU.
+        What only processes on the CPU tell (`full`) is asked for on a GPU, or a complex object of a
+        constraint that takes none.
     ImportError
         There is no CuPy.
     """
     if full and on != "cpu":
         raise ValueError("full: first calls and peak memory of fresh processes are for the CPU")
     number, place = threads or pool.count(), places.PLACES[on]()
-    cases = [Case(name, size, dtype) for name in names]
-    done, others = Bench(size, dtype, machine.describe(number, on=on)), machine.Others()
+    chosen = names_for(form) if names is None else names
+    cases = [Case(name, size, dtype, form) for name in chosen]
+    done, others = Bench(size, dtype, machine.describe(number, on=on), form=form), machine.Others()
     if full:
         done.import_seconds = fresh.import_seconds()
     for case in progress(cases) if progress else cases:
@@ -117,7 +125,7 @@ def run(
         )
         if full:
             done.peak_memory[case.name] = fresh.peak_memory(case, threads=number)
-            small = Case(case.name, SIZES["small"], dtype)
+            small = replace(case, size=SIZES["small"])
             done.first_calls[case.name] = fresh.first_call_seconds(small, threads=number)
     done.others = others.cores()
     return done

@@ -52,6 +52,10 @@ def command(
         typer.Option(min=1, help="Threads of all contenders; by default those of the package."),
     ] = None,
     on: Annotated[Processor, typer.Option(help="NumPy arrays, or CuPy's.")] = Processor.cpu,
+    complex_object: Annotated[
+        bool,
+        typer.Option("--complex", help="The object as one complex array, as most codes hold it."),
+    ] = False,
     full: Annotated[
         bool,
         typer.Option("--full", help="Also import, first call and peak memory of fresh processes."),
@@ -72,7 +76,8 @@ def command(
     from arraycon.bench import reporting
 
     with reported(debug=debug):
-        names = _names(only)
+        form = "complex" if complex_object else "parts"
+        names = _names(only, form)
         if out is not None:
             atomic.output_folder(out, FILES)
         if on is Processor.gpu:
@@ -80,6 +85,7 @@ def command(
         done = bench.run(
             bench.SIZES[size.value],
             names=names,
+            form=form,
             rounds=rounds,
             threads=threads,
             full=full,
@@ -107,16 +113,17 @@ def write(done: Bench, folder: Path) -> None:
     atomic.write_text(text, plain(reporting.table(done), 2 * reporting.WIDTH))
 
 
-def _names(only: str | None) -> Sequence[str]:
-    from arraycon.bench import NAMES
+def _names(only: str | None, form: str) -> Sequence[str]:
+    from arraycon.bench import names_for
 
+    known = names_for(form)
     if only is None:
-        return NAMES
+        return known
     asked = list(filter(None, (name.strip() for name in only.split(","))))
-    unknown = [name for name in asked if name not in NAMES]
+    unknown = [name for name in asked if name not in known]
     if unknown or not asked:
-        raise ValueError(f"--only: expected names out of {', '.join(NAMES)}, got {only!r}")
-    return [name for name in NAMES if name in asked]
+        raise ValueError(f"--only: expected names out of {', '.join(known)}, got {only!r}")
+    return [name for name in known if name in asked]
 
 
 def _progress(cases: Sequence[Case]) -> Iterable[Case]:

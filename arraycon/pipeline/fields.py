@@ -13,6 +13,8 @@ from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
 _PARTS = ("object_amplitude", "object_phase")
+PARTS = frozenset(_PARTS)
+"""What a complex object is seen as."""
 
 
 class Fields(Mapping[str, Any]):
@@ -27,17 +29,21 @@ class Fields(Mapping[str, Any]):
     state : State
     loan : Loan, optional
         Of the state's arrays, if they are lent; told which of them change.
+    keep : bool
+        Whether the parts stay in the same memory, for use over several iterations.
     """
 
-    def __init__(self, state: State, loan: Loan | None = None) -> None:
+    def __init__(self, state: State, loan: Loan | None = None, *, keep: bool = False) -> None:
         self._state = state
         self._loan = loan
+        self._keep = keep
         self._parts: dict[str, Any] = {}
+        self._memory: dict[str, Any] = {}
         self._joined = True
 
     def __getitem__(self, name: str) -> Any:
         if name in _PARTS and self._state.object is not None:
-            return self._split()[name]
+            return self.split()[name]
         if name == "object":
             self.join()
         return getattr(self._state, name)
@@ -79,6 +85,24 @@ class Fields(Mapping[str, Any]):
             return values
         return {name: self._loan.back(value) for name, value in values.items()}
 
+    def split(self) -> Mapping[str, Any]:
+        """Parts of the complex object as it is now."""
+        if not self._parts:
+            memory = tuple(self._memory.get(part) for part in _PARTS)
+            parts = polar.split(self._state.object, out=memory)
+            self._parts = dict(zip(_PARTS, parts, strict=True))
+            if self._keep:
+                self._memory = self._parts
+        return self._parts
+
+    def renew(self) -> None:
+        """Let the parts be made of the object's values anew when they are asked for next."""
+        self._parts, self._joined = {}, True
+
+    def parts_changed(self) -> None:
+        """Take note that the parts were worked on in place."""
+        self._joined = False
+
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
         if self._joined:
@@ -87,18 +111,16 @@ class Fields(Mapping[str, Any]):
         self._assign("object", polar.join(*parts, out=None if _replaced(obj) else obj))
         self._joined = True
 
-    def _split(self) -> dict[str, Any]:
-        if not self._parts:
-            self._parts = dict(zip(_PARTS, polar.split(self._state.object), strict=True))
-        return self._parts
-
     def _write(self, field: str, new: Any) -> None:
         if field in _PARTS and self._state.object is not None:
-            self._parts[field] = new
             self._joined = False
+            if not self._keep:
+                self._parts[field] = new
+            elif new is not self._parts[field]:
+                self._parts[field][...] = new
             return
         if field == "object":
-            self._parts, self._joined = {}, True
+            self.renew()
         self._assign(field, new)
 
     def _assign(self, field: str, new: Any) -> None:

@@ -5,35 +5,28 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from arraycon.blocks import Block, describe_schedule
 from arraycon.blocks.wording import warn
 from arraycon.constraints import Constraint, declared
-from arraycon.kernels import metrics
-from arraycon.kernels.common import arrays, check
+from arraycon.kernels.common import check
 from arraycon.params import ConstraintParams, files
-from arraycon.pipeline.fields import Fields, read_only
+from arraycon.pipeline import inputs
+from arraycon.pipeline.bound import Bound
+from arraycon.pipeline.fields import Fields
 from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import (
-    Measured,
-    Metrics,
-    Record,
     Report,
     Skipped,
-    relative_change,
 )
+from arraycon.pipeline.running import run
 from arraycon.state import State
 
 logger = logging.getLogger("arraycon")
 
 Defaults: TypeAlias = Literal["none", "ptyrad"]
 """What becomes of constraints that parameters do not mention."""
-
-
-class MissingInputError(ValueError):
-    """Constraints that were asked for lack fields of the state."""
 
 
 class Constraints:
@@ -140,8 +133,8 @@ class Constraints:
             return
         runs = "runs" if len(unasked) == 1 else "run"
         warn(
-            f"{_and(unasked)} {runs} by default, as in PtyRAD; NAME: null switches one off, "
-            f'defaults="none" all of them'
+            f"{inputs.listed(unasked)} {runs} by default, as in PtyRAD; NAME: null switches one "
+            f'off, defaults="none" all of them'
         )
         told = self._params.only_given().notes()
         for note in self._params.notes():
@@ -158,6 +151,11 @@ class Constraints:
     @property
     def _does(self) -> tuple[tuple[str, Block], ...]:
         return tuple((step.name, block) for step, block in self._steps)
+
+    @property
+    def steps(self) -> tuple[tuple[Constraint, Block], ...]:
+        """What is known of each constraint, and its parameters, in order, those off included."""
+        return self._steps
 
     @property
     def params(self) -> ConstraintParams:
@@ -197,25 +195,7 @@ class Constraints:
             raise TypeError(f"state: expected a State, got {type(state).__name__}")
         iteration = check.integer("iteration", iteration, low=1)
         state.validate()
-        present, fixed = state.present, read_only(state)
-        skipped, problems = [], []
-        for step, asked in self._steps:
-            if not asked.runs_from(iteration):
-                continue
-            block, _ = step.fitted(asked, present)
-            missing = tuple(field for field in step.needs(block) if field not in present)
-            if missing and step.name in self._params.given:
-                problems.append(_missing(step, block, missing))
-            elif missing:
-                skipped.append(Skipped(step.name, missing))
-            elif frozen := sorted(fixed.intersection(step.writes(block))):
-                raise ValueError(
-                    f"{' and '.join(frozen)}: expected writable arrays, because {step.name} "
-                    f"changes them in place, got read-only ones; give copies"
-                )
-        if problems:
-            raise MissingInputError("\n".join(problems))
-        return tuple(skipped)
+        return inputs.check(self._steps, state, iteration, asked=self._params.given)
 
     def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
@@ -234,11 +214,9 @@ class Constraints:
         iteration : int
             Counted from 1.
         measure : bool
-            Whether to record how much each target changed. That takes the old and the new values
-            at once: a temporary copy of each target and one more pass over it. Without it the
-            kernels work in place, where only Ctrl-C or a lack of memory between amplitude and phase
-            can leave one of them changed. Neither waits for a GPU: figures are fetched when they
-            are read.
+            Whether to record how much each target changed. That takes a temporary copy of each
+            target and one more pass over both; from the copy it is restored should the constraint
+            fail midway. Figures of arrays on a GPU are fetched when they are read.
 
         Returns
         -------
@@ -267,11 +245,45 @@ class Constraints:
                         skipped.append(missing[step.name])
                         logger.debug("iteration %d: %s", iteration, missing[step.name])
                         continue
-                    record = _run(step, block, fields, iteration, measure)
-                    records.append(replace(record, note=note) if note else record)
+                    records.append(run(step, block, fields, iteration, measure=measure, note=note))
             finally:
                 fields.join()
         return Report(tuple(records), tuple(skipped))
+
+    def bind(self, state: State, *, graph: bool = True) -> Bound:
+        """Bind the schedule to a state, for a loop that calls it again and again.
+
+        Parameters
+        ----------
+        state : State
+            Its arrays and numbers are to stay the same; where they do not, the next call checks and
+            binds everything again.
+        graph : bool
+            Whether CuPy arrays are worked on by CUDA graphs, recorded at the second call of each
+            set of constraints that is due. Where that is impossible, each constraint is launched,
+            and a log line says why.
+
+        Returns
+        -------
+        Bound
+            Its ``apply(iteration)`` does what ``constraints.apply(state, iteration)`` does.
+
+        Raises
+        ------
+        MissingInputError, TypeError, ValueError
+            As `check`.
+
+        Examples
+        --------
+        >>> import arraycon, numpy
+        >>> state = arraycon.State(object_phase=numpy.full((1, 3, 8, 8), -0.1))
+        >>> bound = arraycon.Constraints({"objp_postiv": {"start_iter": 2}}).bind(state)
+        >>> for iteration in range(1, 4):
+        ...     report = bound.apply(iteration)
+        >>> print(report)
+        3: objp_postiv(object_phase)
+        """
+        return Bound(self, state, graph=graph)
 
     def __str__(self) -> str:
         active = [
@@ -304,44 +316,3 @@ def _ordered(blocks: Mapping[str, Block], order: Sequence[str] | None) -> tuple[
     if absent:
         raise ValueError(f"order: expected every constraint that is on, got none of {absent}")
     return tuple(order)
-
-
-def _missing(step: Constraint, block: Block, missing: tuple[str, ...]) -> str:
-    kind = getattr(block, "obj_type", None)
-    setting = f" (obj_type: {kind})" if kind else ""
-    return f"{step.name}{setting}: needs {_and(missing)}, which the state does not have"
-
-
-def _and(names: tuple[str, ...]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _run(step: Constraint, block: Block, fields: Fields, iteration: int, measure: bool) -> Record:
-    try:
-        # Measuring a change takes the old values beside the new ones; without it the kernels work
-        # in place, and check everything before they write.
-        outs = {} if measure or not step.in_place else fields.writable(step.writes(block))
-        outcome = step.run(fields, block, outs)
-        updates = outcome.updates
-        fields.validate(step.name, updates, step.writes(block))
-        figures = {**(_measure(fields, updates) if measure else {}), **outcome.figures}
-        fields.commit(updates)
-    except BaseException:
-        logger.error("iteration %d: %s failed", iteration, step.name)
-        raise
-    logger.debug("iteration %d: %s changed %s", iteration, step.name, tuple(updates))
-    return Record(
-        step.name, iteration, tuple(updates), Metrics(figures), fields.returned(outcome.returned)
-    )
-
-
-def _measure(fields: Fields, updates: Mapping[str, Any]) -> dict[str, Measured]:
-    figures: dict[str, Measured] = {}
-    for field, new in updates.items():
-        xp = arrays.namespace(**{field: new})
-        figures[f"{field}: relative change"] = relative_change(
-            *metrics.change(new, fields[field], xp=xp)
-        )
-        if field == "probe":
-            figures["probe: power per mode"] = metrics.mode_powers(new, xp=xp)
-    return figures

@@ -32,11 +32,17 @@ from arraycon.bench.measuring import Spread
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
+EVERY_FORM = pytest.mark.parametrize(
+    ("name", "form"),
+    [(name, form) for form in bench.FORMS for name in bench.names_for(form)],
+)
+
+
 @pytest.mark.quick(when=lambda dtype, **_: dtype == "float32")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", bench.NAMES)
-def test_every_contender_agrees(name: str, dtype: str) -> None:
-    case = Case(name, TINY, dtype)
+@EVERY_FORM
+def test_every_contender_agrees(name: str, form: str, dtype: str) -> None:
+    case = Case(name, TINY, dtype, form)
     done = bench.measure(case, rounds=2, threads=1, names=WITHOUT_PTYRAD)
     assert set(done.seconds) == set(WITHOUT_PTYRAD)
     assert set(done.differences) == {peers.AGNOSTIC, peers.PLAIN}
@@ -47,9 +53,9 @@ def test_every_contender_agrees(name: str, dtype: str) -> None:
     assert all(s.p25 <= s.median <= s.p75 for s in done.seconds.values())
 
 
-@pytest.mark.parametrize("name", bench.NAMES)
-def test_inputs_and_floors(name: str) -> None:
-    case = Case(name, TINY)
+@EVERY_FORM
+def test_inputs_and_floors(name: str, form: str) -> None:
+    case = Case(name, TINY, form=form)
     one, two = case.fields(), case.fields()
     for field in case.arrays:
         assert one[field] is not two[field]
@@ -60,9 +66,48 @@ def test_inputs_and_floors(name: str) -> None:
     assert case.unit_bytes == one[case.unit].nbytes
     kind, floor = floors.floor(case, one, places.cpu())
     floor()
-    assert kind
+    assert kind == "copy" if form == "complex" else kind
     for field in case.arrays:  # a floor works on buffers of its own
         np.testing.assert_array_equal(one[field], two[field])
+
+
+def test_complex_objects_have_the_values_of_the_parts() -> None:
+    case = Case("obj_z_recenter", TINY, form="complex")
+    assert case.arrays == case.writes == ("object", "probe")
+    obj, parts = case.fields()["object"], case.in_parts.fields()
+    assert obj.dtype == np.complex64
+    np.testing.assert_allclose(np.abs(obj), parts["object_amplitude"], rtol=1e-6)
+    np.testing.assert_allclose(np.angle(obj), parts["object_phase"], atol=1e-6)
+    assert case.unit_bytes == 2 * case.in_parts.unit_bytes
+    # also where the constraint takes one of them only
+    assert Case("obja_thresh", TINY, form="complex").arrays == ("object",)
+    assert set(bench.names_for("parts")) == set(bench.NAMES)
+    untouched = set(bench.NAMES) - set(bench.names_for("complex"))
+    assert untouched == {
+        name for name in bench.NAMES
+        if not {"object_amplitude", "object_phase"} & set(Case(name, TINY).arrays)
+    }  # fmt: skip
+
+
+def test_the_floor_of_a_complex_object_is_its_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = []
+    monkeypatch.setattr(cpu, "_copy", lambda array: lambda: copied.append(array))
+    case = Case("kz_filter", TINY, form="complex")
+    fields = case.fields()
+    kind, floor = floors.floor(case, fields, places.cpu())
+    floor()
+    assert kind == "copy"
+    assert len(copied) == 1
+    assert copied[0] is fields["object"]
+
+
+def test_the_plain_way_with_a_complex_object() -> None:
+    case = Case("obja_thresh", TINY, "float64", "complex")
+    fields, own = case.fields(), case.fields()
+    plain.ports("cpu", "complex")[case.name](fields, **case.parameters)
+    modulus = np.clip(np.abs(own["object"]), *case.parameters["thresh"])
+    expected = own["object"] / np.abs(own["object"]) * modulus
+    np.testing.assert_allclose(fields["object"], expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("engine", [cpu._Scipy, pytest.param(cpu._Ducc, id="_Ducc")])
@@ -112,6 +157,12 @@ def test_every_constraint_is_a_case() -> None:
 def test_impossible_cases(name: str, dtype: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         Case(name, TINY, dtype)
+
+
+@pytest.mark.parametrize(("name", "form"), [("kz_filter", "polar"), ("pos_recenter", "complex")])
+def test_impossible_forms(name: str, form: str) -> None:
+    with pytest.raises(ValueError, match="form: expected parts"):
+        Case(name, TINY, form=form)
 
 
 def test_turns_and_restoring() -> None:
@@ -219,9 +270,12 @@ def test_absence_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
         ptyrad_model._constraint_class.cache_clear()
 
 
-@pytest.mark.parametrize("name", bench.NAMES)
-def test_stand_in_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constraint in PtyRAD's place sees the inputs, and what it changes is the result."""
+@EVERY_FORM
+def test_stand_in_model(name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constraint in PtyRAD's place sees the inputs, and what it changes is the result.
+
+    It has amplitude and phase of its own also where the others have a complex object.
+    """
     pytest.importorskip("torch")
     seen: dict[str, Any] = {}
 
@@ -236,8 +290,13 @@ def test_stand_in_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
                     getattr(model, attribute).mul_(2)
 
     monkeypatch.setattr(ptyrad_model, "_constraint_class", lambda: (Combined, ""))
-    case = Case(name, TINY)
-    inputs = case.fields()
+    case = Case(name, TINY, form=form)
+    inputs = case.in_parts.fields()
+    changed = {field: 2 * inputs[field] for field in case.in_parts.writes}
+    if form == "complex":
+        parts = {**case.parts(), **changed}
+        wave = parts["object_amplitude"] * np.exp(1j * parts["object_phase"])
+        changed = {"object": wave} | {field: changed[field] for field in {"probe"} & set(changed)}
     (one,) = peers.gather(case, threads=1, names=(peers.PTYRAD,)).contenders
     for _ in range(2):  # restored in between
         one.restore()
@@ -245,8 +304,8 @@ def test_stand_in_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         result = one.result()
         assert set(result) == set(case.writes)
         for field, array in result.items():
-            assert array.dtype == inputs[field].dtype
-            np.testing.assert_array_equal(array, 2 * inputs[field])
+            assert array.dtype == changed[field].dtype
+            np.testing.assert_array_equal(array, changed[field])
     on = {key for key, block in seen["blocks"].items() if block["start_iter"] is not None}
     assert (on, seen["niter"], seen["device"]) == ({name}, 1, "cpu")
     assert set(seen["blocks"]) == set(bench.NAMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,11 +44,26 @@ def test_fresh_process_sees_native_memory(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(peers, "gather", lambda *_, **__: SimpleNamespace(contenders=[grow]))
     rise = fresh.answer({
         "task": "memory", "name": "pos_recenter", "size": vars(TINY), "dtype": "float32",
-        "contender": "fast", "threads": 1,
+        "form": "parts", "contender": "fast", "threads": 1,
     })["bytes"]  # fmt: skip
     if rise is None:
         pytest.skip("this system does not tell")
     assert 3 << 20 < rise < 6 << 20
+
+
+def test_fresh_process_is_told_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    gather = peers.gather
+    monkeypatch.setattr(peers, "gather", lambda case, **o: asked.append(case) or gather(case, **o))
+    monkeypatch.setattr(
+        fresh, "_python", lambda *a, **_: json.dumps(fresh.answer(json.loads(a[-1])))
+    )
+    case = Case("obja_thresh", TINY, form="complex")
+    rise = fresh.peak_memory(case, threads=1)
+    assert [one.form for one in asked] == ["complex"] * 2
+    assert asked[1] == case
+    assert rise is None or rise >= 0
+    assert fresh.first_call_seconds(case, threads=1, times=1) > 0
 
 
 def test_fresh_process_has_the_imports_before_it() -> None:

@@ -37,6 +37,28 @@ def test_json_and_table() -> None:
         assert word in text
 
 
+def test_a_complex_object_is_told() -> None:
+    done = bench.run(TINY, names=["obja_thresh"], form="complex", rounds=2, threads=1)
+    data = reporting.as_json(done)
+    assert data["size"]["form"] == "complex"
+    entry = data["constraints"]["obja_thresh"]
+    assert entry["extra_memory"]["fraction_of"] == "object"
+    assert set(entry["ratios"]) == {"agnostic", "plain", "floor"}
+    assert entry["floor"] == "copy"
+    text = printed(done)
+    assert "float32, complex object" in text
+    assert "as a fraction of the complex object" in text
+    assert "complex" not in printed(results(made("obja_thresh", {})))
+
+
+def test_every_object_constraint_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("arraycon.bench.session.measure", lambda case, **_: case)
+    measured = bench.run(TINY, form="complex").measurements
+    assert tuple(measured) == bench.names_for("complex")
+    assert all(case.form == "complex" for case in measured.values())
+    assert tuple(bench.run(TINY).measurements) == bench.NAMES
+
+
 def test_no_names_of_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.node", lambda: "secret")
     done = bench.run(TINY, names=["pos_recenter"], rounds=1, threads=1)
@@ -119,6 +141,19 @@ def test_command(tmp_path: Path) -> None:
     assert "tilt_smooth" in output
     assert "tilt_smooth" in table
     assert "\x1b" not in table
+
+
+def test_command_with_a_complex_object(tmp_path: Path) -> None:
+    code, output = run(
+        "--complex", "--only", "obja_thresh", "--rounds", "1", "--threads", "1", "--out",
+        str(tmp_path),
+    )  # fmt: skip
+    assert code == 0, output
+    assert json.loads((tmp_path / "bench.json").read_text())["size"]["form"] == "complex"
+    assert "complex object" in (tmp_path / "table.txt").read_text()
+    code, output = run("--complex", "--only", "pos_recenter")
+    assert code == 2
+    assert "expected names out of obj_rblur" in output
 
 
 def test_command_writes_nothing_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

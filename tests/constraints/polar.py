@@ -455,8 +455,9 @@ def test_extra_memory(name, layout):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert peak <= (2.04 + limit.fraction) * obj.nbytes / 2
-    assert peak >= obj.nbytes  # the parts were made
+    blocks = 0.12 if layout == "strided" else 0.01
+    assert peak <= (2 + blocks + limit.fraction) * obj.size * 4
+    assert peak >= 2 * obj.size * 4  # the parts were made
 
 
 def test_every_object_constraint_has_a_limit():

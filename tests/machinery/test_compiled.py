@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import sys
@@ -119,6 +120,21 @@ def test_warmup_runs_every_constraint():
     seconds = arraycon.warmup()
     assert tuple(seconds) == ORDER
     assert all(value > 0 for value in seconds.values())
+
+
+def test_warmup_compiles_what_complex_objects_take(monkeypatch):
+    from arraycon.kernels.cpu import polar
+
+    called = set()
+
+    def spied(name, kernel):
+        return lambda *a: called.add((name, a[0].dtype.name)) or kernel(*a)
+
+    names = ("_take", "_turn", "_join")
+    for name in names:
+        monkeypatch.setattr(polar, name, spied(name, getattr(polar, name)))
+    arraycon.warmup()
+    assert called == set(itertools.product(names, ("float32", "float64")))
 
 
 def test_without_numba_the_reference_computes(monkeypatch):

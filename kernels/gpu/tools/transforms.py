@@ -37,6 +37,11 @@ def fft(x: Array, *, axes: int = 2, inverse: bool = False) -> None:
     _plan(x, x.shape, axes, "C2C").fft(x, x, _INVERSE if inverse else _FORWARD)
 
 
+def kept() -> list[Any]:
+    """Plans of this thread: whoever records their use has to keep them."""
+    return list(_plans().values())
+
+
 @released
 def clear() -> None:
     """Release the plans of this thread, and with them their work memory."""
