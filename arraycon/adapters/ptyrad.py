@@ -122,7 +122,7 @@ class CombinedConstraint:
         InterfaceError
             The model lacks an attribute that PtyRAD 1.0.0's has.
         """
-        from arraycon.pipeline.lending import lend
+        from arraycon.pipeline.lending import Loan
         from arraycon.state import State
 
         PTYRAD.check_has(model, (*_TENSORS.values(), *_NUMBERS.values(), *_SCAN, *_PROBE))
@@ -132,8 +132,8 @@ class CombinedConstraint:
             raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
         numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
         scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
-        with lend(tensors, needed=tensors, written=tensors) as loan:
-            # which of them change is told too late by a report that an error prevents
+        with Loan(tensors, needed=tensors, written=tensors) as loan:
+            # all of them: which ones have changed before an error is not known here
             loan.changed.update(tensors)
             state = State(**loan.arrays, **numbers, scan_shape=(scan[0], scan[1]))
             self.report = self.constraints.apply(state, int(niter), measure=self.measure)

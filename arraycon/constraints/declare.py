@@ -80,6 +80,7 @@ def register(
     gets the fields it needs as a mapping, and its parameters as an instance of `model`, and returns
     a mapping of new arrays, or a pair of that and a mapping of metrics. Such a function must not
     write to its inputs: that is what makes a failing constraint leave the state untouched.
+    PyTorch's tensors and JAX's arrays come as NumPy or CuPy arrays, where those can see them.
     Declaring a name again replaces it, as re-running a notebook's cell does.
 
     Parameters

@@ -1,19 +1,19 @@
 """Lending: tensors of PyTorch and JAX as arrays that the fast kernels take.
 
 A tensor on the CPU becomes a NumPy array, and PyTorch's on a CUDA device a CuPy array, which share
-its memory wherever its library lets others write to it.
+its memory wherever its library lets others write to it. This is on the way of every constraint, and
+a constraint that has been through a large array leaves no cache to it: what takes 15 µs in a loop
+takes ten times as long there, so that there are few steps, plain classes and no generators.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NamedTuple
 
 import array_api_compat
@@ -27,38 +27,7 @@ logger = logging.getLogger("arraycon")
 
 # JAX adopts an array of this alignment; 20 MB elsewhere cost it 140 ms instead of 0.06
 _ALIGNMENT = 64
-
-
-def _same(array: Array) -> Array:
-    return array
-
-
-@dataclass
-class Loan:
-    """What is lent within a ``with`` block.
-
-    Attributes
-    ----------
-    arrays : dict of str to array
-        The arrays to compute with, by name; one that cannot be written to may be replaced here.
-    back : callable
-        Makes an array of the owner's library of a by-product.
-    changed : set of str
-        Names of the arrays that have changed, to be filled within the block. Only those are given
-        back, also where the block ends with an error.
-    """
-
-    arrays: dict[str, Array] = field(default_factory=dict)
-    back: Callable[[Array], Array] = _same
-    changed: set[str] = field(default_factory=set)
-
-
-class _Terms(NamedTuple):
-    """As what one array is lent, and how its new value and a by-product become its library's."""
-
-    array: Array
-    settle: Callable[[Array], Array] = _same
-    back: Callable[[Array], Array] = _same
+_PARTS = ("object_amplitude", "object_phase")
 
 
 def lend_state(
@@ -69,7 +38,7 @@ def lend_state(
     Parameters
     ----------
     state : State
-        A valid one. See `lend` for what its fields are at the end.
+        A valid one. See `Loan` for what its fields are at the end.
     uses : iterable of pairs of iterables of str
         Fields that each constraint needs, and those that it writes, looked at only where there is
         something to lend. The parts of a complex object stand for it.
@@ -83,15 +52,24 @@ def lend_state(
     for name in ARRAYS:
         array = fields[name]
         if not (array is None or type(array) is np.ndarray or _is_own(array)):
-            return _lend_state(state, uses)
+            return _StateLoan(state, uses)
     return nullcontext((state, None))
 
 
-@contextmanager
-def lend(
-    owner: dict[str, Array], needed: Container[str], written: Container[str]
-) -> Iterator[Loan]:
-    """Lend arrays for a ``with`` block.
+def _same(array: Array) -> Array:
+    return array
+
+
+class _Terms(NamedTuple):
+    """As what one array is lent, and how its new value and a by-product become its library's."""
+
+    array: Array
+    settle: Callable[[Array], Array] = _same
+    back: Callable[[Array], Array] = _same
+
+
+class Loan:
+    """Arrays lent for a ``with`` block, which gives the loan.
 
     PyTorch's tensors on the CPU are lent as NumPy arrays and those on a CUDA device as CuPy arrays,
     on PyTorch's current stream, both of the same memory and outside of autograd: tensors that
@@ -111,110 +89,149 @@ def lend(
     written : container of str
         Those that may be written to.
 
-    Yields
-    ------
-    Loan
+    Attributes
+    ----------
+    arrays : dict of str to array
+        The arrays to compute with, by name; one that cannot be written to may be replaced here.
+    changed : set of str
+        Names of the arrays that have changed, to be filled within the block. Only those are given
+        back, also where the block ends with an error.
 
     Raises
     ------
     TypeError
         A tensor has no dense memory.
+    ValueError
+        A tensor that may be written to is an expanded one.
     """
-    with ExitStack() as stack:
-        doors = _Doors(stack)
-        terms = {
-            name: _terms(name, owner[name], name in written, doors)
-            for name in ARRAYS
-            if name in needed and owner.get(name) is not None
-        }
-        back = next((one.back for one in terms.values()), _same)
-        loan = Loan({name: one.array for name, one in terms.items()}, back)
+
+    def __init__(
+        self, owner: dict[str, Array], needed: Container[str], written: Container[str]
+    ) -> None:
+        self._owner, self._needed, self._written = owner, needed, written
+        self._terms: dict[str, _Terms] = {}
+        self._stack: ExitStack | None = None  # only devices need one
+        self._devices: dict[Any, Callable[[Array], Array]] = {}
+        self.arrays: dict[str, Array] = {}
+        self.changed: set[str] = set()
+
+    def __enter__(self) -> Any:
         try:
-            yield loan
+            for name in ARRAYS:
+                array = self._owner.get(name)
+                if array is not None and name in self._needed:
+                    self._terms[name] = terms = self._agree(name, array)
+                    self.arrays[name] = terms.array
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            for name in self.changed:
+                self._owner[name] = self._terms[name].settle(self.arrays[name])
         finally:
-            for name in loan.changed:
-                owner[name] = terms[name].settle(loan.arrays[name])
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._stack is not None:
+            self._stack.close()
+
+    def back(self, array: Array) -> Array:
+        """Return a by-product as an array of the owner's library."""
+        for terms in self._terms.values():
+            return terms.back(array)
+        return array
+
+    def _agree(self, name: str, array: Array) -> _Terms:
+        if array_api_compat.is_torch_array(array):
+            return self._torch(name, array)
+        if array_api_compat.is_jax_array(array):
+            return _jax(array, name in self._written)
+        if not _is_own(array):
+            _note(f"arrays of {arrays.library(array)} take the slower array-API path")
+        return _Terms(array)
+
+    def _torch(self, name: str, tensor: Array) -> _Terms:
+        torch = sys.modules["torch"]
+        own = plain = tensor.detach()
+        if own.is_conj() or own.is_neg():
+            plain = own.resolve_conj().resolve_neg()
+
+        def settle(_: Array) -> Array:
+            if plain is not own:
+                own.copy_(plain)
+            else:  # autograd cannot see a change through another library's array
+                torch.autograd.graph.increment_version(own)
+            return tensor
+
+        try:
+            lent = plain.numpy() if own.device.type == "cpu" else self._on_device(torch, plain)
+        except (RuntimeError, TypeError) as error:  # sparse, or in a transform such as torch.func's
+            raise TypeError(f"{name}: expected a tensor with memory to work on: {error}") from error
+        if name in self._written and _overlaps(lent):
+            raise ValueError(
+                f"{name}: expected elements with memory of their own, got an expanded tensor; "
+                f"give a copy"
+            )
+        return _Terms(lent, settle, torch.as_tensor)
+
+    def _on_device(self, torch: Any, tensor: Array) -> Array:
+        device = tensor.device
+        if device not in self._devices:
+            self._devices[device] = self._enter(torch, device)
+        return self._devices[device](tensor)
+
+    def _enter(self, torch: Any, device: Any) -> Callable[[Array], Array]:
+        """Prepare for tensors on a device, and return what converts them."""
+        if self._stack is None:
+            self._stack = ExitStack()
+        cupy = _cupy() if device.type == "cuda" else None
+        if cupy is None:
+            _note(f"PyTorch tensors on a device {device.type} take the slower array-API path")
+            self._stack.enter_context(torch.no_grad())
+            return _same
+        self._stack.enter_context(cupy.cuda.Device(device.index))
+        stream = torch.cuda.current_stream(device).cuda_stream
+        self._stack.enter_context(cupy.cuda.ExternalStream(stream, device.index))
+        from_dlpack: Callable[[Array], Array] = cupy.from_dlpack
+        return from_dlpack
 
 
-@contextmanager
-def _lend_state(
-    state: State, uses: Iterable[tuple[Iterable[str], Iterable[str]]]
-) -> Iterator[tuple[State, Loan]]:
-    needed: set[str] = set()
-    written: set[str] = set()
-    for needs, writes in uses:
-        needed.update(needs)
-        written.update(writes)
-    for names in (needed, written):
-        if not names.isdisjoint(("object_amplitude", "object_phase")):
-            names.add("object")
-    lent = copy.copy(state)
-    with lend(state.__dict__, needed, written) as loan:
-        lent.__dict__.update(loan.arrays)
-        # what cannot be written to is replaced on the state, and found there
-        loan.arrays = lent.__dict__
-        yield lent, loan
+class _StateLoan(Loan):
+    """A loan of a state's arrays within another state."""
+
+    def __init__(self, state: State, uses: Iterable[tuple[Iterable[str], Iterable[str]]]) -> None:
+        needed: set[str] = set()
+        written: set[str] = set()
+        for needs, writes in uses:
+            needed.update(needs, writes)
+            written.update(writes)
+        for names in (needed, written):
+            if not names.isdisjoint(_PARTS):
+                names.add("object")
+        super().__init__(state.__dict__, needed, written)
+        self._state = object.__new__(type(state))  # valid already
+        self._state.__dict__.update(state.__dict__)
+
+    def __enter__(self) -> tuple[State, Loan]:
+        super().__enter__()
+        fields = self._state.__dict__
+        fields.update(self.arrays)
+        self.arrays = fields  # what cannot be written to is replaced on the state, and found there
+        return self._state, self
 
 
 def _is_own(array: Array) -> bool:
     return array_api_compat.is_cupy_array(array) or array_api_compat.is_numpy_array(array)
 
 
-def _terms(name: str, array: Array, written: bool, doors: _Doors) -> _Terms:
-    if _is_own(array):
-        return _Terms(array)
-    if array_api_compat.is_torch_array(array):
-        return _torch_terms(name, array, doors[array.device])
-    if array_api_compat.is_jax_array(array):
-        return _jax_terms(array, written)
-    _note(f"arrays of {arrays.library(array)} take the slower array-API path")
-    return _Terms(array)
-
-
-def _torch_terms(name: str, tensor: Array, convert: Callable[[Array], Array]) -> _Terms:
-    torch = sys.modules["torch"]
-    own = plain = tensor.detach()
-    if own.is_conj() or own.is_neg():
-        plain = own.resolve_conj().resolve_neg()
-
-    def settle(_: Array) -> Array:
-        if plain is not own:
-            own.copy_(plain)
-        else:  # autograd cannot see a change through another library's array
-            torch.autograd.graph.increment_version(own)
-        return tensor
-
-    try:
-        return _Terms(convert(plain), settle, torch.as_tensor)
-    except (RuntimeError, TypeError) as error:  # sparse, or inside a transform such as torch.func's
-        raise TypeError(f"{name}: expected a tensor with memory to work on: {error}") from error
-
-
-class _Doors(dict[Any, Callable[[Array], Array]]):
-    """By device of PyTorch: what converts its tensors, made where a device comes up first."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        super().__init__()
-        self._stack = stack
-
-    def __missing__(self, device: Any) -> Callable[[Array], Array]:
-        if not self:
-            self._stack.enter_context(sys.modules["torch"].no_grad())
-        self[device] = convert = self._prepare(device)
-        return convert
-
-    def _prepare(self, device: Any) -> Callable[[Array], Array]:
-        if device.type == "cpu":
-            return lambda tensor: tensor.numpy()
-        cupy = _cupy() if device.type == "cuda" else None
-        if cupy is None:
-            _note(f"PyTorch tensors on a device {device.type} take the slower array-API path")
-            return _same
-        self._stack.enter_context(cupy.cuda.Device(device.index))
-        stream = sys.modules["torch"].cuda.current_stream(device).cuda_stream
-        self._stack.enter_context(cupy.cuda.ExternalStream(stream, device.index))
-        from_dlpack: Callable[[Array], Array] = cupy.from_dlpack
-        return from_dlpack
+def _overlaps(array: Array) -> bool:
+    strides = getattr(array, "strides", ())  # PyTorch's own do without, and are refused there
+    return 0 in strides and any(
+        n > 1 and not step for n, step in zip(array.shape, strides, strict=True)
+    )
 
 
 def _cupy() -> Any:
@@ -225,7 +242,7 @@ def _cupy() -> Any:
         return None
 
 
-def _jax_terms(array: Array, written: bool) -> _Terms:
+def _jax(array: Array, written: bool) -> _Terms:
     jax = sys.modules["jax"]
     if isinstance(array, jax.core.Tracer):
         _note("JAX arrays that are traced take the slower array-API path")

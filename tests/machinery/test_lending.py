@@ -1,0 +1,499 @@
+"""Lending: tensors of PyTorch and JAX take the kernels for NumPy and CuPy, and stay tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import processes
+import pytest
+from libraries import Library
+from schedules import EVERY, assert_equal, make_state, only, snapshot
+
+import arraycon
+from arraycon.bench import NAMES as ORDER
+from arraycon.kernels.common import arrays
+from arraycon.pipeline import lending
+from arraycon.state import ARRAYS
+
+
+class Device(NamedTuple):
+    """What a tensor says about its place."""
+
+    type: str
+    index: int
+
+
+OTHERS = ("dx", "wavelength", "slice_thickness", "scan_shape", "probe_intensity")
+OPTIONS = {"obj_zblur": {"kernel_size": 7}}  # its own is too short for its Gaussian
+
+
+def made_of(make, state):
+    """A state with `make` of copies of another's arrays."""
+    values = {name: make(array) for name, array in snapshot(state).items()}
+    return arraycon.State(**values, **{name: getattr(state, name) for name in OTHERS})
+
+
+def as_object(state):
+    transmission = state.object_amplitude * np.exp(1j * state.object_phase)
+    state.object_amplitude = state.object_phase = None
+    state.object = transmission.astype(arrays.complex_dtype(state.probe, xp=np))
+    return state
+
+
+def fields(state):
+    return {name: getattr(state, name) for name in ARRAYS if getattr(state, name) is not None}
+
+
+def values(state):
+    """Values of the fields, whatever their library."""
+    return {name: value(array) for name, array in fields(state).items()}
+
+
+def value(array):
+    if hasattr(array, "detach"):
+        array = array.detach().resolve_conj().resolve_neg().numpy()
+    return np.array(array)
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="torch is not installed")
+
+
+@pytest.fixture
+def jax():
+    return pytest.importorskip("jax", reason="jax is not installed")
+
+
+@pytest.fixture(autouse=True)
+def notes():
+    """Each test is told again what a process is told once."""
+    lending._note.cache_clear()
+
+
+@pytest.fixture
+def failing():
+    """A schedule of a constraint that runs and one that fails."""
+
+    class Fails(arraycon.Block):
+        pass
+
+    @arraycon.register("fails", model=Fails, needs=["object_phase", "probe"])
+    def fails(inputs, params):  # noqa: ARG001
+        raise ZeroDivisionError
+
+    yield only(objp_postiv={}, fails={})
+    arraycon.unregister("fails")
+
+
+@pytest.mark.parametrize("measure", [False, True])
+@pytest.mark.parametrize("complex_object", [False, True])
+@pytest.mark.parametrize("constraint", ORDER)
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_tensors_give_the_bits_that_numpy_gives(name, constraint, complex_object, measure):
+    library = Library(name)
+    if reason := library.available():
+        pytest.skip(reason)
+    expected = as_object(make_state()) if complex_object else make_state()
+    state = made_of(library.array, expected)
+    own, before = fields(state), snapshot(expected)
+    constraints = only(**{constraint: OPTIONS.get(constraint, {})})
+    targets = constraints.apply(state, 1, measure=measure)[0].targets
+    constraints.apply(expected, 1, measure=measure)
+    assert_equal(snapshot(expected), values(state))
+    changed = {"object" if complex_object and "object" in field else field for field in targets}
+    for field, array in own.items():
+        assert (getattr(state, field) is array) == (name == "torch" or field not in changed)
+        assert getattr(state, field).dtype == array.dtype
+        if name == "jax":
+            np.testing.assert_array_equal(array, before[field])
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_double_precision(name):
+    library = Library(name)
+    if reason := library.available():
+        pytest.skip(reason)
+    expected = make_state("float64")
+    with library.precision("float64"):
+        state = made_of(library.array, expected)
+    # JAX would make float32 of what comes back outside of the context
+    arraycon.Constraints(EVERY).apply(state, 1)
+    arraycon.Constraints(EVERY).apply(expected, 1)
+    assert_equal(snapshot(expected), values(state))
+
+
+def leaf(torch, values):
+    return torch.from_numpy(values).requires_grad_()
+
+
+def inner(torch, values):
+    return torch.from_numpy(np.pad(values, 1))[(slice(1, -1),) * values.ndim]
+
+
+def spaced(torch, values):
+    return torch.from_numpy(np.repeat(values, 2, axis=-1))[..., ::2]
+
+
+def turned(torch, values):
+    axes = tuple(reversed(range(values.ndim)))
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(axes))).permute(axes)
+
+
+def conjugate(torch, values):
+    """Conjugate views of complex arrays, negative ones of real arrays."""
+    if np.iscomplexobj(values):
+        return torch.from_numpy(values.conj()).conj()
+    return torch.complex(torch.zeros(values.shape), torch.from_numpy(-values)).conj().imag
+
+
+def inference(torch, values):
+    with torch.inference_mode():
+        return torch.from_numpy(values).clone()
+
+
+def parameter(torch, values):
+    return torch.nn.Parameter(torch.from_numpy(values))
+
+
+LAYOUTS = [leaf, inner, spaced, turned, conjugate, inference, parameter]
+
+
+@pytest.mark.parametrize("make", LAYOUTS)
+def test_every_kind_of_tensor_is_changed_itself(torch, make):
+    expected = make_state()
+    state = made_of(lambda array: make(torch, array), expected)
+    if make is conjugate:
+        assert state.probe.is_conj()
+        assert state.object_phase.is_neg()
+    own = fields(state)
+    arraycon.Constraints(EVERY).apply(state, 1, measure=False)
+    arraycon.Constraints(EVERY).apply(expected, 1, measure=False)
+    assert_equal(snapshot(expected), values(state))
+    for name, tensor in own.items():
+        assert getattr(state, name) is tensor
+        assert tensor.grad_fn is None or make in (inner, spaced)
+        assert tensor.requires_grad == (make in (leaf, parameter))
+
+
+def test_the_memory_is_shared(torch):
+    state = made_of(torch.from_numpy, make_state())
+    uses = [(("probe",), ()), (("tilts", "dx"), ("tilts",))]
+    with lending.lend_state(state, uses) as (lent, loan):
+        for name in ("probe", "tilts"):
+            assert np.shares_memory(getattr(lent, name), getattr(state, name).numpy())
+        assert lent.object_phase is state.object_phase  # nobody needs it
+        assert lent.dx == state.dx
+        assert not loan.changed
+
+
+def test_arrays_of_numpy_are_not_lent():
+    state = make_state()
+    with lending.lend_state(state, iter([])) as (lent, loan):
+        assert lent is state
+        assert loan is None
+
+
+class TestAutograd:
+    def test_no_graph_grows(self, torch):
+        root = torch.ones(1, 3, 8, 8, requires_grad=True)
+        phase = root * -1.0
+        node = phase.grad_fn
+        only(objp_postiv={}).apply(arraycon.State(object_phase=phase), 1)
+        assert phase.grad_fn is node
+        assert not phase.any()
+
+    def test_a_graph_that_needs_old_values_is_refused(self, torch):
+        phase = torch.randn(1, 3, 8, 8, generator=torch.manual_seed(0)).requires_grad_()
+        shifts = torch.ones(4, 2, requires_grad=True)
+        loss = (phase**2).sum()
+        other = (shifts**2).sum()
+        state = arraycon.State(object_phase=phase, position_shifts=shifts)
+        only(objp_postiv={}).apply(state, 1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+        other.backward()  # nobody has changed these
+        np.testing.assert_array_equal(shifts.grad, 2)
+
+    def test_the_next_step_of_an_optimiser(self, torch):
+        phase = torch.full((1, 3, 8, 8), -1.0, requires_grad=True)
+        state = arraycon.State(object_phase=phase)
+        optimiser = torch.optim.SGD([phase], lr=0.25)
+        # the step towards 0.5 ends at 0 instead of -0.25, the next one starts there
+        for gradient, after in ((-3.0, 0.0), (-1.0, 0.25)):
+            optimiser.zero_grad()
+            ((phase - 0.5) ** 2).sum().backward()
+            np.testing.assert_array_equal(phase.grad, gradient)
+            optimiser.step()
+            only(objp_postiv={}).apply(state, 1, measure=False)
+            np.testing.assert_array_equal(phase.detach(), after)
+
+    def test_gradients_flow_through_the_functions(self, torch):
+        """Of a linear filter that is its own adjoint: <w, F x> has the gradient F w."""
+        weights, phase = (torch.from_numpy(array) for array in np.random.default_rng(3).normal(
+            size=(2, 1, 4, 10, 12)))  # fmt: skip
+        phase.requires_grad_()
+        filtered = arraycon.kz_filter(phase, beta=0.5)
+        assert filtered.grad_fn is not None
+        (weights * filtered).sum().backward()
+        expected = arraycon.kz_filter(weights.numpy(), beta=0.5)
+        np.testing.assert_allclose(phase.grad.numpy(), expected, rtol=0, atol=1e-12)
+
+
+class TestErrors:
+    @pytest.mark.parametrize("make", LAYOUTS)
+    def test_what_ran_before_is_written_back(self, torch, failing, make):
+        expected = make_state()
+        state = made_of(lambda array: make(torch, array), expected)
+        only(objp_postiv={}).apply(expected, 1)
+        with pytest.raises(ZeroDivisionError):
+            failing.apply(state, 1)
+        assert_equal(snapshot(expected), values(state))
+
+    def test_what_ran_before_replaces_jax_arrays(self, jax, failing):
+        expected = make_state()
+        state = made_of(jax.numpy.asarray, expected)
+        own = dict(vars(state))
+        only(objp_postiv={}).apply(expected, 1)
+        with pytest.raises(ZeroDivisionError):
+            failing.apply(state, 1)
+        assert_equal(snapshot(expected), values(state))
+        assert [name for name in ARRAYS if getattr(state, name) is not own[name]] == [
+            "object_phase"
+        ]
+
+    @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "int32"])
+    @pytest.mark.parametrize("name", ["torch", "jax"])
+    def test_other_dtypes(self, name, dtype):
+        library = Library(name)
+        if reason := library.available():
+            pytest.skip(reason)
+        message = f"object_phase: expected float32 or float64, got {dtype}"
+        phase = library.module.ones((1, 3, 8, 8), dtype=getattr(library.module, dtype))
+        with pytest.raises(TypeError, match=message):
+            arraycon.State(object_phase=phase)
+        state = arraycon.State(object_phase=library.module.ones((1, 3, 8, 8)))
+        state.object_phase = phase
+        with pytest.raises(TypeError, match=message):
+            only(objp_postiv={}).apply(state, 1)
+
+    def test_tensors_without_axes(self, torch):
+        with pytest.raises(ValueError, match=r"object_phase: expected at least 3 axes .*, got"):
+            arraycon.State(object_phase=torch.tensor(1.0))
+
+    def test_mixed_libraries(self, torch):
+        state = arraycon.State(object_phase=torch.ones(1, 3, 8, 8))
+        state.tilts = np.ones((1, 2))
+        with pytest.raises(TypeError, match="a mix: object_phase is torch, tilts is numpy"):
+            only(objp_postiv={}).apply(state, 1)
+
+    @pytest.mark.filterwarnings("ignore:Sparse:UserWarning")
+    def test_tensors_without_dense_memory(self, torch):
+        state = arraycon.State(object_phase=torch.ones(1, 3, 8, 8).to_sparse())
+        with pytest.raises(TypeError, match="object_phase: expected a tensor with memory"):
+            only(objp_postiv={}).apply(state, 1)
+
+    def test_expanded_tensors(self, torch):
+        phase = torch.full((1, 1, 8, 8), 2.0).expand(1, 3, 8, 8)
+        state = arraycon.State(object_phase=phase, object_amplitude=torch.ones(1, 3, 8, 8))
+        with pytest.raises(ValueError, match="object_phase: expected elements with memory of"):
+            only(objp_postiv={}).apply(state, 1)
+        only(mirrored_amp={"relax": 0.0}).apply(state, 1)  # which reads it
+        np.testing.assert_allclose(state.object_amplitude, 1 - 0.03 * 2.0**4, rtol=1e-6)
+
+    def test_transforms_of_pytorch(self, torch):
+        def apply(phase):
+            only(objp_postiv={}).apply(arraycon.State(object_phase=phase), 1)
+            return phase.sum()
+
+        with pytest.raises(TypeError, match="object_phase: expected a tensor with memory"):
+            torch.func.grad(apply)(torch.ones(1, 3, 8, 8))
+
+
+class TestJAX:
+    def test_where_an_array_lies_stays(self, jax):
+        device = jax.devices("cpu")[0]
+        free = jax.numpy.asarray(np.ones((4, 2), "float32"))
+        bound = jax.device_put(np.ones((4, 2), "float32"), device)
+        assert (free.committed, bound.committed) == (False, True)
+        state = arraycon.State(position_shifts=free, tilts=bound, scan_shape=(2, 2))
+        only(pos_recenter={}, tilt_smooth={}).apply(state, 1)
+        assert state.position_shifts is not free
+        assert state.tilts is not bound
+        assert not state.position_shifts.committed
+        assert state.tilts.committed
+        assert state.tilts.sharding == bound.sharding
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("jax")
+    def test_arrays_on_several_devices(self):
+        """Each half of an array on a device of its own, in a process that has two."""
+        code = (
+            "import jax, numpy, arraycon;"
+            "from jax.sharding import Mesh, NamedSharding, PartitionSpec;"
+            "mesh = Mesh(numpy.array(jax.devices()), ('mode',));"
+            "place = NamedSharding(mesh, PartitionSpec('mode'));"
+            "phase = jax.device_put(numpy.full((2, 3, 8, 8), -1, 'float32'), place);"
+            "state = arraycon.State(object_phase=phase);"
+            "arraycon.Constraints({'objp_postiv': {'start_iter': 1}})"
+            ".apply(state, 1);"
+            "print(state.object_phase.sharding == place, abs(state.object_phase).max())"
+        )
+        environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+        command = [sys.executable, "-c", code]
+        done = processes.run(command, capture_output=True, text=True, env=environment, check=True)
+        assert done.stdout.split() == ["True", "0.0"]
+
+    def test_a_result_is_adopted_not_copied(self, jax):
+        state = made_of(jax.numpy.asarray, make_state())
+        with lending.lend_state(state, [(("probe", "tilts"), ("probe",))]) as (lent, loan):
+            assert np.shares_memory(lent.tilts, np.asarray(state.tilts))  # which is only read
+            place = lent.probe.ctypes.data
+            lent.probe[...] = 1
+            loan.changed.add("probe")
+        assert state.probe.unsafe_buffer_pointer() == place
+        assert np.all(state.probe == 1)
+
+    def test_a_whole_schedule_can_be_compiled(self, jax, caplog):
+        before = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype("float32")
+
+        def apply(phase):
+            state = arraycon.State(object_phase=phase)
+            only(objp_postiv={}).apply(state, 1, measure=False)
+            return state.object_phase
+
+        with caplog.at_level(logging.INFO, logger="arraycon"):
+            np.testing.assert_array_equal(jax.jit(apply)(before), np.maximum(before, 0))
+            jax.jit(lambda phase: apply(phase) + 1)(before)
+        assert caplog.text.count("traced take the slower") == 1
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_by_products_are_the_owners_arrays(name):
+    library = Library(name)
+    if reason := library.available():
+        pytest.skip(reason)
+    state = made_of(library.array, make_state())
+    before = values(state)["probe"]
+    rotation = only(ortho_pmode={}).apply(state, 1)[0].returned["rotation"]
+    assert arrays.library(rotation) == name
+    expected = np.tensordot(library.numpy(rotation), before, axes=1)
+    np.testing.assert_allclose(values(state)["probe"], expected, rtol=0, atol=1e-5)
+
+
+def test_registered_constraints_get_arrays_of_the_kernels(torch):
+    class Mine(arraycon.Block):
+        pass
+
+    seen = []
+
+    @arraycon.register("mine", model=Mine, needs=["tilts"], writes=["tilts", "position_shifts"])
+    def mine(inputs, params):  # noqa: ARG001
+        seen.append(type(inputs["tilts"]))
+        return {"position_shifts": inputs["tilts"]}
+
+    try:
+        state = arraycon.State(tilts=torch.ones(4, 2), position_shifts=torch.zeros(4, 2))
+        only(mine={}).apply(state, 1)
+    finally:
+        arraycon.unregister("mine")
+    assert seen == [np.ndarray]
+    assert state.position_shifts.all()
+
+
+class TestOtherPlaces:
+    def test_other_devices_of_pytorch(self, torch, caplog):
+        """Tensors without memory stand for those of a device that NumPy and CuPy do not see."""
+        with caplog.at_level(logging.INFO, logger="arraycon"):
+            for _ in range(2):
+                state = arraycon.State(
+                    tilts=torch.ones(4, 2, device="meta", requires_grad=True), scan_shape=(2, 2)
+                )
+                only(tilt_smooth={}).apply(state, 1, measure=False)
+        assert state.tilts.is_leaf
+        assert caplog.text.count("tensors on a device meta take the slower") == 1
+
+    def test_other_libraries(self, caplog):
+        library = Library("array_api_strict")
+        if reason := library.available():
+            pytest.skip(reason)
+        state = arraycon.State(object_phase=library.array(-np.ones((1, 3, 8, 8))))
+        with caplog.at_level(logging.INFO, logger="arraycon"):
+            only(objp_postiv={}).apply(state, 1)
+            only(objp_postiv={}).apply(state, 2)
+        assert np.all(np.asarray(state.object_phase) == 0)
+        assert caplog.text.count("arrays of array_api_strict take the slower") == 1
+
+    def test_cuda_without_cupy(self, torch, monkeypatch, caplog):
+        """PyTorch's CPU tensors, told apart from a GPU's by their device alone."""
+        monkeypatch.setitem(sys.modules, "cupy", None)
+        loan = lending.Loan({}, (), ())
+        tensor = torch.ones(2, 4, 4)
+        with caplog.at_level(logging.WARNING, logger="arraycon"), loan:
+            assert loan._enter(torch, torch.device("cuda", 0))(tensor) is tensor
+            loan._enter(torch, torch.device("cuda", 1))
+            assert not torch.is_grad_enabled()
+        assert torch.is_grad_enabled()
+        assert caplog.text.count("no CuPy") == 1
+
+    def test_cuda_with_cupy(self, monkeypatch):
+        """On the stream that PyTorch uses on each device, which ends with the loan."""
+        entered, current = [], []
+
+        @contextlib.contextmanager
+        def enter(*arguments):
+            entered.append(arguments)
+            current.append(arguments)
+            yield
+            current.remove(arguments)
+
+        class Tensor:
+            def __init__(self, index):
+                self.device, self.array = Device("cuda", index), np.zeros((4, 2))
+
+            def detach(self):
+                return self
+
+            def is_conj(self):
+                return False
+
+            is_neg = is_conj
+
+        torch, cupy, told = ModuleType("torch"), ModuleType("cupy"), []
+        torch.Tensor, torch.as_tensor = Tensor, Tensor
+        torch.cuda = SimpleNamespace(
+            current_stream=lambda device: SimpleNamespace(cuda_stream=1000 + device.index)
+        )
+        torch.autograd = SimpleNamespace(graph=SimpleNamespace(increment_version=told.append))
+        cupy.cuda = SimpleNamespace(Device=enter, ExternalStream=enter)
+        cupy.from_dlpack = lambda tensor: tensor.array
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        tensors = {"position_shifts": Tensor(0), "tilts": Tensor(1), "object_phase": Tensor(0)}
+        with lending.Loan(tensors, tensors, tensors) as loan:
+            assert len(current) == 4
+            for name, tensor in tensors.items():
+                assert loan.arrays[name] is tensor.array
+            loan.changed.add("tilts")
+        assert sorted(entered) == [(0,), (1,), (1000, 0), (1001, 1)]
+        assert not current
+        assert told == [tensors["tilts"]]
+
+    def test_a_loan_that_fails_ends_what_it_began(self, torch):
+        """The first tensor is on another device, the second cannot be lent."""
+        tensors = {
+            "object_phase": torch.ones(1, 3, 8, 8, device="meta"),
+            "position_shifts": torch.ones(1, 2).expand(6, 2),
+        }
+        with (
+            pytest.raises(ValueError, match="position_shifts: expected elements"),
+            lending.Loan(tensors, tensors, tensors),
+        ):
+            pytest.fail("nothing was to be lent")
+        assert torch.is_grad_enabled()
