@@ -1,6 +1,7 @@
-"""Everything that needs a GPU, in one call: suite, sanitizers, benchmarks.
+"""Everything that needs a GPU, in one call: suite, sanitizers, benchmarks, whole schedules.
 
     python bench/on_gpu.py [--out FOLDER] [--sizes small,medium,large] [--quick]
+                             [--rounds N] [--only STEPS]
 
 Writes ``FOLDER/<card>.json`` (all figures), ``<card>.md`` (tables, and how each step ended) and one
 log per step. A step that fails does not stop the others; the exit code says whether any did.
@@ -52,12 +53,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
     parser.add_argument("--sizes", default="small,medium,large")
     parser.add_argument("--quick", action="store_true", help="no sanitizers, three rounds")
+    parser.add_argument("--rounds", type=int, help="timed calls: 15, or 3 with --quick")
+    parser.add_argument("--only", default="", help="steps whose names begin so, with commas")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     card = name_of_card()
     logs = options.out / f"{card}-logs"
     logs.mkdir(exist_ok=True)
-    steps = planned(options, logs)
+    steps = [
+        step for step in planned(options, logs) if step.name.startswith((*options.only.split(","),))
+    ]
     for step in steps:
         run(step, logs)
         report(card, steps, options.out, logs)
@@ -83,8 +88,11 @@ def planned(options: argparse.Namespace, logs: Path) -> list[Step]:
         Step("doctor", [*python, "-m", "arraycon", "doctor"]),
         Step("suite", [*pytest, *SUITE]),
     ]
-    rounds = "3" if options.quick else "15"
+    rounds = str(options.rounds or (3 if options.quick else 15))
     for size in options.sizes.split(","):
+        command = [*python, "-m", "gpu_tables", "--size", size]
+        command += ["--rounds", rounds, "--out", str(logs / size)]
+        steps.append(Step(f"schedules {size}", command))
         command = [*python, "-m", "arraycon", "bench", "--on", "gpu", "--size", size]
         steps.append(
             Step(f"bench {size}", [*command, "--rounds", rounds, "--out", str(logs / size)])
@@ -99,7 +107,8 @@ def planned(options: argparse.Namespace, logs: Path) -> list[Step]:
 def run(step: Step, logs: Path) -> None:
     """Run a step with its output in a log."""
     log = logs / f"{step.name.replace(' ', '-')}.log"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]])}
+    path = [str(ROOT), str(ROOT / "bench"), *sys.path[1:]]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
     start = time.perf_counter()
     print(f"{step.name} ...", end=" ", flush=True)
     try:
@@ -120,7 +129,7 @@ def run(step: Step, logs: Path) -> None:
 def report(card: str, steps: list[Step], out: Path, logs: Path) -> None:
     """Write what there is so far as JSON and Markdown."""
     done = [step for step in steps if step.status]
-    benches = {}
+    benches, schedules = {}, {}
     lines = [f"# {card}", "", "| step | outcome | s |", "|---|---|---|"]
     lines += [f"| {step.name} | {step.status} | {step.seconds:.0f} |" for step in done]
     for folder in sorted(path for path in logs.iterdir() if path.is_dir()):
@@ -129,9 +138,13 @@ def report(card: str, steps: list[Step], out: Path, logs: Path) -> None:
             benches[folder.name] = json.loads(figures.read_text(encoding="utf-8"))
         if table.exists():
             lines += ["", f"## {folder.name}", "```", table.read_text(encoding="utf-8"), "```"]
+        figures, table = folder / "schedules.json", folder / "schedules.md"
+        if figures.exists() and table.exists():
+            schedules[folder.name] = json.loads(figures.read_text(encoding="utf-8"))
+            lines += ["", f"## {folder.name}: schedules", "", table.read_text(encoding="utf-8")]
     summary = [{**asdict(step), "command": " ".join(step.command[1:])} for step in done]
-    figures = json.dumps({"card": card, "steps": summary, "benches": benches}, indent=1)
-    (out / f"{card}.json").write_text(figures + "\n", encoding="utf-8")
+    found = {"card": card, "steps": summary, "benches": benches, "schedules": schedules}
+    (out / f"{card}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (out / f"{card}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -51,7 +51,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what a test with the marker `quick` does beyond the parameters named there."""
     for item in items:
         quick = item.get_closest_marker("quick")
-        if quick is not None and not quick.kwargs["when"](**item.callspec.params):
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if quick is not None and not quick.kwargs["when"](**parameters):
             item.add_marker("slow")
 
 

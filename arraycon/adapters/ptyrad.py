@@ -7,11 +7,8 @@ NumPy or CuPy arrays that share their memory, and `Constraints` changes them in 
 from __future__ import annotations
 
 import copy
-import importlib
-import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from arraycon.adapters._hooks import Undoable
@@ -39,8 +36,6 @@ _NUMBERS = {
 }
 _SCAN = ("N_scan_slow", "N_scan_fast")
 _PROBE = ("opt_probe", "get_complex_probe_view")
-
-logger = logging.getLogger("arraycon")
 
 
 class CombinedConstraint:
@@ -108,7 +103,7 @@ class CombinedConstraint:
         if isinstance(self.constraint_params, Constraints):
             return self.constraint_params
         if self._parsed is None or self.constraint_params != self._read:
-            self._parsed = Constraints(self.constraint_params)
+            self._parsed = Constraints(self.constraint_params, defaults="ptyrad")
             self._read = copy.deepcopy(self.constraint_params)
         return self._parsed
 
@@ -127,6 +122,7 @@ class CombinedConstraint:
         InterfaceError
             The model lacks an attribute that PtyRAD 1.0.0's has.
         """
+        from arraycon.pipeline.lending import lend
         from arraycon.state import State
 
         PTYRAD.check_has(model, (*_TENSORS.values(), *_NUMBERS.values(), *_SCAN, *_PROBE))
@@ -136,8 +132,10 @@ class CombinedConstraint:
             raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
         numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
         scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
-        with _arrays(tensors) as arrays:
-            state = State(**arrays, **numbers, scan_shape=(scan[0], scan[1]))
+        with lend(tensors, needed=tensors, written=tensors) as loan:
+            # which of them change is told too late by a report that an error prevents
+            loan.changed.update(tensors)
+            state = State(**loan.arrays, **numbers, scan_shape=(scan[0], scan[1]))
             self.report = self.constraints.apply(state, int(niter), measure=self.measure)
 
     def __repr__(self) -> str:
@@ -211,48 +209,3 @@ def _replace(old: type, new: type) -> None:
 def _number(value: Any) -> float:
     # on a GPU this waits, but PtyRAD has just fetched its losses, so there is nothing to wait for
     return float(value.detach().item() if hasattr(value, "detach") else value)
-
-
-@contextmanager
-def _arrays(tensors: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Lend tensors as arrays of the library for their device, which share their memory.
-
-    A conjugate or negative view, which no other library can express, is lent as a copy that is
-    written back at the end.
-    """
-    torch = importlib.import_module("torch")
-    with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        lent, views = {}, []
-        lend = _lender(torch, next(iter(tensors.values())).device, stack)
-        for name, tensor in tensors.items():
-            own = plain = tensor.detach()
-            if own.is_conj() or own.is_neg():
-                plain = own.resolve_conj().resolve_neg()
-                views.append((own, plain))
-            lent[name] = lend(plain)
-        try:
-            yield lent
-        finally:
-            for own, plain in views:
-                own.copy_(plain)
-
-
-def _lender(torch: Any, device: Any, stack: ExitStack) -> Any:
-    if device.type == "cpu":
-        return lambda tensor: tensor.numpy()
-    cupy = _cupy() if device.type == "cuda" else None
-    if cupy is None:
-        return lambda tensor: tensor
-    stack.enter_context(cupy.cuda.Device(device.index))
-    stream = torch.cuda.current_stream(device).cuda_stream
-    stack.enter_context(cupy.cuda.ExternalStream(stream, device.index))
-    return cupy.from_dlpack
-
-
-def _cupy() -> Any:
-    try:
-        return importlib.import_module("cupy")
-    except ImportError as error:
-        logger.warning("CUDA tensors take PyTorch's own, slower path: no CuPy (%s)", error)
-        return None

@@ -121,6 +121,11 @@ class Case:
         return dumped
 
     @property
+    def blocks(self) -> dict[str, dict[str, Any]]:
+        """Parameters of what runs, by constraint."""
+        return {self.name: self.parameters}
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """Fields of the state that the constraint reads, in the form in which they are held."""
         return self._held(declared()[self.name].needs(self._block))

@@ -12,11 +12,11 @@ import importlib.util
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from arraycon.bench.cases import Case, Fields
+from arraycon.bench.cases import Fields, Size
 
 CONSTRAINTS = (
     "ortho_pmode", "probe_mask_k", "probe_mask_r", "fix_probe_int", "obj_rblur", "obj_zblur",
@@ -107,12 +107,32 @@ def _declare_operators() -> None:
         _declared.append(declared)
 
 
+class Work(Protocol):
+    """What PtyRAD is to do, as a `Case` says it: one constraint, or several in its own order."""
+
+    @property
+    def blocks(self) -> dict[str, dict[str, Any]]:
+        """Parameters by constraint."""
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Arrays that are read."""
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Arrays that are changed."""
+
+    @property
+    def size(self) -> Size:
+        """Shapes."""
+
+
 class StandIn:
     """Model attributes that PtyRAD's constraints read, with parameters that stay in place.
 
     Parameters
     ----------
-    case : Case
+    case : Work
         What runs.
     pristine : dict
         Inputs, which are not changed.
@@ -122,7 +142,7 @@ class StandIn:
         ``cpu`` or ``gpu``.
     """
 
-    def __init__(self, case: Case, pristine: Fields, *, threads: int, place: str = "cpu") -> None:
+    def __init__(self, case: Work, pristine: Fields, *, threads: int, place: str = "cpu") -> None:
         self._torch = torch = importlib.import_module("torch")
         torch.set_num_threads(threads)
         self._case, self._pristine = case, pristine
@@ -174,8 +194,9 @@ class StandIn:
         return self._torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
-def _blocks(case: Case) -> dict[str, dict[str, Any]]:
+def _blocks(case: Work) -> dict[str, dict[str, Any]]:
     schedule = {"start_iter": None, "step": 1, "end_iter": None}
     blocks: dict[str, dict[str, Any]] = {name: dict(schedule) for name in CONSTRAINTS}
-    blocks[case.name] |= {"start_iter": 1, **case.parameters}
+    for name, parameters in case.blocks.items():
+        blocks[name] |= {"start_iter": 1, **parameters}
     return blocks

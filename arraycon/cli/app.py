@@ -19,7 +19,8 @@ from arraycon.cli import bench, demo, doctor, job, tables
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
 from arraycon.kernels.common.threads import use_threads
-from arraycon.params import files, templates
+from arraycon.params import templates
+from arraycon.pipeline import Constraints
 from arraycon.pipeline import warmup as ahead
 from arraycon.version import __version__
 
@@ -216,8 +217,8 @@ def params_check(
     """
     with reported(debug=debug):
         with shown_warnings():
-            params = files.load(job.existing(file))
-        console().print(tables.schedule(params))
+            constraints = Constraints.from_file(job.existing(file))
+        console().print(tables.schedule(constraints.params))
 
 
 @params_app.command("schema")

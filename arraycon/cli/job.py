@@ -161,7 +161,7 @@ def run(
     skipped: dict[str, Skipped] = {}
     with on_backend(state, job.backend) as working:
         for iteration in progress(iterations):
-            report = constraints.apply(working, iteration=iteration)
+            report = constraints.apply(working, iteration, measure=True)
             # between the first and the last only the count is kept: records hold arrays
             for record in report:
                 known = ran.get(record.name, Ran(0, record, record))

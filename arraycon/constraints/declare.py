@@ -159,6 +159,7 @@ def register(
             returns=tuple(returns),
             figures=figures or {},
         )
+    told["by_parts"] = on == "object"
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
     return _of_kernel(what, wired, {**told, "returns": tuple(returns)})
 

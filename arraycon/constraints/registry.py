@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 
 from arraycon.blocks import Block
 from arraycon.constraints.order import ORDER, arrange
-from arraycon.constraints.wiring import Kernel, Names, RunInto
+from arraycon.constraints.wiring import OBJECT, Kernel, Names, Prepare, RunInto
 
 Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[str]]
 """From a constraint's name, all blocks, and the names of those that were given, to warnings."""
@@ -37,6 +37,8 @@ class Constraint:
         Inputs, block and arrays to write into, to an `Outcome`.
     needs, writes : callable
         From a block to the fields of the state that it reads, and to those that it changes.
+    prepare : callable or None
+        As `run`, for many calls on the same arrays; see `Wired`.
     kernel : callable or None
         Function of arrays behind it; None for a user's function of fields.
     in_place : bool
@@ -53,6 +55,8 @@ class Constraint:
         How each of its passes may cut the object; empty where the arrays are small.
     advice : callable or None
         Warnings about parameters that are valid but probably not meant so.
+    by_parts : bool
+        Whether it works on amplitude and phase each by itself.
     """
 
     name: str
@@ -60,6 +64,7 @@ class Constraint:
     run: RunInto
     needs: Names
     writes: Names
+    prepare: Prepare | None = None
     kernel: Kernel | None = None
     in_place: bool = True
     after: str | None = None
@@ -68,6 +73,18 @@ class Constraint:
     returns: tuple[str, ...] = ()
     layout: tuple[Layout, ...] = ()
     advice: Advice | None = None
+    by_parts: bool = False
+
+    def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
+        """Return the block as a state's fields allow it, and a note where that is less than asked.
+
+        ``obj_type: both`` means what there is where a state has only one part of the object.
+        """
+        there = [name for name in OBJECT if name in present]
+        if not self.by_parts or len(there) != 1 or getattr(block, "obj_type", None) != "both":
+            return block, ""
+        part = there[0].removeprefix("object_")
+        return block.model_copy(update={"obj_type": part}), f"{part} only, which is all there is"
 
     @property
     def built_in(self) -> bool:

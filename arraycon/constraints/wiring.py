@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from arraycon.blocks import Block
+from arraycon.kernels.common import dispatch
 
 Kernel: TypeAlias = Callable[..., Any]
 """A function of arrays, then of named numbers, with `out`; arrays out, by-products behind them."""
@@ -50,13 +51,31 @@ RunInto: TypeAlias = Callable[[Inputs, Any, Updates], Outcome]
 """A constraint that writes its results into the arrays of the last argument, where it has any."""
 
 
+Repeat: TypeAlias = Callable[[], Outcome]
+"""A constraint on arrays and numbers that it knows: what is checked once has been checked."""
+
+Prepare: TypeAlias = Callable[[Inputs, Any, Updates], "Repeat | None"]
+
+
 @dataclass(frozen=True)
 class Wired:
-    """What the pipeline needs of a constraint: how it runs, and the fields it takes and changes."""
+    """What the pipeline needs of a constraint.
+
+    Parameters
+    ----------
+    run : callable
+        How it runs.
+    needs, writes : callable
+        The fields that it takes and changes.
+    prepare : callable or None
+        As `run`, but returns what is to be called at each iteration on the same arrays and numbers;
+        or None where that would save nothing.
+    """
 
     run: RunInto
     needs: Names
     writes: Names
+    prepare: Prepare | None = None
 
 
 def wire(
@@ -76,7 +95,7 @@ def wire(
     asked = {f"return_{name}": True for name in returns if f"return_{name}" in parameters}
     needed = (*on, *reads, *scalars.values())
 
-    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
+    def call(inputs: Inputs, block: Block, outs: Updates) -> tuple[Any, ...]:
         given = {argument: inputs[source] for argument, source in scalars.items()}
         out = tuple(outs.get(name) for name in on)
         answer = kernel(
@@ -86,20 +105,30 @@ def wire(
             **asked,
             **options(block),
         )
-        results = answer if isinstance(answer, tuple) else (answer,)
+        return answer if isinstance(answer, tuple) else (answer,)
+
+    def outcome(results: tuple[Any, ...], written: tuple[str, ...]) -> Outcome:
         new = dict(zip(on, results, strict=False))
         returned = dict(zip(returns, results[len(on) :], strict=True))
         return Outcome(
-            {name: new[name] for name in writes(block)},
+            {name: new[name] for name in written},
             {title: returned[name] for name, title in figures.items()},
             returned,
         )
+
+    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
+        return outcome(call(inputs, block, outs), writes(block))
+
+    def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
+        repeat = dispatch.prepare(lambda: call(inputs, block, outs))
+        written = writes(block)
+        return None if repeat is None else lambda: outcome(repeat(), written)
 
     def writes(block: Any) -> tuple[str, ...]:
         untouched = set(OBJECT) - set(parts(block))
         return tuple(name for name in on if name not in untouched)
 
-    return Wired(run, lambda _: needed, writes)
+    return Wired(run, lambda _: needed, writes, prepare)
 
 
 def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
@@ -109,16 +138,24 @@ def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
     """
     told = "obj_type" in inspect.signature(kernel).parameters
 
-    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
+    def call(name: str, inputs: Inputs, block: Block, outs: Updates) -> Any:
         given = {argument: inputs[source] for argument, source in scalars.items()}
-        updates = {}
-        for name in parts(block):
-            kind = {"obj_type": name.removeprefix("object_")} if told else {}
-            out = outs.get(name)
-            updates[name] = kernel(inputs[name], out=out, **kind, **given, **options(block))
-        return Outcome(updates)
+        kind = {"obj_type": name.removeprefix("object_")} if told else {}
+        return kernel(inputs[name], out=outs.get(name), **kind, **given, **options(block))
 
-    return Wired(run, lambda block: (*parts(block), *scalars.values()), parts)
+    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
+        return Outcome({name: call(name, inputs, block, outs) for name in parts(block)})
+
+    def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
+        repeats = {
+            name: dispatch.prepare(functools.partial(call, name, inputs, block, outs))
+            for name in parts(block)
+        }
+        if None in repeats.values():
+            return None
+        return lambda: Outcome({name: repeat()[0] for name, repeat in repeats.items() if repeat})
+
+    return Wired(run, lambda block: (*parts(block), *scalars.values()), parts, prepare)
 
 
 def options(block: Block) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Reconstruction:
         self._model = Multislice(data.probe.shape, _between(first), self.state.probe)
         self._rng = np.random.default_rng(settings.seed)
         self._pace: Any = 0.0
+        self._bound = None if constraints is None else constraints.bind(self.state)
 
     def iterate(self) -> float:
         """Go over all positions, then constrain; returns the error, see `Result`.
@@ -97,8 +98,8 @@ class Reconstruction:
             error += self._update(chosen, corners[chosen].tolist(), fractions[chosen], iteration)
         self._pace = self.settings.momentum * (self._pace + self.state.object - before)
         self.state.object += self._pace
-        if self.constraints is not None:
-            self.constraints.apply(self.state, iteration, measure=False)
+        if self._bound is not None:
+            self._bound.apply(iteration)
         self.errors.append(float(error) / self._total)
         if not np.isfinite(self.errors[-1]):
             raise FloatingPointError(

@@ -52,6 +52,41 @@ class _AllBlocks(BaseModel):
         """All blocks by name, in order of execution."""
         return {name: self._block(name, one.model) for name, one in declared().items()}
 
+    def replace(self, **blocks: Any) -> Self:
+        """Return a copy with other values, validated: for sweeps over a parameter.
+
+        Parameters
+        ----------
+        **blocks : mapping, Block or None
+            By constraint: fields that change, the others staying; a whole block; or None for off.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            A block, a field or a value is not allowed.
+
+        Examples
+        --------
+        >>> params = ConstraintParams(kz_filter={"start_iter": 5, "beta": 0.5})
+        >>> params.replace(kz_filter={"beta": 0.25}).kz_filter.start_iter
+        5
+        """
+        data: dict[str, Any] = {name: getattr(self, name) for name in self.given}
+        for name, value in blocks.items():
+            old = data.get(name)
+            if isinstance(value, Mapping) and isinstance(old, Block):
+                value = {**{key: getattr(old, key) for key in old.model_fields_set}, **value}
+            data[name] = value
+        return type(self).model_validate(data)
+
+    def only_given(self) -> Self:
+        """Return a copy in which every block that was not given is off."""
+        known = declared()
+        off = {name: known[name].model(start_iter=None) for name in known.keys() - self.given}
+        copied = self.model_copy(update=off)
+        copied.__pydantic_fields_set__.intersection_update(self.given)
+        return copied
+
     def notes(self) -> list[str]:
         """Advice on parameters that are valid but probably not meant so; warned of on creation."""
         return advice.about(self.blocks(), self.given)
@@ -85,7 +120,8 @@ class _AllBlocks(BaseModel):
         if problems:
             raise ValidationError.from_exception_data(cls.__name__, problems)
         params = handler(blocks)
-        for note in params.notes():
+        # what is only on by default may not run at all: that is for whoever runs it to say
+        for note in params.only_given().notes():
             warn(note)
         return params
 

@@ -2,7 +2,8 @@
 
 A test loads every template without a warning. Where a constraint's own defaults would bring one
 (`obj_zblur`: five taps cut off a Gaussian of one slice), `full` holds the block as comments, so
-that the file still equals the defaults, and `minimal` has the kernel size that the Gaussian needs.
+that the file still equals the defaults (whoever runs it is told that the block runs by default);
+`minimal` has the kernel size that the Gaussian needs.
 """
 
 from __future__ import annotations

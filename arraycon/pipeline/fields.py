@@ -9,9 +9,12 @@ import array_api_compat
 
 from arraycon.kernels import polar
 from arraycon.kernels.common import arrays, check
+from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
 _PARTS = ("object_amplitude", "object_phase")
+PARTS = frozenset(_PARTS)
+"""What a complex object is seen as."""
 
 
 class Fields(Mapping[str, Any]):
@@ -20,16 +23,27 @@ class Fields(Mapping[str, Any]):
     The parts are made when they are first asked for, and joined when the object itself is asked
     for or at the end, if one of them was changed: an iteration without object constraints does not
     touch the object. They are the only memory that a complex object costs.
+
+    Parameters
+    ----------
+    state : State
+    loan : Loan, optional
+        Of the state's arrays, if they are lent; told which of them change.
+    keep : bool
+        Whether the parts stay in the same memory, for use over several iterations.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, loan: Loan | None = None, *, keep: bool = False) -> None:
         self._state = state
+        self._loan = loan
+        self._keep = keep
         self._parts: dict[str, Any] = {}
+        self._memory: dict[str, Any] = {}
         self._joined = True
 
     def __getitem__(self, name: str) -> Any:
         if name in _PARTS and self._state.object is not None:
-            return self._split()[name]
+            return self.split()[name]
         if name == "object":
             self.join()
         return getattr(self._state, name)
@@ -65,34 +79,55 @@ class Fields(Mapping[str, Any]):
         for field, new in updates.items():
             self._write(field, new)
 
+    def returned(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """By-products of a constraint as arrays of the library that the state's owner uses."""
+        if self._loan is None:
+            return values
+        return {name: self._loan.back(value) for name, value in values.items()}
+
+    def split(self) -> Mapping[str, Any]:
+        """Parts of the complex object as it is now."""
+        if not self._parts:
+            memory = tuple(self._memory.get(part) for part in _PARTS)
+            parts = polar.split(self._state.object, out=memory)
+            self._parts = dict(zip(_PARTS, parts, strict=True))
+            if self._keep:
+                self._memory = self._parts
+        return self._parts
+
+    def renew(self) -> None:
+        """Let the parts be made of the object's values anew when they are asked for next."""
+        self._parts, self._joined = {}, True
+
+    def parts_changed(self) -> None:
+        """Take note that the parts were worked on in place."""
+        self._joined = False
+
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
         if self._joined:
             return
         parts, obj = [self._parts[part] for part in _PARTS], self._state.object
-        if array_api_compat.is_jax_array(obj):
-            self._state.object = polar.join(*parts)
-        else:
-            polar.join(*parts, out=obj)
+        self._assign("object", polar.join(*parts, out=None if _replaced(obj) else obj))
         self._joined = True
-
-    def _split(self) -> dict[str, Any]:
-        if not self._parts:
-            self._parts = dict(zip(_PARTS, polar.split(self._state.object), strict=True))
-        return self._parts
 
     def _write(self, field: str, new: Any) -> None:
         if field in _PARTS and self._state.object is not None:
-            self._parts[field] = new
             self._joined = False
+            if not self._keep:
+                self._parts[field] = new
+            elif new is not self._parts[field]:
+                self._parts[field][...] = new
             return
         if field == "object":
-            self._parts, self._joined = {}, True
+            self.renew()
         self._assign(field, new)
 
     def _assign(self, field: str, new: Any) -> None:
+        if self._loan is not None:
+            self._loan.changed.add(field)
         target = getattr(self._state, field)
-        if array_api_compat.is_jax_array(target):
+        if _replaced(target):
             setattr(self._state, field, new)
         elif new is not target:
             target[...] = new
@@ -106,6 +141,11 @@ def read_only(state: State) -> frozenset[str]:
         for name, array in arrays.items()
         if array is not None
         and not array_api_compat.is_writeable_array(array)
-        and not array_api_compat.is_jax_array(array)
+        and not _replaced(array)
     }
     return frozenset(names | set(_PARTS) if "object" in names else names)
+
+
+def _replaced(array: Any) -> bool:
+    """Whether new values come in a new array: JAX's cannot be written to."""
+    return array_api_compat.is_jax_array(array)

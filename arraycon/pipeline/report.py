@@ -40,6 +40,9 @@ class Metrics(Mapping[str, Figure]):
     def __len__(self) -> int:
         return len(self._measured)
 
+    def __reduce__(self) -> tuple[type[Metrics], tuple[dict[str, Figure]]]:
+        return Metrics, (dict(self),)  # as read: what it holds may be on a device, or a function
+
     def __repr__(self) -> str:
         return f"Metrics({', '.join(self)})"  # names only: a repr must not wait for a GPU
 
@@ -56,6 +59,8 @@ def relative_change(changed: Any, before: Any) -> Callable[[], float]:
 
 
 def _figure(measured: Measured) -> Figure:
+    if isinstance(measured, tuple):
+        return measured  # read once already, in another process
     if callable(measured):
         result: Figure = measured()
         return result
@@ -79,6 +84,8 @@ class Record:
         What it did, such as ``"object_phase: relative change"``.
     returned : mapping of str to array
         By-products of the constraint, such as the ``rotation`` of the probe's modes.
+    note : str
+        Where less was done than the parameters ask for: what was done.
     """
 
     name: str
@@ -86,10 +93,13 @@ class Record:
     targets: tuple[str, ...]
     metrics: Metrics
     returned: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
     def __str__(self) -> str:
         figures = ", ".join(f"{name} {_text(figure)}" for name, figure in self.metrics.items())
-        return f"{self.iteration}: {self.name}({', '.join(self.targets)}) {figures}".rstrip()
+        note = f"[{self.note}]" if self.note else ""
+        shown = (f"{self.iteration}: {self.name}({', '.join(self.targets)})", note, figures)
+        return " ".join(filter(None, shown))
 
 
 class Skipped(NamedTuple):

@@ -26,6 +26,7 @@ logger = logging.getLogger("arraycon")
 
 SWITCH = "ARRAYCON_BACKEND"
 _forced: contextvars.ContextVar[bool] = contextvars.ContextVar("arraycon_agnostic", default=False)
+_preparing: contextvars.ContextVar[bool] = contextvars.ContextVar("arraycon_prepare", default=False)
 _KERNELS = __package__.rpartition(".")[0]
 
 Reference = Callable[..., Any]
@@ -80,11 +81,57 @@ def run_several(
     if any(arrays.is_empty(array) for array in changed):
         return unchanged(changed, outs, xp=xp)
     twin = _twin(reference, xp)
+    if _preparing.get():
+        raise _Prepared(twin and functools.partial(_compute, twin, changed, read, outs, options))
     if twin is None:
         answer = reference(*changed, *read, xp=xp, **options)
         results = answer if isinstance(answer, tuple) else (answer,)
         new, by_products = results[: len(changed)], results[len(changed) :]
         return (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
+    return _compute(twin, changed, read, outs, options)
+
+
+def prepare(call: Callable[[], Any]) -> Callable[[], tuple[Any, ...]] | None:
+    """Return what is left of a door's call when it is repeated on the same arrays and numbers.
+
+    Parameters
+    ----------
+    call : callable
+        Calls one door.
+
+    Returns
+    -------
+    callable or None
+        Does what `run_several` does behind the choice of the layer, and returns the same. None
+        where no hand-written kernel serves these arrays, or the door answers by itself; what
+        `call` does has then to be done each time.
+    """
+    token = _preparing.set(True)
+    try:
+        call()
+    except _Prepared as found:
+        return found.call
+    finally:
+        _preparing.reset(token)
+    return None
+
+
+class _Prepared(Exception):
+    """Carries a call out of the door that it was prepared in."""
+
+    def __init__(self, call: Callable[[], tuple[Any, ...]] | None) -> None:
+        super().__init__()
+        self.call = call
+
+
+def _compute(
+    twin: Callable[..., Any],
+    changed: Sequence[Array],
+    read: Sequence[Array],
+    outs: Sequence[Array | None],
+    options: dict[str, Any],
+) -> tuple[Any, ...]:
+    """Let a kernel work in place: on the outputs themselves wherever that is possible."""
     work = [
         _working_copy(array, out, (*(other for other in changed if other is not array), *read))
         for array, out in zip(changed, outs, strict=True)

@@ -1,7 +1,7 @@
 """Gaussian blurs of the object, laterally and in depth, and of the tilts over the scan.
 
-Each axis is blurred in place, by way of shared memory alone. The taps are real, so complex numbers
-are blurred as pairs of reals.
+Blurs of the object by few taps go through it once. Otherwise each axis is blurred in place, by way
+of shared memory alone. The taps are real, so complex numbers are blurred as pairs of reals.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import cupy
 from arraycon.kernels.agnostic import blur as agnostic
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import short_blur
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
 
@@ -34,7 +35,12 @@ def obj_rblur(obj: Array, *, taps: tuple[float, ...]) -> None:
         obj[...] = agnostic.obj_rblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
     elif len(taps) > 1:
         real = _as_real(obj)
-        _blur_lateral(real.reshape(-1, *real.shape[-2:]), obj.shape[-1], taps)
+        slices, nx = real.reshape(-1, *real.shape[-2:]), obj.shape[-1]
+        parts, reach = slices.shape[-1] // nx, len(taps) // 2
+        if short_blur.fits_rows(slices.shape, parts, reach, slices.itemsize):
+            short_blur.blur_slices(slices, parts, taps)
+        else:
+            _blur_lateral(slices, nx, taps)
 
 
 @on_device
@@ -45,7 +51,10 @@ def obj_zblur(obj: Array, *, taps: tuple[float, ...]) -> None:
     elif len(taps) > 1:
         real = _as_real(obj)
         volumes = real.reshape(-1, obj.shape[-3], real.shape[-2] * real.shape[-1])
-        _blur_columns(volumes, _on_device(taps, real), len(taps) // 2, reflect=False)
+        if short_blur.fits_columns(len(taps) // 2):
+            short_blur.blur_depth(volumes, taps)
+        else:
+            _blur_columns(volumes, _on_device(taps, real), len(taps) // 2, reflect=False)
 
 
 @on_device

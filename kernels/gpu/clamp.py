@@ -36,5 +36,5 @@ def objp_postiv(phase: Array, *, relax: float, mode: str) -> None:
 
 
 def _clip(x: Array, relax: float, low: float, high: float) -> None:
-    numbers = map(float, (relax, 1 - relax, low, high))
+    numbers = relax, 1 - relax, low, high
     launch("clamp", "clip", x, blocks(x.size), x, x.size, *numbers)

@@ -23,7 +23,7 @@ def complex_ratio(amplitude: Array, phase: Array, *, alpha1: float, alpha2: floa
     sums = cupy.empty((2, grid), np.float64)
     weights = cupy.empty(2, amplitude.dtype)
     launch("coupling", "sum_moduli", amplitude, grid, amplitude, phase, size, floor, *sums)
-    numbers = map(np.float64, (alpha1, alpha2, GUARD))
+    numbers = alpha1, alpha2, GUARD
     launch("coupling", "find_weights", amplitude, 1, *sums, grid, *numbers, weights)
     keep = float(1 - alpha1), float(1 - alpha2)
     launch(
@@ -38,7 +38,7 @@ def mirrored_amp(
     """Relax the amplitude towards what the positive phase predicts."""
     size = amplitude.size
     squarings = {1.0: 0, 2.0: 1, 4.0: 2}.get(power, -1)
-    numbers = map(float, (relax, 1 - relax, scale, power))
+    numbers = relax, 1 - relax, scale, power
     launch(
         "coupling", "absorb", amplitude, blocks(size), amplitude, phase, size, *numbers, squarings
     )

@@ -10,11 +10,10 @@ import numpy as np
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import launch, on_device
 from arraycon.kernels.gpu.tools.selection import kth_smallest, kth_smallest_of_rows
 
-# Pixels that are transformed at a time: enough to fill a device, and more would only be memory.
-_BATCH = 1 << 21
 _THREADS = 32, 8
 # Columns that one block goes through.
 _COLUMNS = 128
@@ -52,9 +51,8 @@ class _Work:
 
     def __init__(self, slices: Array) -> None:
         number, (ny, nx) = len(slices), slices.shape[1:]
-        # never all at once: the memory of two objects and the transform's own are too much
-        most = max(1, min(-(-number // 2), _BATCH // (ny * nx)))
-        self.slices = -(-number // -(-number // most))
+        nbytes = ny * nx * slices.itemsize
+        self.slices = at_a_time(number, 2 * nbytes, of=nbytes)
         self.reordered = cupy.empty((self.slices, ny, nx), slices.dtype)
         dtype = np.result_type(slices.dtype, np.complex64)
         self.spectrum = cupy.empty((self.slices, ny, nx // 2 + 1), dtype)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cupy
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools import circulant, transforms
+from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
 
 # Up to this depth a product with the dense bases is meant to keep pace with memory.
 _DENSE = 128
-# Bytes of slices that are transformed at a time, whatever their number.
-_BATCH = 64 << 20
 # Part of the columns that cuFFT transforms in depth at a time.
 _PART = 12
 
@@ -27,7 +27,7 @@ def kr_filter(obj: Array, *, radius: float, width: float) -> None:
     number = _slices_at_a_time(slices)
     memory = _spectra(slices[:number])
     ny, nx = slices.shape[1:]
-    numbers = ny, nx, *map(np.float64, (radius, width, 1 / (ny * nx)))
+    numbers = ny, nx, radius, width, 1 / (ny * nx)
     for i in range(0, len(slices), number):
         x = slices[i : i + number]
         spectra = memory[: len(x)]
@@ -43,11 +43,11 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
     volumes = obj.reshape(-1, nz, ny, nx)
     scale = 0.9 if obj_type == "amplitude" else 1.0
     # with 1 + 0.9 (F - 1) of an amplitude, and the factor that the lateral transforms leave open
-    numbers = map(np.float64, (beta * beta, alpha, scale / (ny * nx), 1 - scale))
-    wedge = _Wedge(ny, nx, int(boundary == "mirror"), tuple(numbers))
+    numbers = beta * beta, alpha, scale / (ny * nx), 1 - scale
+    wedge = _Wedge(ny, nx, int(boundary == "mirror"), numbers)
     spectrum = _spectra(volumes[0])
     number = _slices_at_a_time(volumes[0])
-    filter_depth = _filter_by_fft if why_not_dense(nz) else _filter_by_bases
+    filter_depth = _depth_filter(nz, spectrum.itemsize, boundary)
     for volume in volumes:
         for i in range(0, nz, number):
             _forward(volume[i : i + number], spectrum[i : i + number])
@@ -70,6 +70,16 @@ class _Wedge(NamedTuple):
     nx: int
     mirror: int
     numbers: tuple[Any, ...]  # β², α, the factor of Wa, what is added to each voxel
+
+
+def _depth_filter(nz: int, itemsize: int, boundary: str) -> Callable[[Array, _Wedge], None]:
+    if boundary == "periodic" and circulant.fits(nz, itemsize):
+        return _filter_by_circulant
+    return _filter_by_fft if why_not_dense(nz) else _filter_by_bases
+
+
+def _filter_by_circulant(spectrum: Array, wedge: _Wedge) -> None:
+    circulant.filter_columns(spectrum, wedge.ny, wedge.nx, wedge.numbers)
 
 
 def _filter_by_bases(spectrum: Array, wedge: _Wedge) -> None:
@@ -115,14 +125,12 @@ def _filter_by_fft(spectrum: Array, wedge: _Wedge) -> None:
 
 
 def _slices_at_a_time(slices: Array) -> int:
-    """Return a number such that what they need is a tenth of the object's memory."""
-    pixels, number = int(slices[0].size), len(slices)
-    most = max(1, _BATCH // int(slices[0].nbytes))
-    if not _aligned(slices):  # slices are copied as well
-        return max(1, min(number // 20, most))
+    number, ny, nx = slices.shape
+    nbytes = ny * nx * slices.itemsize
+    # slices that cuFFT does not take where they are have to be copied
+    scratch = 2 * ny * (nx // 2 + 1) * slices.itemsize + (0 if _aligned(slices) else nbytes)
     # two slices of an odd number of pixels leave the next one as aligned as the first
-    number = max(1, min(number // 10, most))
-    return number if pixels % 2 == 0 else 2 * max(1, number // 2)
+    return at_a_time(number, scratch, of=nbytes, even=ny * nx % 2 == 1)
 
 
 def _spectra(slices: Array) -> Array:

@@ -44,7 +44,7 @@ def fix_probe_int(probe: Array, *, intensity: float) -> None:
     """Scale to a total intensity."""
     parts = _block_powers(probe)
     scale = cupy.empty(1, probe.real.dtype)
-    launch("modes", "find_scale", probe, 1, parts, parts.size, np.float64(intensity), scale)
+    launch("modes", "find_scale", probe, 1, parts, parts.size, intensity, scale)
     launch("modes", "scale_modes", probe, blocks(probe.size), probe, probe.size, scale)
 
 
@@ -105,7 +105,7 @@ def _unitary(gram: Array, noise: float, probe: Array) -> Array:
     pairs = (modes + 1) // 2
     # a thread for each block of two by two in the matrix, and for each pair in the eigenvectors
     threads = min(_SOLVER_THREADS, -(-3 * pairs**2 // 32) * 32)
-    numbers = map(np.float64, (noise, agnostic.TIE, agnostic.EMPTY))
+    numbers = noise, agnostic.TIE, agnostic.EMPTY
     rotation = cupy.empty((modes, modes), probe.dtype)
     launch(
         "modes",

@@ -11,12 +11,9 @@ from arraycon.kernels.agnostic import probe_masks as agnostic
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu import modes
 from arraycon.kernels.gpu.tools import optics, transforms
+from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 
-# Planes of the focus search that are transformed together, and their pixels: enough to fill a GPU,
-# and 8 MB at most unless a single plane has more.
-_PLANES = 8
-_SEARCHED = 1 << 19
 # Blocks whose sums a last one adds up, for each plane.
 _SUMS = 64
 # Stands for a radius of 0, as in ``probe_masks.cu``.
@@ -32,7 +29,7 @@ def probe_mask_k(probe: Array, *, radius: float, width: float, power_thresh: flo
     _, order, masked = _select(probe, power_thresh)
     work = _gathered(probe, order)
     transforms.fft(work)
-    numbers = map(np.float64, (radius, width, 1 / (ny * nx)))
+    numbers = radius, width, 1 / (ny * nx)
     launch("probe_masks", "mask_spectra", work, blocks(ny * nx), work, masked, ny, nx, *numbers)
     transforms.fft(work, inverse=True)
     _finish(work, order, masked, probe)
@@ -61,7 +58,7 @@ def probe_mask_r(
     del strongest  # its memory serves the modes
     work = _gathered(probe, sources)
     optics.refocus(work, defocus, **wave)
-    numbers = map(np.float64, (math.log(max(radius, _TINY)), 2 * order))
+    numbers = math.log(max(radius, _TINY)), 2 * order
     launch("probe_masks", "window_modes", work, grid, work, masked, ny, nx, *numbers)
     optics.refocus(work, defocus, sign=-1, **wave)
     _finish(work, sources, masked, probe)
@@ -72,9 +69,17 @@ def _select(probe: Array, power_thresh: float) -> tuple[Array, Array, Array]:
     powers = modes.mode_powers(probe)
     ranked, order = cupy.empty_like(powers), cupy.empty(powers.size, np.int64)
     masked = cupy.empty(1, np.int64)
-    thresh = np.float64(power_thresh)
     launch(
-        "probe_masks", "select_modes", probe, 1, powers, powers.size, thresh, ranked, order, masked
+        "probe_masks",
+        "select_modes",
+        probe,
+        1,
+        powers,
+        powers.size,
+        power_thresh,
+        ranked,
+        order,
+        masked,
     )
     return ranked, order, masked
 
@@ -117,8 +122,8 @@ def _focus(
     ny, nx = mode.shape
     transforms.fft(mode)
     start, step = z_range[0], (z_range[1] - z_range[0]) / max(z_steps - 1, 1)
-    batches = -(-z_steps // max(1, min(_PLANES, _SEARCHED // mode.size)))
-    planes = cupy.empty((-(-z_steps // batches), ny, nx), np.complex128)
+    number = at_a_time(z_steps, mode.nbytes, of=mode.nbytes)
+    planes = cupy.empty((number, ny, nx), np.complex128)
     parts = blocks(mode.size, most=_SUMS)
     sums = cupy.empty((z_steps, parts), np.float64)
     for first in range(0, z_steps, len(planes)):
@@ -133,6 +138,6 @@ def _focus(
             *(planes, mode.size, first, z_steps, sums),
         )
     distance = cupy.empty(1, np.float64)
-    numbers = map(np.float64, (agnostic.TIE, start, step))
+    numbers = agnostic.TIE, start, step
     launch("probe_masks", "find_focus", planes, 1, sums, z_steps, parts, *numbers, distance)
     return distance

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import cupy
-import numpy as np
 
 from arraycon.kernels.agnostic import recenter as agnostic
 from arraycon.kernels.common.arrays import Array
@@ -55,7 +54,7 @@ def obj_z_recenter(
     sums = _slice_sums(phase, thresh)
     launch(
         "recenter", "depth_shift", phase, 1, sums, *sums.shape, nz, padded,
-        *map(np.float64, (*numbers, slice_thickness)), shift, distance, weights,
+        *numbers, slice_thickness, shift, distance, weights,
     )  # fmt: skip
     _move(amplitude, phase, shift, weights)
     optics.propagate(probe, distance, dx=dx, wavelength=wavelength)
@@ -68,7 +67,7 @@ def pos_recenter(shifts: Array, *, relax: float) -> None:
     grid = blocks(shifts.size, threads=THREADS * _VALUES, most=_BLOCKS_OF_PAIRS)
     sums = cupy.empty((grid, 2), "float64")
     launch("recenter", "sum_pairs", shifts, grid, shifts, shifts.size, sums)
-    share = np.float64((1 - relax) / len(shifts))
+    share = (1 - relax) / len(shifts)
     grid_of_all = blocks(shifts.size)
     launch("recenter", "subtract_mean", shifts, grid_of_all, shifts, shifts.size, sums, grid, share)
 

@@ -116,6 +116,7 @@ def test_in_place(folder: Path) -> None:
     assert names() == ["model.hdf5", "params.yaml"]
 
 
+@pytest.mark.slow
 def test_figure() -> None:
     code, output = apply("-o", "out.hdf5", "--figure", "fig.png")
     assert code == 0, output

@@ -146,7 +146,7 @@ def test_recentring_really_shifts() -> None:
     assert abs(centres[1] - 1.5) < abs(centres[0] - 1.5)
 
 
-def test_the_sixteen() -> None:
+def test_every_constraint_is_a_case() -> None:
     assert set(bench.NAMES) == set(plain.ports("cpu"))
     assert set(peers.UNEQUAL) <= set(bench.NAMES)
     for name in bench.NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 from arraycon import Constraints, io
 from arraycon.cli import app
 from arraycon.demo import figures, loading, presets, runs, scores, simulate, with_truth
+from arraycon.demo.dataset import Dataset
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -40,6 +42,7 @@ FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_demo() -> None:
     options = ("--scan", "6", "--iterations", "2", "--slices", "2", "--modes", "2", "--dose", "1e5")
@@ -63,7 +66,6 @@ def test_demo() -> None:
         assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_constraints_that_are_not_due_are_named() -> None:
     code, output = run("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
@@ -91,8 +93,14 @@ def test_results_outlive_a_closed_pipe(
     assert {path.name for path in (here / "demo").iterdir()} == files
 
 
+@functools.cache
+def scanned() -> Dataset:
+    """Return data that are simulated once, and that nobody may change."""
+    return made(scan=5)[0]
+
+
 def write_npz(path: Path, **changes: Any) -> None:
-    data = made(scan=5)[0]
+    data = scanned()
     members = {"diffraction": data.counts, "positions": data.positions, "probe": data.probe[None]}
     np.savez(path, **(members | changes))
 
@@ -186,7 +194,7 @@ def test_loaded_data_are_those_that_were_written(here: Path) -> None:
 def test_wrong_options(here: Path, options: tuple[str, ...], message: str) -> None:
     write_npz(here / "data.npz")
     write_npz(here / "constrained.npz")
-    positions = made(scan=5)[0].positions.copy()
+    positions = scanned().positions.copy()
     positions[::2] += 500
     write_npz(here / "apart.npz", positions=positions)
     (here / "z.yaml").write_text("obj_z_recenter: {start_iter: 5}\n")

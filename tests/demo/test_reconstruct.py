@@ -10,6 +10,7 @@ import pytest
 from demo_data import SMALL, made, preset
 from libraries import Library
 
+import arraycon
 from arraycon import Constraints, State
 from arraycon.demo import presets, runs, scores, simulate, with_truth
 from arraycon.demo.dataset import Dataset, Truth
@@ -130,6 +131,7 @@ def test_cupy_finds_what_numpy_finds(small: tuple[Dataset, Truth], likelihood: A
         np.testing.assert_allclose(two, one, atol=1e-3 * np.abs(one).max(), err_msg=name)
 
 
+@pytest.mark.slow
 def test_constraints_bring_it_closer_to_the_truth() -> None:
     data, truth = made(scan=14, window=32, slices=6, dose=1e4, seed=7)
     settings = replace(presets.SIMULATED.settings, iterations=8)
@@ -190,15 +192,23 @@ def test_one_seed_one_result(small: tuple[Dataset, Truth]) -> None:
     assert other.errors != found["one"].errors
 
 
-def test_constraints_run_once_per_iteration(small: tuple[Dataset, Truth]) -> None:
+def test_constraints_run_once_per_iteration(
+    small: tuple[Dataset, Truth], request: pytest.FixtureRequest
+) -> None:
     seen: list[int] = []
 
-    class Counting(Constraints):
-        def apply(self, state: Any, iteration: int, *, measure: bool = True) -> Any:
-            seen.append(iteration)
-            return super().apply(state, iteration, measure=measure)
+    class Seen(arraycon.Block):
+        """Count the iterations."""
 
-    constraints = Counting({"ortho_pmode": {"start_iter": 1}})
+        start_iter: int | None = 1
+
+    @arraycon.register("seen", model=Seen, needs=["probe"])
+    def count(*_: Any) -> dict[str, Any]:
+        seen.append(len(seen) + 1)
+        return {}
+
+    request.addfinalizer(lambda: arraycon.unregister("seen"))
+    constraints = Constraints({"ortho_pmode": {"start_iter": 1}, "seen": {"start_iter": 1}})
     result = runs.run({"one": runs.Task(small[0], SMALL, constraints)})["one"]
     assert seen == [1, 2, 3]
     assert scores.mode_overlap(result.state.probe) < 1e-4

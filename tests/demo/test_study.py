@@ -107,7 +107,7 @@ def findings(both: tuple[Findings, Findings], request: pytest.FixtureRequest) ->
 
 
 @pytest.mark.slow
-def test_all_sixteen_in_their_order(findings: Findings) -> None:
+def test_all_in_their_order(findings: Findings) -> None:
     assert list(dict.fromkeys(name for name, _ in findings)) == list(ORDER)
     assert set(findings) == set(HELPS)
 

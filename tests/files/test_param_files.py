@@ -22,8 +22,6 @@ from arraycon.params import ConstraintParams, ParameterError, ParameterWarning
 from arraycon.params.files import from_mapping, load
 
 PTYRAD = Path(__file__).parents[1] / "data" / "ptyrad_params.yaml"
-
-
 HAS_TOML = sys.version_info >= (3, 11) or importlib.util.find_spec("tomli") is not None
 
 
@@ -310,7 +308,6 @@ schedules = st.fixed_dictionaries(
     {"start_iter": st.integers(1, 99)},
     optional={"step": st.integers(1, 9), "end_iter": st.integers(1, 99)},
 )
-
 
 FIELDS = {
     "probe_mask_r": {

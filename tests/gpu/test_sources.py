@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import math
 import re
 import runpy
 from collections.abc import Iterator
@@ -24,13 +25,18 @@ KERNEL = cuda_on_cpu.KERNEL
 TOOLS = Path(source.__file__).parent
 LAUNCHERS = sorted([*TOOLS.glob("*.py"), *TOOLS.parent.glob("*.py")])
 VARIANTS = [(dtype, index) for dtype in ("float32", "float64") for index in ("int", "long long")]
+SCALARS = ("long long", "double", "real")
 NEEDS_NVRTC = pytest.mark.skipif(
     nvrtc.library() is None, reason=f"{nvrtc.WHEEL} is not installed (extra: dev)"
 )
 
 
 @NEEDS_NVRTC
-@pytest.mark.quick(when=lambda architecture, index, **_: (architecture, index) == (90, "int"))
+@pytest.mark.quick(
+    when=lambda architecture, dtype, index, **_: (
+        (architecture, dtype, index) == (90, "float32", "int")
+    )
+)
 @pytest.mark.parametrize("architecture", [75, 80, 90, 100])
 @pytest.mark.parametrize(("dtype", "index"), VARIANTS)
 @pytest.mark.parametrize("family", source.families())
@@ -45,7 +51,7 @@ def test_sources_compile(family: str, dtype: str, index: str, architecture: int)
 
 
 @NEEDS_NVRTC
-@pytest.mark.quick(when=lambda dtype, **_: dtype == "float32")
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("family", source.families())
 def test_sources_assemble(family: str, dtype: str) -> None:
@@ -54,6 +60,32 @@ def test_sources_assemble(family: str, dtype: str) -> None:
     code, log = nvrtc.compiled(program, "sm_90", source.OPTIONS)
     assert code.startswith(b"\x7fELF")
     assert not log
+
+
+def slices(nz: int) -> dict[str, Any]:
+    cosines = (str(math.cos(2 * math.pi * j / nz)) for j in range(nz))
+    return {"NZ": nz, "COSINES": f"{{{', '.join(cosines)}}}"}
+
+
+IN_REGISTERS = [
+    *[("circulant", slices(nz)) for nz in (1, 20, 40, 64)],
+    ("short_blur", {"REACH": 2, "PARTS": 1, "PIXELS": 4}),
+    ("short_blur", {"REACH": 2, "PARTS": 2, "PIXELS": 21}),
+    ("short_blur", {"REACH": 8, "PARTS": 1, "PIXELS": 7}),
+]
+
+
+@NEEDS_NVRTC
+@pytest.mark.parametrize("index", ["int", "long long"])
+@pytest.mark.parametrize(("family", "defines"), IN_REGISTERS, ids=str)
+def test_windows_stay_in_registers(family: str, defines: dict[str, Any], index: str) -> None:
+    """Local memory would cost more than all that is gained: no stack, and nothing spilled."""
+    program = source.program(family, "float32", index, tuple(defines.items()))
+    _, log = nvrtc.compiled(program, "sm_90", (*source.OPTIONS, "--ptxas-options=-v"))
+    kernels = KERNEL.findall(program)
+    frames = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores", log)
+    assert len(frames) == len(kernels)
+    assert set(frames) == {("0", "0")}
 
 
 @NEEDS_NVRTC
@@ -83,6 +115,16 @@ def test_launchers_name_kernels_that_exist(path: Path) -> None:
         assert family in source.families()
         found = KERNEL.findall(source.program(family, "float32"))
         assert kernel is None or kernel in found, f"{family}.cu has no {kernel}"
+
+
+@pytest.mark.parametrize("family", source.families())
+def test_parameters_are_of_types_that_launches_know(family: str) -> None:
+    program = source.program(family, "float32")
+    for kernel in KERNEL.findall(program):
+        for parameter in source.parameters(family, kernel):
+            assert parameter.endswith(("*", "*__restrict__")) or parameter in SCALARS
+    with pytest.raises(KeyError, match="no kernel missing"):
+        source.parameters(family, "missing")
 
 
 @NEEDS_NVRTC

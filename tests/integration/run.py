@@ -11,12 +11,16 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent / "support"))
+
+import processes  # noqa: E402
+
+LIMIT = 3600  # s, of installing and of reconstructing
 CHECKOUT = HERE.parent.parent
 
 # The oldest and the newest Python for each code; 3.12, 3.11 and 3.11 were run. PtyRAD 1.0.0 asks
@@ -36,7 +40,7 @@ LEFT_OUT = (".git", "build", ".venv*", "*.egg-info", "__pycache__", ".ruff_cache
 def version_of(python: str) -> tuple[int, int]:
     """Ask an interpreter for its version; (0, 0) if it does not answer."""
     code = "import sys, venv, ensurepip; print(*sys.version_info[:2])"
-    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    done = processes.run([python, "-c", code], capture_output=True, text=True)
     if done.returncode:
         return (0, 0)
     major, minor = done.stdout.split()
@@ -69,7 +73,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix=f"arraycon-{given.code}-") as temporary:
         folder = Path(temporary)
         environment = given.keep or folder / "venv"
-        subprocess.run([python, "-m", "venv", environment], check=True)
+        processes.run([python, "-m", "venv", environment], limit=LIMIT, check=True)
         bin_folder = environment / ("Scripts" if os.name == "nt" else "bin")
 
         # a copy, so that building leaves nothing in the checkout
@@ -77,10 +81,11 @@ def main() -> int:
         shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
         requirements = HERE / f"requirements-{given.code}.txt"
         install = [bin_folder / "python", "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, "-r", requirements, "pytest>=8", source], check=True)
+        packages = ["-r", requirements, "pytest>=8", source]
+        processes.run([*install, *packages], limit=LIMIT, check=True)
 
         print("Python", ".".join(map(str, version_of(str(bin_folder / "python")))))
-        listed = subprocess.run(
+        listed = processes.run(
             [bin_folder / "python", "-m", "pip", "list", "--format=freeze"],
             capture_output=True, text=True, check=True,
         ).stdout.splitlines()  # fmt: skip
@@ -92,9 +97,9 @@ def main() -> int:
         quiet = {"OMP_WAIT_POLICY": "passive", "MPLBACKEND": "Agg", "PYTHONPATH": ""}
         tests = HERE / f"check_{given.code}.py"
         command = [bin_folder / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-        return subprocess.run(
+        return processes.run(
             [*command, "-c", HERE / "pytest.ini", tests],
-            cwd=folder, env={**os.environ, **quiet}, check=False,
+            limit=LIMIT, cwd=folder, env={**os.environ, **quiet},
         ).returncode  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from schedules import EVERY, OFF, assert_equal, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
+from arraycon.pipeline.report import Metrics
 
 
-def test_all_sixteen_run_in_the_order_of_the_specification():
+def test_all_run_in_the_order_of_the_specification():
     state = make_state()
     report = arraycon.Constraints(EVERY).apply(state, 1)
     assert [record.name for record in report] == [name for name in ORDER if name != "obj_zblur"]
@@ -80,7 +81,7 @@ def test_the_schedule(start, step, end, iteration):
 @pytest.mark.parametrize("iteration", [0, -1, 1.5, True, "1", None])
 def test_iterations_count_from_one(iteration):
     with pytest.raises((TypeError, ValueError), match="iteration: expected an integer ≥ 1, got"):
-        arraycon.Constraints().apply(make_state(), iteration)
+        only(pos_recenter={}).apply(make_state(), iteration)
 
 
 def test_missing_inputs_are_found_before_anything_runs():
@@ -102,26 +103,43 @@ def test_a_constraint_that_is_over_needs_nothing():
 
 
 def test_all_missing_inputs_are_listed_at_once():
+    asked = only(kz_filter={"obj_type": "amplitude"}, complex_ratio={}, tilt_smooth={})
     with pytest.raises(arraycon.MissingInputError) as caught:
-        only(kz_filter={}, tilt_smooth={}).check(arraycon.State(object_phase=np.ones((2, 3, 3))))
+        asked.check(arraycon.State(object_phase=np.ones((2, 3, 3))))
     assert str(caught.value).splitlines() == [
-        "kz_filter (obj_type: both): needs object_amplitude, which the state does not have",
+        "kz_filter (obj_type: amplitude): needs object_amplitude, which the state does not have",
+        "complex_ratio (obj_type: both): needs object_amplitude, which the state does not have",
         "tilt_smooth: needs tilts and scan_shape, which the state does not have",
     ]
 
 
 def test_what_is_only_on_by_default_is_skipped_and_listed():
-    state = arraycon.State(object_phase=np.random.default_rng(0).random((2, 5, 6)))
-    report = arraycon.Constraints().apply(state, 1)
-    assert len(report) == 0
+    state = arraycon.State(position_shifts=np.ones((4, 2)))
+    with pytest.warns(arraycon.ParameterWarning, match="run by default, as in PtyRAD"):
+        constraints = arraycon.Constraints({}, defaults="ptyrad")
+    report = constraints.apply(state, 1)
+    assert [record.name for record in report] == ["pos_recenter"]
     assert dict(report.skipped) == {
         "ortho_pmode": ("probe",),
         "fix_probe_int": ("probe", "probe_intensity"),
-        "obj_rblur": ("object_amplitude",),
-        "obj_zblur": ("object_amplitude",),
-        "pos_recenter": ("position_shifts",),
+        "obj_rblur": ("object_amplitude", "object_phase"),
+        "obj_zblur": ("object_amplitude", "object_phase"),
     }
-    assert "skipped: obj_rblur (no object_amplitude)" in str(report)
+    assert "skipped: obj_rblur (no object_amplitude, object_phase)" in str(report)
+
+
+@pytest.mark.parametrize("part", ["amplitude", "phase"])
+def test_both_means_what_there_is_and_the_report_says_so(part):
+    field = f"object_{part}"
+    array = getattr(make_state(), field)
+    expected = make_state()
+    only(obj_rblur={"obj_type": part}).apply(expected, 1)
+    state = arraycon.State(**{field: array.copy()})
+    report = only(obj_rblur={}).apply(state, 1)
+    assert report[0].targets == (field,)
+    assert str(report) == f"1: obj_rblur({field}) [{part} only, which is all there is]"
+    np.testing.assert_array_equal(getattr(state, field), getattr(expected, field))
+    assert only(obj_rblur={}).apply(make_state(), 1)[0].note == ""
 
 
 def test_read_only_arrays_are_refused_before_anything_runs():
@@ -137,7 +155,7 @@ def test_read_only_arrays_are_refused_before_anything_runs():
 def test_metrics_tell_what_happened():
     state = make_state("float64")
     before = snapshot(state)
-    report = only(ortho_pmode={}, objp_postiv={}, obj_z_recenter={}).apply(state, 1)
+    report = only(ortho_pmode={}, objp_postiv={}, obj_z_recenter={}).apply(state, 1, measure=True)
     metrics = {record.name: record.metrics for record in report}
     power = metrics["ortho_pmode"]["probe: power per mode"]
     assert sum(power) == pytest.approx(np.sum(np.abs(before["probe"]) ** 2))
@@ -145,7 +163,7 @@ def test_metrics_tell_what_happened():
     shift = metrics["obj_z_recenter"]["shift (slices)"]
     assert isinstance(shift, float)
     assert 0 < abs(shift) <= 2
-    report = only(objp_postiv={}).apply(make_state("float64"), 1)
+    report = only(objp_postiv={}).apply(make_state("float64"), 1, measure=True)
     clipped = np.minimum(before["object_phase"], 0)
     expected = np.linalg.norm(clipped) / np.linalg.norm(before["object_phase"])
     change = report[0].metrics["object_phase: relative change"]
@@ -160,8 +178,6 @@ def test_metrics_are_read_late_and_once():
         reads.append(1)
         return 2.0
 
-    from arraycon.pipeline.report import Metrics
-
     metrics = Metrics({"a": measured, "b": np.array([1.0, 2.0])})
     assert repr(metrics) == "Metrics(a, b)"
     assert not reads
@@ -174,7 +190,7 @@ def test_metrics_are_read_late_and_once():
 
 def test_relative_change_of_nothing():
     state = arraycon.State(position_shifts=np.zeros((3, 2)))
-    report = only(pos_recenter={}).apply(state, 1)
+    report = only(pos_recenter={}).apply(state, 1, measure=True)
     assert report[0].metrics["position_shifts: relative change"] == 0
 
 

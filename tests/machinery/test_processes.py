@@ -30,6 +30,7 @@ def test_a_child_that_hangs_is_killed_and_says_what_it_has_said():
     assert time.monotonic() - before < 60
 
 
+@pytest.mark.slow
 def test_who_reads_from_a_child_that_hangs_is_not_kept_waiting():
     with processes.start(python(HANG), limit=2, stdout=processes.PIPE, text=True) as child:
         assert child.stdout.read() == "here\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from schedules import OFF, assert_equal, make_state, only, snapshot
+from schedules import EVERY, OFF, assert_equal, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
@@ -12,7 +12,7 @@ from arraycon.bench import NAMES as ORDER
 
 @pytest.fixture
 def broken():
-    """A registered constraint that fails after the sixteen."""
+    """A registered constraint that fails after this package's own."""
 
     class Broken(arraycon.Block):
         how: str = "raise"
@@ -62,7 +62,7 @@ def test_a_failing_constraint_leaves_the_state_as_before_it(how, error, message,
     assert "iteration 3: broken failed" in caplog.text
 
 
-def test_registered_constraints_run_after_the_sixteen_or_where_they_are_put():
+def test_registered_constraints_run_after_the_others_or_where_they_are_put():
     class Cap(arraycon.Block):
         limit: float = 1.0
 
@@ -107,7 +107,7 @@ def test_registered_constraints_run_after_the_sixteen_or_where_they_are_put():
 )
 def test_bad_orders(order, message):
     with pytest.raises(ValueError, match=message):
-        arraycon.Constraints(order=order)
+        arraycon.Constraints(EVERY, order=order)
 
 
 def test_registering_under_a_taken_or_impossible_name():

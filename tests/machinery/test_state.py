@@ -82,4 +82,4 @@ def test_a_state_of_two_libraries():
 
 def test_what_is_not_a_state():
     with pytest.raises(TypeError, match="state: expected a State, got dict"):
-        arraycon.Constraints().apply({}, 1)
+        arraycon.Constraints({"pos_recenter": {"start_iter": 1}}).apply({}, 1)

@@ -23,6 +23,7 @@ SIZES = [
     (128, 135),
     (1024, 48),
 ]
+pytestmark = pytest.mark.quick(when=lambda dtype=np.float32, **_: dtype is np.float32)
 TOLERANCE = {np.float32: 3e-7, np.float64: 1e-15}
 
 

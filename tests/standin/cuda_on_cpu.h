@@ -9,6 +9,7 @@
 #include <ucontext.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -225,6 +226,9 @@ int launch(void (*kernel)(A...), const Argument *arguments, int number, const un
 inline void __syncthreads() { on_cpu::wait(on_cpu::at_block); }
 inline void __syncwarp(unsigned = 0xffffffffu) { on_cpu::wait(on_cpu::at_warp); }
 inline void __threadfence() {}
+inline long long clock64() {
+    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+}
 
 template <class T>
 T __shfl_sync(unsigned, T value, int lane) {

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 import arraycon
 from arraycon.cli import app
 
-OFF: dict[str, Any] = {"obj_rblur": None, "obj_zblur": None, "pos_recenter": None}
-
-
+OFF: dict[str, Any] = dict.fromkeys(
+    ("ortho_pmode", "fix_probe_int", "obj_rblur", "obj_zblur", "pos_recenter")
+)
 PARAMS: dict[str, Any] = OFF | {
     "ortho_pmode": {"start_iter": 1},
     "fix_probe_int": {"start_iter": 1},
@@ -21,7 +21,6 @@ PARAMS: dict[str, Any] = OFF | {
     "kz_filter": {"start_iter": 5, "step": 5, "beta": 0.5},
     "obja_thresh": {"start_iter": 3, "end_iter": 6},
 }
-
 
 ESCAPE = "\x1b"
 

@@ -11,7 +11,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from cases import Case, results
+from cases import OBJECTS, PROBES, Case, results
 from libraries import NUMPY, REAL, Library, aligned, assert_matches, parameters
 
 import arraycon
@@ -38,6 +38,8 @@ __all__ = [
 ]
 
 PRECISIONS = pytest.mark.parametrize("dtype", REAL)
+STRICT = "array_api_strict"
+REPEATED = (*OBJECTS[1:], *PROBES[1:])  # shapes in which the same options come again
 BIG = {"object": (1, 20, 512, 512), "probe": (8, 256, 256)}
 
 
@@ -68,6 +70,7 @@ def test_numpy(case, dtype, path, monkeypatch):
     compare(case, NUMPY, "contiguous", dtype)
 
 
+@pytest.mark.quick(when=lambda case, **_: case.inputs[0][1] not in REPEATED)
 def test_scipy_fft(case, monkeypatch):
     """The transforms of an installation without ducc0."""
     monkeypatch.setattr(fft, "_numpy_engine", fft._Scipy)
@@ -81,8 +84,10 @@ def test_libraries(one, library, layout, dtype):
     compare(one, library, layout, dtype)
 
 
-@pytest.mark.quick(when=lambda name, **_: name == "array_api_strict")
-@pytest.mark.parametrize("name", ["array_api_strict", "torch", "jax", "cupy"])
+@pytest.mark.quick(
+    when=lambda case, name, **_: name == STRICT and case.inputs[0][1] not in REPEATED
+)
+@pytest.mark.parametrize("name", [STRICT, "torch", "jax", "cupy"])
 def test_options_in_libraries(case, name):
     library = Library(name)
     if reason := library.available():

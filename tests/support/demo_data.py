@@ -14,8 +14,6 @@ from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.settings import Settings
 
 DX, WAVELENGTH = 0.25, 0.0251
-
-
 SMALL = Settings(modes=2, slices=2, iterations=3, batch=8, mode_power=0.1)
 
 

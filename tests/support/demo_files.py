@@ -15,8 +15,6 @@ from arraycon.demo.dataset import Truth
 from arraycon.io.atomic import ReadError
 
 N, SIDE, DX = 16, 4, 0.25  # pixels of a pattern, positions per side, Å
-
-
 NUMBERS = {
     "dx_A": DX, "wavelength_A": 0.025, "convergence_mrad": 22.0, "C10_A": -120.0,
     "slab_thickness_A": 10.0, "n_slabs": 4,

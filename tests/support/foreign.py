@@ -8,8 +8,6 @@ import arraycon
 from arraycon.bench import NAMES as ORDER
 
 OFF = dict.fromkeys(ORDER)
-
-
 DX, WAVELENGTH, THICKNESS = 0.2, 0.0251, 8.0
 
 

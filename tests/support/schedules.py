@@ -9,8 +9,6 @@ from arraycon.bench import NAMES as ORDER
 from arraycon.state import ARRAYS
 
 OFF = dict.fromkeys(ORDER)
-
-
 EVERY = {
     name: {"start_iter": 1}
     for name in ORDER

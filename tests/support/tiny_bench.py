@@ -20,8 +20,6 @@ def ticking(clock):
 
 
 TINY = bench.Size("tiny", (1, 4, 24, 20), (3, 24, 20), (5, 6))
-
-
 WITHOUT_PTYRAD = tuple(name for name in peers.CONTENDERS if name != peers.PTYRAD)
 
 

@@ -12,7 +12,7 @@ from arraycon.bench.cases import OBJECT, Case, Fields
 from arraycon.bench.floors.common import COPY, masked
 from arraycon.bench.places import Run
 
-_PLANES = 8  # transformed at a time in the focus search
+_TOGETHER = 32 << 20  # bytes of planes that are transformed at a time in the focus search
 
 
 def floor(case: Case, fields: Fields) -> tuple[str, list[Run]]:
@@ -62,11 +62,13 @@ def _focus_search(case: Case, fields: Fields) -> list[Run]:
     """One inverse transform per plane, and to the focus and back with the masked modes."""
     cupy, transforms = _modules()
     planes = case.parameters["z_steps"]
-    stack = cupy.repeat(fields["probe"][:1], min(_PLANES, planes), axis=0)
+    mode = fields["probe"][:1]
+    together = min(max(1, _TOGETHER // mode.nbytes), planes)
+    stack = cupy.repeat(mode, together, axis=0)
 
     def search() -> None:
-        for start in range(0, planes, _PLANES):
-            transforms.fft(stack[: min(_PLANES, planes - start)], inverse=True)
+        for start in range(0, planes, together):
+            transforms.fft(stack[: min(together, planes - start)], inverse=True)
 
     return [search, *_masked_pairs(case, fields), *_masked_pairs(case, fields)]
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import cupy
-import numpy as np
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import source
@@ -25,6 +24,9 @@ def on_device(function: F) -> F:
 
     @functools.wraps(function)
     def inner(array: Array, *args: Any, **kwargs: Any) -> Any:
+        # entering the device that is current already would cost several calls of the driver
+        if array.data.device_id == cupy.cuda.runtime.getDevice():
+            return function(array, *args, **kwargs)
         with array.device:
             return function(array, *args, **kwargs)
 
@@ -38,7 +40,7 @@ def blocks(size: int, *, threads: int = source.THREADS, most: int = _MOST_BLOCKS
 
 def largest_shared() -> int:
     """Return the bytes of shared memory that a block may ask for on the current device."""
-    return _largest_shared(cupy.cuda.Device().id)
+    return _largest_shared(cupy.cuda.runtime.getDevice())
 
 
 @functools.cache
@@ -55,6 +57,7 @@ def launch(
     *args: Any,
     threads: int | tuple[int, ...] = source.THREADS,
     shared: int = 0,
+    defines: source.Defines = (),
 ) -> None:
     """Launch a kernel on the current stream.
 
@@ -67,27 +70,23 @@ def launch(
     grid, threads : int or tuple of int
         Numbers of blocks and of threads per block.
     *args
-        Arrays; integers, which arrive as ``long long``; real numbers, which arrive as ``real``; and
-        NumPy scalars, which arrive as they are.
+        Arrays, and numbers, which arrive as the types that the kernel declares.
     shared : int
         Bytes of shared memory beyond what the kernel declares.
+    defines : tuple of (str, int or str)
+        Macros that the kernel is compiled with.
     """
-    function = source.kernel(family, name, like)
+    kernel = source.kernel(family, name, like, defines)
     if shared > _SHARED_BY_DEFAULT:
-        function.max_dynamic_shared_size_bytes = shared
-    precision = like.real.dtype.type if like.dtype.kind == "c" else like.dtype.type
-    function(
-        grid if isinstance(grid, tuple) else (grid,),
-        threads if isinstance(threads, tuple) else (threads,),
-        tuple(_argument(value, precision) for value in args),
+        kernel.grant(cupy.cuda.runtime.getDevice(), shared)
+    kernel.call(
+        grid if type(grid) is tuple else (grid,),
+        threads if type(threads) is tuple else (threads,),
+        tuple(
+            [
+                value if convert is None else convert(value)
+                for convert, value in zip(kernel.converters, args, strict=True)
+            ]
+        ),
         shared_mem=shared,
     )
-
-
-def _argument(value: Any, precision: Any) -> Any:
-    # a Python number would reach the kernel as 8 bytes whatever it expects
-    if isinstance(value, bool | np.bool_):
-        raise TypeError("a kernel takes no truth values: give an integer")
-    if type(value) is int:
-        return np.int64(value)
-    return precision(value) if type(value) is float else value

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import transforms
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
@@ -40,7 +38,7 @@ def refocus(
         "propagate_spectra",
         modes,
         blocks(ny * nx),
-        *(modes, number, ny, nx, distance, np.float64(sign), np.float64(1 / (ny * nx))),
+        *(modes, number, ny, nx, distance, sign, 1 / (ny * nx)),
         *_wave(dx, wavelength),
     )
     transforms.fft(modes, inverse=True)
@@ -60,12 +58,12 @@ def to_planes(
         "propagate_to_planes",
         planes,
         blocks(ny * nx),
-        *(spectrum, ny, nx, planes, number, first, np.float64(start), np.float64(step)),
+        *(spectrum, ny, nx, planes, number, first, start, step),
         *_wave(dx, wavelength),
     )
     transforms.fft(planes, inverse=True)
 
 
-def _wave(dx: float, wavelength: float) -> tuple[np.float64, np.float64, np.float64]:
+def _wave(dx: float, wavelength: float) -> tuple[float, float, float]:
     k = 2 * math.pi / wavelength
-    return np.float64(2 * math.pi / dx), np.float64(k), np.float64(k**2)
+    return 2 * math.pi / dx, k, k**2

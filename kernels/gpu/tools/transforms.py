@@ -6,18 +6,28 @@ a pipeline needs, because each holds work memory.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from typing import Any
 
 import cupy
-import cupyx.scipy.fft
+from cupy.cuda import cufft
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.caches import released
 
 _MOST_PLANS = 16
 _FORWARD, _INVERSE = -1, 1  # CUFFT_FORWARD, CUFFT_INVERSE
+# cuFFT's name of a kind in single precision or not
+_TYPES = {
+    ("C2C", True): "CUFFT_C2C",
+    ("C2C", False): "CUFFT_Z2Z",
+    ("R2C", True): "CUFFT_R2C",
+    ("R2C", False): "CUFFT_D2Z",
+    ("C2R", True): "CUFFT_C2R",
+    ("C2R", False): "CUFFT_Z2D",
+}
 
 _kept = threading.local()
 
@@ -37,6 +47,11 @@ def fft(x: Array, *, axes: int = 2, inverse: bool = False) -> None:
     _plan(x, x.shape, axes, "C2C").fft(x, x, _INVERSE if inverse else _FORWARD)
 
 
+def kept() -> list[Any]:
+    """Plans of this thread: whoever records their use has to keep them."""
+    return list(_plans().values())
+
+
 @released
 def clear() -> None:
     """Release the plans of this thread, and with them their work memory."""
@@ -45,17 +60,32 @@ def clear() -> None:
 
 def _plan(x: Array, shape: tuple[int, ...], axes: int, kind: str) -> Any:
     plans = _plans()
-    key = (cupy.cuda.Device().id, shape, x.dtype.char, axes, kind)
+    key = (cupy.cuda.runtime.getDevice(), shape, x.dtype.char, axes, kind)
     if key in plans:
         plans.move_to_end(key)
         return plans[key]
-    made = cupyx.scipy.fft.get_fft_plan(
-        x, shape=shape[-axes:], axes=tuple(range(-axes, 0)), value_type=kind
-    )
-    plans[key] = made
+    plans[key] = made = _made(shape[-axes:], math.prod(shape[:-axes]), kind, x.dtype.char in "fF")
     if len(plans) > _MOST_PLANS:
         plans.popitem(last=False)
     return made
+
+
+def _made(shape: tuple[int, ...], batch: int, kind: str, single: bool) -> Any:
+    """Plan for contiguous items of a shape.
+
+    CuPy's own way to a plan, `get_fft_plan`, decides by an array's flags, and refuses real
+    transforms of an array that is of both orders because all axes but one have size 1.
+    """
+    half = (*shape[:-1], shape[-1] // 2 + 1)
+    source, target = (half if kind == "C2R" else shape), (half if kind == "R2C" else shape)
+    return cufft.PlanNd(
+        shape,
+        *(source, 1, math.prod(source)),
+        *(target, 1, math.prod(target)),
+        getattr(cufft, _TYPES[kind, single]),
+        batch,
+        *("C", len(shape), None if kind == "C2C" else target[-1]),
+    )
 
 
 def _plans() -> OrderedDict[Any, Any]:

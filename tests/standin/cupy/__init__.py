@@ -88,7 +88,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def data(self):
-        return types.SimpleNamespace(ptr=self._array.ctypes.data)
+        return types.SimpleNamespace(ptr=self._array.ctypes.data, device_id=0)
 
     @property
     def device(self):
@@ -167,6 +167,10 @@ def get_array_module(*_):
     return sys.modules[__name__]
 
 
+def get_default_memory_pool():
+    return cuda.MemoryPool()
+
+
 class RawKernel:
     """Compiles and runs on the CPU what CuPy would compile and run on a GPU."""
 
@@ -196,6 +200,8 @@ for _name in __all__:
         plain = isinstance(_value, type) or _name in _UNCHANGED or not callable(_value)
         globals()[_name] = _value if plain else wrapped(_value)
 
-__all__ += ["RawKernel", "asnumpy", "cuda", "fft", "linalg", "ndarray"]
+__all__ += [
+    "RawKernel", "asnumpy", "cuda", "fft", "get_default_memory_pool", "linalg", "ndarray",
+]  # fmt: skip
 
 from cupy import cuda, fft, linalg  # noqa: E402

@@ -7,6 +7,10 @@ def getDeviceCount() -> int:
     return 1
 
 
+def getDevice() -> int:
+    return 0
+
+
 def getDeviceProperties(_) -> dict:
     return {"name": b"No card: CUDA on the CPU", "totalGlobalMem": 0}
 

@@ -1,0 +1,34 @@
+// Figures about arrays.
+
+// Σ(x - y)² and Σy² of each block; real and imaginary parts are summed up alike.
+extern "C" __global__ void squares(const real *x, const real *y, long long size, double *changed,
+                                   double *before) {
+    double difference = 0, old = 0;
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        const double value = y[i], apart = x[i] - value;
+        difference += apart * apart;
+        old += value * value;
+    }
+    difference = block_sum(difference);
+    old = block_sum(old);
+    if (threadIdx.x == 0) {
+        changed[blockIdx.x] = difference;
+        before[blockIdx.x] = old;
+    }
+}
+
+// The sums of the blocks added up, by one block.
+extern "C" __global__ void add_up(const double *changed, const double *before, long long number,
+                                  double *sums) {
+    double difference = 0, old = 0;
+    for (index_t i = threadIdx.x; i < number; i += blockDim.x) {
+        difference += changed[i];
+        old += before[i];
+    }
+    difference = block_sum(difference);
+    old = block_sum(old);
+    if (threadIdx.x == 0) {
+        sums[0] = difference;
+        sums[1] = old;
+    }
+}

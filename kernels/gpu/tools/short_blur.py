@@ -1,0 +1,97 @@
+"""Blurs of few taps in one pass, in place; the taps' number is compiled in."""
+
+from __future__ import annotations
+
+import cupy
+
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools.launch import blocks, launch
+from arraycon.kernels.gpu.tools.source import THREADS
+
+# Taps on one side that the kernels have arguments for.
+_REACH = 8
+# Registers, of 4 bytes, for what a thread keeps of its columns; a block of 256 may have 255.
+_REGISTERS = 128
+# Shared memory that a block gets without asking.
+_SHARED = 48 << 10
+# Blocks that keep a device busy, and the longest band: with 640 blocks or more bands of 128 rows
+# were the fastest at 80×1024×1024, and those of 16 at 20×512×512.
+_BLOCKS = 640
+_BAND = 128
+# Rows of a band at least, in taps: the rows kept beside are then a quarter of the object at most.
+_PER_TAP = 8
+
+
+def fits_rows(shape: tuple[int, ...], parts: int, reach: int, itemsize: int) -> bool:
+    """Whether `blur_slices` takes slices of a shape (number, ny, nx·parts)."""
+    row = shape[-1]
+    kept = _pixels(row) * (2 * reach + 2) * itemsize // 4
+    return (
+        reach <= _REACH
+        and row // parts > reach
+        and kept <= _REGISTERS
+        and _line(row, parts, reach) * itemsize <= _SHARED
+    )
+
+
+def fits_columns(reach: int) -> bool:
+    """Whether `blur_depth` takes that many taps."""
+    return reach <= _REACH
+
+
+def blur_slices(slices: Array, parts: int, taps: tuple[float, ...]) -> None:
+    """Blur along the last two axes of (number, ny, nx·parts), reflecting at the edges."""
+    number, ny, row = slices.shape
+    reach = len(taps) // 2
+    band = _band(number, ny, reach)
+    bands = -(-ny // band)
+    pixels = _pixels(row)
+    threads = blocks(row, threads=32 * pixels) * 32
+    defines = ("REACH", reach), ("PARTS", parts), ("PIXELS", pixels)
+    halos = cupy.empty((number, bands, 2 * reach, row), slices.dtype)
+    sizes = number, ny, row // parts, band
+    grid = blocks(halos.size)
+    launch("short_blur", "save_halos", slices, grid, slices, halos, *sizes, defines=defines)
+    launch(
+        "short_blur",
+        "blur_bands",
+        slices,
+        blocks(number * bands, threads=1, most=1 << 16),
+        *(slices, halos, *sizes, *_weights(taps)),
+        threads=threads,
+        shared=_line(row, parts, reach) * slices.itemsize,
+        defines=defines,
+    )
+
+
+def blur_depth(volumes: Array, taps: tuple[float, ...]) -> None:
+    """Blur along the middle axis of (volumes, nz, plane), replicating the ends."""
+    number, nz, plane = volumes.shape
+    defines = ("REACH", len(taps) // 2), ("PARTS", 1), ("PIXELS", 1)
+    grid = blocks(number * plane)
+    sizes = number, nz, plane
+    weights = _weights(taps)
+    launch("short_blur", "blur_depth", volumes, grid, volumes, *sizes, *weights, defines=defines)
+
+
+def _band(number: int, ny: int, reach: int) -> int:
+    """Rows of a band: as many as leave enough blocks."""
+    band = max(_BAND, _PER_TAP * reach)
+    while band // 2 >= _PER_TAP * reach and number * -(-ny // band) < _BLOCKS:
+        band //= 2
+    return band
+
+
+def _pixels(row: int) -> int:
+    return -(-row // THREADS)
+
+
+def _line(row: int, parts: int, reach: int) -> int:
+    """Numbers of the two lines in shared memory."""
+    return 2 * (row + 2 * reach * parts)
+
+
+def _weights(taps: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the central tap and those on one side of it, as many as the kernels have arguments."""
+    half = taps[len(taps) // 2 :]
+    return (*half, *(0.0,) * (_REACH + 1 - len(half)))
