@@ -29,7 +29,11 @@ from arraycon.kernels import polar
 from arraycon.kernels.common import threads
 
 TURN = 2 * np.pi
-SHAPES = ((1, 6, 20, 20), (2, 5, 9, 14), (7, 1, 13), (2, 3, 2, 40, 36), (1, 1, 1))
+SHAPES = (
+    (1, 6, 20, 20), (2, 5, 9, 14), (7, 1, 13), (2, 3, 2, 40, 36), (1, 1, 1),
+    # some slices at a time, and some rows of a slice
+    (2, 5, 120, 130), (1, 2, 310, 290),
+)  # fmt: skip
 PRECISIONS = pytest.mark.parametrize("dtype", REAL)
 PATHS = pytest.mark.parametrize("path", ["auto", "agnostic"])
 
@@ -219,11 +223,14 @@ def test_large_and_infinite_phases(dtype):
     assert np.isfinite(joined).sum() == 1598
 
 
-def test_the_number_of_threads_does_not_matter():
-    obj = make((2, 3, 300, 230), "float32")
+@pytest.mark.parametrize("shape", [(2, 3, 300, 230), (2, 9, 100, 110)])
+def test_the_number_of_threads_does_not_matter(shape):
+    obj = make(shape, "float32")
     with threads.use_threads(1):
         expected = polar.split(obj)
-    for answer, target in zip(polar.split(obj), expected, strict=True):
+    with threads.use_threads(3):
+        answers = polar.split(obj)
+    for answer, target in zip(answers, expected, strict=True):
         np.testing.assert_array_equal(answer, target)
 
 
@@ -232,9 +239,10 @@ def test_the_number_of_threads_does_not_matter():
 
 @PATHS
 @pytest.mark.parametrize("layout", ["contiguous", "strided", "transposed"])
-def test_out(layout, path, monkeypatch):
+@pytest.mark.parametrize("shape", [(2, 5, 9, 14), (1, 2, 310, 290)])
+def test_out(shape, layout, path, monkeypatch):
     monkeypatch.setenv("ARRAYCON_BACKEND", path)
-    obj = make((2, 5, 9, 14), "float32")
+    obj = make(shape, "float32", offset=1.5)
     expected = polar.split(obj)
     outs = tuple(NUMPY.array(np.full(obj.shape, np.nan, "float32"), layout) for _ in range(2))
     for answer, out, target in zip(polar.split(obj, out=outs), outs, expected, strict=True):
