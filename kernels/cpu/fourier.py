@@ -83,6 +83,7 @@ def _transform(volume: Array, last: Array, *, inverse: bool = False) -> None:
             else:
                 engine.rfft2_into(x, spectrum)
                 x[...], remainder[:, :rest] = fitting, remaining
+                remainder[:, rest:] = 0  # an odd nx leaves what the last volume's depth FFT wrote
 
     slices.run(work, volume)
 
