@@ -97,9 +97,11 @@ def run_several(
 def unchanged(
     changed: Sequence[Array], outs: Sequence[Array | None], *, xp: Namespace
 ) -> tuple[Array, ...]:
-    """Return copies, by way of the outputs where there are any."""
-    pairs = zip(changed, outs, strict=True)
-    return tuple(store(arrays.copy(array, xp=xp), out) for array, out in pairs)
+    """Return copies, by way of the outputs where there are any that are not the inputs."""
+    pairs = list(zip(changed, outs, strict=True))
+    # all of them before the first is stored: an output may be another input
+    new = [array if out is array else arrays.copy(array, xp=xp) for array, out in pairs]
+    return tuple(x if out is x else store(x, out) for x, (_, out) in zip(new, pairs, strict=True))
 
 
 def store(result: Array, out: Array | None) -> Array:
