@@ -38,6 +38,7 @@ def run(
     *read: Array,
     out: Array | None,
     xp: Namespace,
+    elementwise: bool = False,
     **options: Any,
 ) -> Array:
     """Compute a constraint that changes one array; the last thing that a door does.
@@ -55,10 +56,14 @@ def run(
         Where the result is to go; validated.
     xp : namespace
         Of all arrays.
+    elementwise : bool
+        Where an element lies makes no difference, so that transposed memory needs no copy.
     **options
         Validated numbers, under the names that all layers have for them.
     """
-    return run_several(reference, (array,), *read, outs=(out,), xp=xp, **options)[0]
+    return run_several(
+        reference, (array,), *read, outs=(out,), xp=xp, elementwise=elementwise, **options
+    )[0]
 
 
 def run_several(
@@ -67,6 +72,7 @@ def run_several(
     *read: Array,
     outs: Sequence[Array | None],
     xp: Namespace,
+    elementwise: bool = False,
     **options: Any,
 ) -> tuple[Any, ...]:
     """Compute a constraint that changes several arrays or has by-products; see `run`.
@@ -85,13 +91,37 @@ def run_several(
         results = answer if isinstance(answer, tuple) else (answer,)
         new, by_products = results[: len(changed)], results[len(changed) :]
         return (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
+    if elementwise and _all_transposed((*changed, *read, *outs)):
+        # one view of each, so that an output that is an input is recognised
+        views = {id(x): x.T for x in (*changed, *read, *outs) if x is not None}
+        given = [[views.get(id(x)) for x in group] for group in (changed, read, outs)]
+        done, by_products = _compute(twin, *given, options)
+        back = (x.T if out is None else out for x, out in zip(done, outs, strict=True))
+        return (*back, *by_products)
+    done, by_products = _compute(twin, changed, read, outs, options)
+    return (*done, *by_products)
+
+
+def _compute(
+    twin: Any,
+    changed: Sequence[Array],
+    read: Sequence[Array],
+    outs: Sequence[Array | None],
+    options: dict[str, Any],
+) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    """Let a twin work in place; return the new arrays and the by-product, if there is one."""
     work = [
         _working_copy(array, out, (*(other for other in changed if other is not array), *read))
         for array, out in zip(changed, outs, strict=True)
     ]
     by_product = twin(*work, *map(arrays.contiguous, read), **options)
-    done = (_finish(array, out) for array, out in zip(work, outs, strict=True))
-    return (*done, *(() if by_product is None else (by_product,)))
+    done = tuple(_finish(array, out) for array, out in zip(work, outs, strict=True))
+    return done, () if by_product is None else (by_product,)
+
+
+def _all_transposed(given: Sequence[Array | None]) -> bool:
+    """Whether all arrays are in Fortran order, and not in C order too."""
+    return all(x is None or (x.flags.f_contiguous and not x.flags.c_contiguous) for x in given)
 
 
 def unchanged(
@@ -108,8 +138,15 @@ def store(result: Array, out: Array | None) -> Array:
     """Return `result`, by way of `out` if there is one."""
     if out is None:
         return result
-    out[...] = result
+    _assign(out, result)
     return out
+
+
+def _assign(target: Array, source: Array) -> None:
+    if isinstance(target, np.ndarray):
+        arrays.assign(target, source)
+    else:
+        target[...] = source
 
 
 @contextlib.contextmanager
@@ -190,7 +227,7 @@ def _working_copy(array: Array, out: Array | None, read_later: Sequence[Array]) 
     ):
         return arrays.contiguous_copy(array)
     if out is not array:
-        out[...] = array
+        _assign(out, array)
     return out
 
 
