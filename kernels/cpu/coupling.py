@@ -14,7 +14,10 @@ from arraycon.kernels.cpu.tools.compiled import kernel, summing
 _BLOCK = 1 << 16
 # Elements that stay in the first-level cache from one loop to the next.
 _CHUNK = 1 << 10
-_GRAIN = 1 << 16
+# Fewer elements than this are done before a second thread has woken up: logarithms or exponentials,
+# and one loop of multiplications, of which two slices of 256² took twice as long with two threads.
+_GRAIN = 1 << 17
+_LIGHT_GRAIN = 1 << 19
 # Ways to a power: 1, 2 and 4 in one loop, without scratch; products up to so many factors, which
 # round no worse than the exponential of a logarithm; that exponential, for scales with which its
 # limits do not show; and element by element.
@@ -63,7 +66,8 @@ def mirrored_amp(
             amplitude[start:stop], phase[start:stop], *weights, exponent, factors, route, tables
         )
 
-    threads.run(work, amplitude.size, grain=_GRAIN)
+    light = route in (_SQUARES, _PRODUCT)
+    threads.run(work, amplitude.size, grain=_LIGHT_GRAIN if light else _GRAIN)
 
 
 def _route(scale: float, power: float) -> int:
@@ -87,7 +91,7 @@ def _ratio(amplitude: Array, phase: Array, tables: elementary.Tables) -> float:
             block = slice(i * _BLOCK, (i + 1) * _BLOCK)
             sums[i] = _take_logarithms(amplitude[block], floor, tables), _sum(phase[block])
 
-    threads.run(work, len(sums))
+    threads.run(work, len(sums), grain=_GRAIN // _BLOCK)
     absorbed, shifted = np.sum(sums, axis=0)
     return float(absorbed / (shifted + GUARD))
 

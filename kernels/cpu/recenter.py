@@ -24,8 +24,9 @@ _COLUMNS = 128
 # on one thread, by matrix and by ducc0: 7.9 and 10.1 at nz = 64, 9.3 and 10.8 at 80, 10.5 and 10.6
 # at 96, 10.8 and 10.1 at 128; on two threads the matrix gains more.
 _DENSE = 96
-# Fewer elements than this are done before a second thread has woken up.
+# Fewer elements than this are done before a second thread has woken up: shifted, and added up.
 _GRAIN = 1 << 15
+_LIGHT_GRAIN = 1 << 19
 
 
 def obj_z_recenter(
@@ -89,7 +90,7 @@ def _slice_sums(phase: Array, floor: float) -> Array:
         for i in range(start, stop):
             sums[i] = _sum_above(slices[i], floor)
 
-    threads.run(work, len(slices), grain=max(1, _GRAIN // slices.shape[1]))
+    threads.run(work, len(slices), grain=max(1, _LIGHT_GRAIN // slices.shape[1]))
     return np.sum(sums.reshape(-1, phase.shape[-3]), axis=0)
 
 

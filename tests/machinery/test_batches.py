@@ -71,7 +71,7 @@ def some(shape, dtype, rng):
 
 
 @pytest.mark.filterwarnings("ignore:(invalid|overflow):RuntimeWarning")
-@pytest.mark.usefixtures("engine")
+@pytest.mark.usefixtures("engine", "divided")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize(("batch", "shape"), CALLS_AND_SHAPES)
@@ -116,3 +116,19 @@ def test_both_tilts_are_blurred_alone():
             mixed[:, column] = tilts[:, column]
             result = arraycon.tilt_smooth(mixed, scan_shape=(6, 7))
             np.testing.assert_array_equal(result[:, column], clean[:, column])
+
+
+@pytest.mark.usefixtures("divided")
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+@pytest.mark.parametrize("name", ["complex_ratio", "mirrored_amp", "ortho_pmode", "fix_probe_int"])
+def test_sums_over_everything_do_not_depend_on_the_number_of_threads(name, number):
+    rng = np.random.default_rng(20)
+    real = some((3, 300, 301), "float32", rng), some((3, 300, 301), "float32", rng)
+    probe = some((3, 160, 161), "complex64", rng)
+    given = {"ortho_pmode": (probe,), "fix_probe_int": (probe,)}.get(name, real)
+    options = {"fix_probe_int": {"intensity": 5.0}, "mirrored_amp": {"power": 2.5}}.get(name, {})
+    results = []
+    for threads in (1, number):
+        with arraycon.use_threads(threads):
+            results.append(getattr(arraycon, name)(*given, **options))
+    np.testing.assert_array_equal(*results)
