@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -94,10 +95,8 @@ def assign(target: np.ndarray, source: np.ndarray) -> None:
     if abs(fastest[0] - fastest[1]) < 2 or source.size < _FEW:
         target[...] = source
         return
-    loops = [
-        [slice(i, i + _LINES) for i in range(0, n, _LINES)]
-        if axis == fastest[0] or axis == fastest[1]
-        else range(n)
+    loops: list[Sequence[slice | int]] = [
+        [slice(i, i + _LINES) for i in range(0, n, _LINES)] if axis in fastest else range(n)
         for axis, n in enumerate(source.shape)
     ]
     loops[max(fastest)] = [slice(None)]  # the other one is divided already

@@ -94,8 +94,8 @@ def run_several(
     if elementwise and _all_transposed((*changed, *read, *outs)):
         # one view of each, so that an output that is an input is recognised
         views = {id(x): x.T for x in (*changed, *read, *outs) if x is not None}
-        given = [[views.get(id(x)) for x in group] for group in (changed, read, outs)]
-        done, by_products = _compute(twin, *given, options)
+        flat, also, targets = ([views.get(id(x)) for x in group] for group in (changed, read, outs))
+        done, by_products = _compute(twin, flat, also, targets, options)
         back = (x.T if out is None else out for x, out in zip(done, outs, strict=True))
         return (*back, *by_products)
     done, by_products = _compute(twin, changed, read, outs, options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from arraycon.kernels.agnostic.coupling import GUARD, SMALLEST_AMPLITUDE
@@ -18,10 +20,9 @@ _CHUNK = 1 << 10
 # and one loop of multiplications, of which two slices of 256² took twice as long with two threads.
 _GRAIN = 1 << 17
 _LIGHT_GRAIN = 1 << 19
-# Ways to a power: 1, 2 and 4 in one loop, without scratch; products up to so many factors, which
-# round no worse than the exponential of a logarithm; that exponential, for scales with which its
-# limits do not show; and element by element.
-_SQUARES, _PRODUCT, _EXPONENTIAL, _ANY = range(4)
+# Ways to a power: products up to so many factors, which round no worse than the exponential of a
+# logarithm; that exponential, for scales with which its limits do not show; and element by element.
+_PRODUCT, _EXPONENTIAL, _ANY = range(3)
 _MOST_FACTORS = 16
 _SCALES = 1e-30, 1e15
 
@@ -58,22 +59,35 @@ def mirrored_amp(
     with np.errstate(over="ignore"):
         weights = cast(relax), cast(1 - relax), min(cast(scale), largest)
         exponent = min(cast(power), largest)
+    if power in (1, 2, 4):
+        _run_squares(amplitude, phase, weights, int(power), tables)
+        return
     route = _route(scale, power)
-    factors = int(power) if route in (_SQUARES, _PRODUCT) else 0
+    factors = int(power) if route == _PRODUCT else 0
 
     def work(start: int, stop: int) -> None:
         _absorb(
             amplitude[start:stop], phase[start:stop], *weights, exponent, factors, route, tables
         )
 
-    light = route in (_SQUARES, _PRODUCT)
-    threads.run(work, amplitude.size, grain=_LIGHT_GRAIN if light else _GRAIN)
+    grain = _LIGHT_GRAIN if route == _PRODUCT else _GRAIN
+    threads.run(work, amplitude.size, grain=grain)
+
+
+def _run_squares(
+    amplitude: Array, phase: Array, weights: Any, factors: int, tables: elementary.Tables
+) -> None:
+    """Absorb with powers of two, the usual 4 among them: no scratch, and 2 s less to compile."""
+
+    def work(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        _mirror(amplitude[part], phase[part], phase[part], *weights, factors, tables)
+
+    threads.run(work, amplitude.size, grain=_LIGHT_GRAIN)
 
 
 def _route(scale: float, power: float) -> int:
     """Which way to φ^power takes the least time and is as exact as the precision."""
-    if power in (1, 2, 4):
-        return _SQUARES
     if 1 <= power <= _MOST_FACTORS and power == int(power):
         return _PRODUCT
     # what the exponential cannot hold is to be as good as 0 or clipped: scale·exp(±80)
@@ -133,9 +147,6 @@ def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log, tables):
 @kernel
 def _absorb(amplitude, phase, relax, keep, scale, power, factors, route, tables):
     """Replace amplitudes by relax·A + keep·max(1 - scale·max(φ, 0)^power, 0)."""
-    if route == _SQUARES:
-        _mirror(amplitude, phase, phase, relax, keep, scale, factors, tables)
-        return
     scratch = np.empty((2, _CHUNK), phase.dtype)
     for start in range(0, amplitude.size, _CHUNK):
         a, p = amplitude[start : start + _CHUNK], phase[start : start + _CHUNK]
