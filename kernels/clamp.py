@@ -44,7 +44,15 @@ def obja_thresh(
     relax = check.number("relax", relax, low=0, high=1)
     thresh = check.ascending("thresh", thresh)
     check.output(out, "amplitude", amplitude)
-    return dispatch.run(agnostic.obja_thresh, amplitude, out=out, xp=xp, relax=relax, thresh=thresh)
+    return dispatch.run(
+        agnostic.obja_thresh,
+        amplitude,
+        out=out,
+        xp=xp,
+        elementwise=True,
+        relax=relax,
+        thresh=thresh,
+    )
 
 
 def objp_postiv(
@@ -85,4 +93,6 @@ def objp_postiv(
     relax = check.number("relax", relax, low=0, high=1)
     mode = check.choice("mode", mode, ("clip_neg", "subtract_min"))
     check.output(out, "phase", phase)
-    return dispatch.run(agnostic.objp_postiv, phase, out=out, xp=xp, relax=relax, mode=mode)
+    return dispatch.run(
+        agnostic.objp_postiv, phase, out=out, xp=xp, elementwise=True, relax=relax, mode=mode
+    )

@@ -58,7 +58,9 @@ def complex_ratio(
     options = {"alpha1": check.number("alpha1", alpha1), "alpha2": check.number("alpha2", alpha2)}
     outs = check.outputs(out, {"amplitude": amplitude, "phase": phase})
     changed = (amplitude, phase)
-    results = dispatch.run_several(agnostic.complex_ratio, changed, outs=outs, xp=xp, **options)
+    results = dispatch.run_several(
+        agnostic.complex_ratio, changed, outs=outs, xp=xp, elementwise=True, **options
+    )
     return results[0], results[1]
 
 
@@ -111,4 +113,6 @@ def mirrored_amp(
         "power": check.number("power", power, low=0),
     }
     check.output(out, "amplitude", amplitude)
-    return dispatch.run(agnostic.mirrored_amp, amplitude, phase, out=out, xp=xp, **options)
+    return dispatch.run(
+        agnostic.mirrored_amp, amplitude, phase, out=out, xp=xp, elementwise=True, **options
+    )

@@ -57,7 +57,7 @@ def probe_mask_k(
     """
     xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
-    options = {
+    options: dict[str, Any] = {
         "radius": check.number("radius", radius, low=0),
         "width": check.number("width", width, low=0),
         "power_thresh": check.number("power_thresh", power_thresh, low=0, high=1),

@@ -76,3 +76,12 @@ def engine(request, monkeypatch):
 
         monkeypatch.setattr(fft, "_numpy_engine", fft._Scipy)
     return request.param
+
+
+@pytest.fixture
+def divided(monkeypatch):
+    """Divide among the threads also what is too small to be worth it."""
+    from arraycon.kernels.common import threads
+
+    run = threads.run
+    monkeypatch.setattr(threads, "run", lambda work, size, **_: run(work, size))

@@ -15,7 +15,7 @@ def complex_ratio(
     """Pull ln(amplitude) and phase towards one common ratio."""
     dtype = arrays.wide(amplitude, xp=xp)
     log_amplitude = xp.log(xp.clip(amplitude, min=SMALLEST_AMPLITUDE))
-    log_amplitude = _keep_infinite(log_amplitude, amplitude, xp)
+    log_amplitude = _keep_not_finite(log_amplitude, amplitude, xp)
     absorbed = xp.sum(xp.abs(log_amplitude), dtype=dtype)
     shifted = xp.sum(xp.abs(phase), dtype=dtype)
     ratio = absorbed / (shifted + GUARD)
@@ -31,10 +31,13 @@ def mirrored_amp(
     amplitude: Array, phase: Array, *, relax: float, scale: float, power: float, xp: Namespace
 ) -> Array:
     """Relax the amplitude towards what the positive phase predicts."""
-    absorption = _keep_infinite(scale * xp.clip(phase, min=0.0) ** power, phase, xp)
+    # a finite phase whose power overflows is clipped like any other: no inf·0
+    largest = float(xp.finfo(phase.dtype).max)
+    strength = xp.clip(xp.clip(phase, min=0.0) ** power, max=largest)
+    absorption = _keep_not_finite(min(scale, largest) * strength, phase, xp)
     return relax * amplitude + (1 - relax) * xp.clip(1 - absorption, min=0.0)
 
 
-def _keep_infinite(values: Array, source: Array, xp: Namespace) -> Array:
-    """Put NaN where a limit has turned an infinite input into an ordinary number."""
-    return xp.where(xp.isinf(source), xp.full_like(values, xp.nan), values)
+def _keep_not_finite(values: Array, source: Array, xp: Namespace) -> Array:
+    """Put NaN where a limit or a zeroth power has made an ordinary number of what was none."""
+    return xp.where(xp.isfinite(source), values, xp.full_like(values, xp.nan))

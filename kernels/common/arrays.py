@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import array_api_compat
@@ -11,6 +14,10 @@ Array: TypeAlias = Any
 """An array of any library that array-api-compat knows; the standard has no type to name."""
 
 Namespace: TypeAlias = Any
+
+# Elements of a block when neighbours are gathered from afar, and of arrays that are not worth it.
+_LINES = 64
+_FEW = 1 << 14
 
 
 def namespace(**named: Array) -> Namespace:
@@ -86,9 +93,40 @@ def contiguous(array: Array) -> Array:
 def contiguous_copy(array: Array) -> Array:
     """Return a C-contiguous copy of a NumPy or CuPy array."""
     if isinstance(array, np.ndarray):
-        return np.array(array, order="C")
+        result = np.empty(array.shape, array.dtype)
+        assign(result, array)
+        return result
     with array.device:  # CuPy copies to the device that is current
         return array.copy(order="C")
+
+
+def assign(target: np.ndarray, source: np.ndarray) -> None:
+    """Copy between NumPy arrays, in blocks where neighbours in one are far apart in the other.
+
+    Between C and Fortran order, with an axis in between, NumPy fetches every cache line once for
+    each of its numbers: 44 ms instead of 11 for 20×512×512 float32. With axes next to each other,
+    as where slices are transposed, blocks gain nothing.
+    """
+    fastest = _fastest_axis(target), _fastest_axis(source)
+    if abs(fastest[0] - fastest[1]) < 2 or source.size < _FEW:
+        target[...] = source
+        return
+    loops: list[Sequence[slice | int]] = [
+        [slice(i, i + _LINES) for i in range(0, n, _LINES)] if axis in fastest else range(n)
+        for axis, n in enumerate(source.shape)
+    ]
+    loops[max(fastest)] = [slice(None)]  # the other one is divided already
+    for block in itertools.product(*loops):
+        target[block] = source[block]
+
+
+def _fastest_axis(array: np.ndarray) -> int:
+    """Axis along which neighbours in memory lie."""
+    strides = [
+        (abs(stride) if n > 1 else math.inf, -axis)
+        for axis, (stride, n) in enumerate(zip(array.strides, array.shape, strict=True))
+    ]
+    return -min(strides, default=(0, 0))[1]
 
 
 def wide(array: Array, *, xp: Namespace) -> Any:

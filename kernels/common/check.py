@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, NoReturn
 
 import array_api_compat
+import numpy as np
 
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array
@@ -23,7 +24,9 @@ _AXES = ("...", "nz", "ny", "nx")
 
 def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
     """Require a dtype of `kind` and at least `ndim` axes."""
-    xp = arrays.namespace(**{name: x})
+    # the namespace of an ordinary array needs not be looked for: between calls on large arrays all
+    # this is out of the caches, and takes ten times as long as in a loop
+    xp = np if type(x) is np.ndarray else arrays.namespace(**{name: x})
     if not any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind]):
         raise TypeError(f"{name}: expected {_either(_DTYPES[kind])}, got {_dtype(x)}")
     if x.ndim < ndim:
@@ -65,6 +68,10 @@ def output(
 ) -> None:
     """Require that `out`, if given, can take a result like `like`, or of another dtype."""
     if out is None:
+        return
+    if out is like and type(out) is np.ndarray:
+        if not out.flags.writeable:
+            _reject(name, "a writable array", "a read-only one")
         return
     arrays.namespace(**{name: out, like_name: like})
     same(name, out, like_name, like, dtype=dtype)

@@ -39,6 +39,7 @@ def run(
     *read: Array,
     out: Array | None,
     xp: Namespace,
+    elementwise: bool = False,
     **options: Any,
 ) -> Array:
     """Compute a constraint that changes one array; the last thing that a door does.
@@ -56,10 +57,14 @@ def run(
         Where the result is to go; validated.
     xp : namespace
         Of all arrays.
+    elementwise : bool
+        Where an element lies makes no difference, so that transposed memory needs no copy.
     **options
         Validated numbers, under the names that all layers have for them.
     """
-    return run_several(reference, (array,), *read, outs=(out,), xp=xp, **options)[0]
+    return run_several(
+        reference, (array,), *read, outs=(out,), xp=xp, elementwise=elementwise, **options
+    )[0]
 
 
 def run_several(
@@ -68,6 +73,7 @@ def run_several(
     *read: Array,
     outs: Sequence[Array | None],
     xp: Namespace,
+    elementwise: bool = False,
     **options: Any,
 ) -> tuple[Any, ...]:
     """Compute a constraint that changes several arrays or has by-products; see `run`.
@@ -81,14 +87,15 @@ def run_several(
     if any(arrays.is_empty(array) for array in changed):
         return unchanged(changed, outs, xp=xp)
     twin = _twin(reference, xp)
+    given = changed, read, outs, elementwise, options
     if _preparing.get():
-        raise _Prepared(twin and functools.partial(_compute, twin, changed, read, outs, options))
+        raise _Prepared(twin and functools.partial(_compute, twin, *given))
     if twin is None:
         answer = reference(*changed, *read, xp=xp, **options)
         results = answer if isinstance(answer, tuple) else (answer,)
         new, by_products = results[: len(changed)], results[len(changed) :]
         return (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
-    return _compute(twin, changed, read, outs, options)
+    return _compute(twin, *given)
 
 
 def prepare(call: Callable[[], Any]) -> Callable[[], tuple[Any, ...]] | None:
@@ -129,16 +136,41 @@ def _compute(
     changed: Sequence[Array],
     read: Sequence[Array],
     outs: Sequence[Array | None],
+    elementwise: bool,
     options: dict[str, Any],
 ) -> tuple[Any, ...]:
-    """Let a kernel work in place: on the outputs themselves wherever that is possible."""
+    """Let a twin work; return the new arrays and the by-product, if there is one."""
+    if elementwise and _all_transposed((*changed, *read, *outs)):
+        # one view of each, so that an output that is an input is recognised
+        views = {id(x): x.T for x in (*changed, *read, *outs) if x is not None}
+        flat, also, targets = ([views.get(id(x)) for x in group] for group in (changed, read, outs))
+        done, by_products = _in_place(twin, flat, also, targets, options)
+        back = (x.T if out is None else out for x, out in zip(done, outs, strict=True))
+        return (*back, *by_products)
+    done, by_products = _in_place(twin, changed, read, outs, options)
+    return (*done, *by_products)
+
+
+def _in_place(
+    twin: Callable[..., Any],
+    changed: Sequence[Array],
+    read: Sequence[Array],
+    outs: Sequence[Array | None],
+    options: dict[str, Any],
+) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
+    """Let a twin work in place: on the outputs themselves wherever that is possible."""
     work = [
         _working_copy(array, out, (*(other for other in changed if other is not array), *read))
         for array, out in zip(changed, outs, strict=True)
     ]
     by_product = twin(*work, *map(arrays.contiguous, read), **options)
-    done = (_finish(array, out) for array, out in zip(work, outs, strict=True))
-    return (*done, *(() if by_product is None else (by_product,)))
+    done = tuple(_finish(array, out) for array, out in zip(work, outs, strict=True))
+    return done, () if by_product is None else (by_product,)
+
+
+def _all_transposed(given: Sequence[Array | None]) -> bool:
+    """Whether all arrays are in Fortran order, and not in C order too."""
+    return all(x is None or (x.flags.f_contiguous and not x.flags.c_contiguous) for x in given)
 
 
 def run_into(
@@ -185,17 +217,26 @@ def run_into(
 def unchanged(
     changed: Sequence[Array], outs: Sequence[Array | None], *, xp: Namespace
 ) -> tuple[Array, ...]:
-    """Return copies, by way of the outputs where there are any."""
-    pairs = zip(changed, outs, strict=True)
-    return tuple(store(arrays.copy(array, xp=xp), out) for array, out in pairs)
+    """Return copies, by way of the outputs where there are any that are not the inputs."""
+    pairs = list(zip(changed, outs, strict=True))
+    # all of them before the first is stored: an output may be another input
+    new = [array if out is array else arrays.copy(array, xp=xp) for array, out in pairs]
+    return tuple(x if out is x else store(x, out) for x, (_, out) in zip(new, pairs, strict=True))
 
 
 def store(result: Array, out: Array | None) -> Array:
     """Return `result`, by way of `out` if there is one."""
     if out is None:
         return result
-    out[...] = result
+    _assign(out, result)
     return out
+
+
+def _assign(target: Array, source: Array) -> None:
+    if isinstance(target, np.ndarray):
+        arrays.assign(target, source)
+    else:
+        target[...] = source
 
 
 @contextlib.contextmanager
@@ -276,7 +317,7 @@ def _working_copy(array: Array, out: Array | None, read_later: Sequence[Array]) 
     ):
         return arrays.contiguous_copy(array)
     if out is not array:
-        out[...] = array
+        _assign(out, array)
     return out
 
 

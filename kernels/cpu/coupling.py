@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,15 @@ from arraycon.kernels.cpu.tools.compiled import kernel, summing
 _BLOCK = 1 << 16
 # Elements that stay in the first-level cache from one loop to the next.
 _CHUNK = 1 << 10
-# Elements of scratch memory, of which 1 % of the object is allowed.
-_SCRATCH = 1 << 14
-_GRAIN = 1 << 16
+# Fewer elements than this are done before a second thread has woken up: logarithms or exponentials,
+# and one loop of multiplications, of which two slices of 256² took twice as long with two threads.
+_GRAIN = 1 << 17
+_LIGHT_GRAIN = 1 << 19
+# Ways to a power: products up to so many factors, which round no worse than the exponential of a
+# logarithm; that exponential, for scales with which its limits do not show; and element by element.
+_PRODUCT, _EXPONENTIAL, _ANY = range(3)
+_MOST_FACTORS = 16
+_SCALES = 1e-30, 1e15
 
 
 def complex_ratio(amplitude: Array, phase: Array, *, alpha1: float, alpha2: float) -> None:
@@ -48,32 +54,45 @@ def mirrored_amp(
 ) -> None:
     """Relax the amplitude towards what the positive phase predicts."""
     amplitude, phase = amplitude.reshape(-1), phase.reshape(-1)
-    cast = amplitude.dtype.type
-    arguments = cast(relax), cast(1 - relax), cast(scale)
-    squarings = {1.0: 0, 2.0: 1, 4.0: 2}.get(power)
-    if squarings is not None:  # the usual powers need neither scratch nor logarithms
-        threads.run(
-            lambda i, j: _absorb(amplitude[i:j], phase[i:j], *arguments, squarings),
-            amplitude.size,
-            grain=_GRAIN,
-        )
+    cast, tables = amplitude.dtype.type, elementary.tables(amplitude.dtype)
+    largest = np.finfo(cast).max
+    with np.errstate(over="ignore"):
+        weights = cast(relax), cast(1 - relax), min(cast(scale), largest)
+        exponent = min(cast(power), largest)
+    if power in (1, 2, 4):
+        _run_squares(amplitude, phase, weights, int(power), tables)
         return
+    route = _route(scale, power)
+    factors = int(power) if route == _PRODUCT else 0
 
     def work(start: int, stop: int) -> None:
-        scratch = np.empty(_SCRATCH, amplitude.dtype)
-        for block in _blocks(start, stop, _SCRATCH):
-            strength = scratch[: block.stop - block.start]
-            np.maximum(phase[block], cast(0), out=strength)
-            np.power(strength, cast(power), out=strength)
-            # an infinite phase is made NaN by the phase itself, a zeroth power would hide it
-            np.add(strength, phase[block] - phase[block], out=strength)
-            _absorb(amplitude[block], strength, *arguments, 0)
+        _absorb(
+            amplitude[start:stop], phase[start:stop], *weights, exponent, factors, route, tables
+        )
 
-    threads.run(work, amplitude.size, grain=_GRAIN)
+    grain = _LIGHT_GRAIN if route == _PRODUCT else _GRAIN
+    threads.run(work, amplitude.size, grain=grain)
 
 
-def _blocks(start: int, stop: int, size: int) -> Iterator[slice]:
-    return (slice(i, min(i + size, stop)) for i in range(start, stop, size))
+def _run_squares(
+    amplitude: Array, phase: Array, weights: Any, factors: int, tables: elementary.Tables
+) -> None:
+    """Absorb with powers of two, the usual 4 among them: no scratch, and 2 s less to compile."""
+
+    def work(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        _mirror(amplitude[part], phase[part], phase[part], *weights, factors, tables)
+
+    threads.run(work, amplitude.size, grain=_LIGHT_GRAIN)
+
+
+def _route(scale: float, power: float) -> int:
+    """Which way to φ^power takes the least time and is as exact as the precision."""
+    if 1 <= power <= _MOST_FACTORS and power == int(power):
+        return _PRODUCT
+    # what the exponential cannot hold is to be as good as 0 or clipped: scale·exp(±80)
+    ordinary = scale == 0 or _SCALES[0] <= scale <= _SCALES[1]
+    return _EXPONENTIAL if power > 0 and ordinary else _ANY
 
 
 def _ratio(amplitude: Array, phase: Array, tables: elementary.Tables) -> float:
@@ -86,7 +105,7 @@ def _ratio(amplitude: Array, phase: Array, tables: elementary.Tables) -> float:
             block = slice(i * _BLOCK, (i + 1) * _BLOCK)
             sums[i] = _take_logarithms(amplitude[block], floor, tables), _sum(phase[block])
 
-    threads.run(work, len(sums))
+    threads.run(work, len(sums), grain=_GRAIN // _BLOCK)
     absorbed, shifted = np.sum(sums, axis=0)
     return float(absorbed / (shifted + GUARD))
 
@@ -126,12 +145,67 @@ def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log, tables):
 
 
 @kernel
-def _absorb(amplitude, phase, relax, keep, scale, squarings):
+def _absorb(amplitude, phase, relax, keep, scale, power, factors, route, tables):
+    """Replace amplitudes by relax·A + keep·max(1 - scale·max(φ, 0)^power, 0)."""
+    scratch = np.empty((2, _CHUNK), phase.dtype)
+    for start in range(0, amplitude.size, _CHUNK):
+        a, p = amplitude[start : start + _CHUNK], phase[start : start + _CHUNK]
+        strength, base = scratch[0, : a.size], scratch[1, : a.size]
+        if route == _PRODUCT:
+            _multiply_out(p, factors, strength, base, tables)
+        elif route == _ANY or not _exponentiate(p, power, strength, tables):
+            for i in range(p.size):
+                strength[i] = max(p[i], tables.zero) ** power
+        _mirror(a, p, strength, relax, keep, scale, 1, tables)
+
+
+@kernel
+def _mirror(amplitude, phase, strength, relax, keep, scale, factors, tables):
+    """Absorb with the strength, or the square or the fourth power of its positive part."""
     for i in range(amplitude.size):
-        strength = phase[i] if phase[i] > 0 else 0 * phase[i]
-        strength = strength * strength if squarings > 0 else strength
-        strength = strength * strength if squarings > 1 else strength
-        # 0, or NaN for an infinite phase
-        left = 1 - scale * strength + (phase[i] - phase[i])
-        left = 0 if left < 0 else left
+        power = strength[i] if strength[i] > tables.zero else tables.zero
+        power = power * power if factors > 1 else power
+        power = power * power if factors > 2 else power
+        # an infinite one would make NaN of a scale of 0
+        power = tables.largest if power > tables.largest else power
+        # 0, or NaN for a phase that is not finite
+        left = tables.one - scale * power + (phase[i] - phase[i])
+        left = tables.zero if left < tables.zero else left
         amplitude[i] = relax * amplitude[i] + keep * left
+
+
+@kernel
+def _multiply_out(phase, factors, strength, base, tables):
+    """max(φ, 0)^factors by repeated squaring."""
+    for i in range(phase.size):
+        base[i] = phase[i] if phase[i] > tables.zero else tables.zero
+        strength[i] = base[i] if factors % 2 else tables.one
+    while factors > 1:
+        factors //= 2
+        for i in range(base.size):
+            base[i] *= base[i]
+        if factors % 2:
+            for i in range(base.size):
+                strength[i] *= base[i]
+
+
+@kernel
+def _exponentiate(phase, power, strength, tables):
+    """max(φ, 0)^power as exp(power·ln φ); False if a φ is too small for that logarithm.
+
+    In three loops: as one it takes 2.8 ns a value instead of 1.35.
+    """
+    fine = True
+    limit = tables.largest_exponent
+    for i in range(phase.size):
+        value = phase[i]
+        fine &= (value >= tables.smallest) | (value <= tables.zero) | (value != value)
+        value = value if value >= tables.smallest else tables.one
+        value = value if value <= tables.largest else tables.one
+        strength[i] = power * elementary.logarithm(value, tables)
+    for i in range(phase.size):
+        exponent = min(max(strength[i], -limit), limit)
+        strength[i] = elementary.exponential(exponent, tables)
+    for i in range(phase.size):
+        strength[i] = strength[i] if phase[i] >= tables.smallest else tables.zero
+    return fine

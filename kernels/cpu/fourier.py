@@ -27,6 +27,9 @@ _LARGEST_RATIO = 1e15
 _DENSE = 48
 # Bytes in a block of that FFT; from a quarter to twice of it the time is the same.
 _BLOCK = 1 << 20
+# Fewer voxels than this are filtered in depth before a second thread has woken up: two of 64² px
+# took twice as long with two threads.
+_GRAIN = 1 << 16
 
 
 def kr_filter(obj: Array, *, radius: float, width: float) -> None:
@@ -83,6 +86,7 @@ def _transform(volume: Array, last: Array, *, inverse: bool = False) -> None:
             else:
                 engine.rfft2_into(x, spectrum)
                 x[...], remainder[:, :rest] = fitting, remaining
+                remainder[:, rest:] = 0  # an odd nx leaves what the last volume's depth FFT wrote
 
     slices.run(work, volume)
 
@@ -131,7 +135,8 @@ def _filter_depth(x: Array, wedge: _Wedge, mirror: bool) -> None:
     if nz <= _DENSE:
         basis = _basis(nz, mirror, x.dtype)
         # ky and -ky have the same weights
-        threads.run(lambda i, j: _filter_rows(x, i, j, basis, wedge), ny // 2 + 1)
+        grain = max(1, _GRAIN // (2 * nz * nx))
+        threads.run(lambda i, j: _filter_rows(x, i, j, basis, wedge), ny // 2 + 1, grain=grain)
         return
     which = np.arange(nz) if mirror else np.minimum(np.arange(nz), nz - np.arange(nz))
     rows = max(1, _BLOCK // x[:, 0].nbytes)
@@ -146,7 +151,7 @@ def _filter_depth(x: Array, wedge: _Wedge, mirror: bool) -> None:
             _along_z(block, mirror, inverse=True)
             part[...] = block[..., :nx]
 
-    threads.run(work, ny)
+    threads.run(work, ny, grain=max(1, _GRAIN // (nz * nx)))
 
 
 def _along_z(block: Array, mirror: bool, *, inverse: bool = False) -> None:

@@ -20,6 +20,8 @@ from arraycon.kernels.cpu.tools.compiled import summing
 _UNCERTAINTY = 1e-5
 # Planes after which the phasor is computed afresh instead of being multiplied by one step more.
 _RESTART = 32
+# Pixels of all planes that are looked at before a second thread has woken up.
+_GRAIN = 1 << 16
 
 
 @np.errstate(all="ignore")  # a warning made an error would stop halfway
@@ -146,7 +148,7 @@ def _search(spectrum: Array, rate: Array, planes: list[float], step: float) -> A
             optics.multiply(spectrum, phasors, out=plane)
             sharpness[i] = _sharpness(plane)
 
-    threads.run(work, len(planes))
+    threads.run(work, len(planes), grain=max(1, _GRAIN // spectrum.size))
     return sharpness
 
 

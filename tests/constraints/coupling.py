@@ -39,6 +39,10 @@ CASES = [
         mirrored_amp,
         {"relax": 0.1, "scale": 0.03, "power": 4.0},
         {"relax": 0.0, "scale": 9.0, "power": 0.5},
+        # each way to a power: squares, a product, an exponential, element by element
+        *({"relax": 0.2, "scale": 0.8, "power": power} for power in (0.0, 1.0, 2.0, 3.0, 13.0)),
+        {"relax": 0.2, "scale": 1e3, "power": 7.3},
+        {"relax": 0.0, "scale": 1e16, "power": 23.5},
     ),
 ]
 
@@ -83,3 +87,39 @@ def test_non_positive_amplitudes_are_floored():
 def test_mirrored_amp_never_goes_negative():
     amplitude = np.ones((2, 2))
     assert np.all(arraycon.mirrored_amp(amplitude, 9 * amplitude, relax=0, scale=1) == 0)
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+@pytest.mark.parametrize("path", ["accelerated", "agnostic"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("power", [0.0, 0.01, 1.0, 2.0, 2.5, 4.0, 5.0, 10.0, 300.0, 1e300])
+@pytest.mark.parametrize("scale", [0.0, 1e-35, 0.03, 1e20, 1e39, 1e300])
+def test_mirrored_amp_of_extreme_values(scale, power, dtype, path, monkeypatch):
+    """What overflows is the clipped 0, what vanishes leaves the amplitude of nothing absorbed."""
+    monkeypatch.setenv("ARRAYCON_BACKEND", "auto" if path == "accelerated" else "agnostic")
+    small = np.finfo(dtype).smallest_subnormal
+    phase = np.array([-1, 0, small, 1e-20, 0.5, 1, 3, 1e10, 1e30, np.finfo(dtype).max], dtype)
+    if dtype == "float32":
+        scale = min(scale, float(np.finfo(dtype).max))  # as close as the precision comes
+    with np.errstate(over="ignore", under="ignore"):
+        strength = np.maximum(wide(phase), 0).astype(np.longdouble) ** np.longdouble(power)
+        absorbed = np.longdouble(scale) * np.minimum(strength, np.finfo(np.longdouble).max)
+    expected = 0.1 + 0.9 * np.maximum(1 - absorbed, 0).astype(float)
+    result = arraycon.mirrored_amp(np.ones_like(phase), phase, relax=0.1, scale=scale, power=power)
+    # float32 holds a product of 1e-45 and 1e38 to a digit only
+    tolerance = {"float32": 2e-6, "float64": 1e-12}[dtype]
+    certain = (np.abs(strength) > np.finfo(dtype).smallest_normal) | (absorbed < tolerance)
+    certain |= strength == 0
+    np.testing.assert_allclose(result[certain], expected[certain], atol=tolerance)
+    assert np.all(np.isfinite(result))
+
+
+@pytest.mark.parametrize("path", ["accelerated", "agnostic"])
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.5, 3.0])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_mirrored_amp_shows_every_phase_that_is_not_finite(value, power, path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", "auto" if path == "accelerated" else "agnostic")
+    phase = np.full((3, 700), 0.1, "float32")
+    phase[1, 600] = value
+    result = arraycon.mirrored_amp(np.ones_like(phase), phase, power=power)
+    np.testing.assert_array_equal(np.isnan(result), np.arange(2100).reshape(3, 700) == 1300)

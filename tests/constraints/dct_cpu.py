@@ -37,6 +37,7 @@ def test_lateral_sizes(shape, dtype):
         assert relative_error(result, expected) <= TOLERANCE[dtype], scope
 
 
+@pytest.mark.usefixtures("divided")
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
 def test_the_number_of_threads_changes_nothing(number):

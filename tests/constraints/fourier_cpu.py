@@ -88,6 +88,7 @@ def test_small_weights_keep_their_digits():
     assert difference == pytest.approx(np.diff(obj[:, 0, 0]) * weight, abs=3e-17)
 
 
+@pytest.mark.usefixtures("divided")
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
 def test_the_number_of_threads_changes_nothing(number):

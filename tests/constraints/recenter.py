@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from cases import (
@@ -164,3 +166,26 @@ def test_the_depth_shift_uses_the_exact_percentile(seed, shape, thresh, repeats)
     if abs(expected) < 1e-3:
         expected = 0.0
     assert float(shift) == pytest.approx(expected, abs=1e-9)
+
+
+def test_one_slice_in_place_is_neither_copied_nor_touched():
+    amplitude, phase = np.ones((1, 256, 256), "float32"), np.full((1, 256, 256), 0.5, "float32")
+    probe = np.ones((2, 128, 128), "complex64")
+    arrays = (amplitude, phase, probe)
+    tracemalloc.start()
+    try:
+        answers = arraycon.obj_z_recenter(*arrays, **OPTICS, slice_thickness=5.0, out=arrays)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(answer is array for answer, array in zip(answers, arrays, strict=False))
+    assert peak < amplitude.nbytes / 10
+
+
+def test_one_slice_with_crossed_outputs():
+    amplitude, phase = np.ones((1, 3, 4)), np.full((1, 3, 4), 0.5)
+    probe = np.ones((1, 3, 4), complex)
+    out = (phase, amplitude, probe)
+    arraycon.obj_z_recenter(amplitude, phase, probe, **OPTICS, slice_thickness=5.0, out=out)
+    np.testing.assert_array_equal(phase, 1.0)
+    np.testing.assert_array_equal(amplitude, 0.5)

@@ -81,6 +81,7 @@ def test_by_matrix_and_by_fft_in_blocks(shape, dtype, dense, block, monkeypatch)
     assert_close(arraycon.obj_z_recenter(*arrays, **OPTIONS), expected, dtype)
 
 
+@pytest.mark.usefixtures("divided")
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_any_number_of_threads(number):
     arrays = inputs((6, 120, 101), "float32")

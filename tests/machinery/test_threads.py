@@ -231,3 +231,44 @@ def test_the_result_does_not_depend_on_the_number_of_threads():
         for result in results[1:]:
             # float32, and near 0 rounding is relative to the array's size, which is about 1
             np.testing.assert_allclose(result, results[0], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+PHASE = np.random.default_rng(20).normal(0.1, 0.2, (2, 64, 64)).astype("float32")
+PROBE = np.random.default_rng(20).normal(size=(2, 2, 32, 32)).astype("float32")
+SMALL_CALLS = {
+    "obja_thresh": lambda: arraycon.obja_thresh(PHASE),
+    "objp_postiv": lambda: arraycon.objp_postiv(PHASE),
+    "mirrored_amp": lambda: arraycon.mirrored_amp(PHASE, PHASE, power=2.5),
+    "complex_ratio": lambda: arraycon.complex_ratio(PHASE, PHASE),
+    "obj_rblur": lambda: arraycon.obj_rblur(PHASE),
+    "obj_zblur": lambda: arraycon.obj_zblur(PHASE),
+    "kr_filter": lambda: arraycon.kr_filter(PHASE),
+    "kz_filter": lambda: arraycon.kz_filter(PHASE),
+    "kz_filter-mirror": lambda: arraycon.kz_filter(PHASE, boundary="mirror"),
+    "kr_thresh": lambda: arraycon.kr_thresh(PHASE),
+    "kr_thresh-slice": lambda: arraycon.kr_thresh(PHASE, scope="slice"),
+    "obj_z_recenter": lambda: arraycon.obj_z_recenter(
+        PHASE, PHASE, _probe(), dx=0.2, wavelength=0.0251, slice_thickness=5.0
+    ),
+    "ortho_pmode": lambda: arraycon.ortho_pmode(_probe()),
+    "fix_probe_int": lambda: arraycon.fix_probe_int(_probe(), intensity=5.0),
+    "probe_mask_k": lambda: arraycon.probe_mask_k(_probe()),
+    "probe_mask_r": lambda: arraycon.probe_mask_r(_probe(), dx=0.2, wavelength=0.0251, z_steps=11),
+    "tilt_smooth": lambda: arraycon.tilt_smooth(
+        PHASE[0, :18].reshape(-1, 2)[:36], scan_shape=(6, 6)
+    ),
+}
+
+
+def _probe():
+    return PROBE[0] + 1j * PROBE[1]
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("name", SMALL_CALLS)
+def test_what_is_done_before_a_thread_has_woken_up_wakes_none(name, monkeypatch):
+    """kz_filter on two slices of 64² took up to seven times as long with two threads."""
+    pytest.importorskip("numba", reason="numba is not installed")
+    monkeypatch.setattr(threads, "_ask", lambda _: pytest.fail("a thread was woken"))
+    with threads.use_threads(2):
+        SMALL_CALLS[name]()

@@ -22,6 +22,10 @@ SIZES = [
     (50, 243),
     (128, 135),
     (1024, 48),
+    # convolutions along both axes, or along one
+    (97, 614),
+    (82, 64),
+    (36, 509),
 ]
 pytestmark = pytest.mark.quick(when=lambda dtype=np.float32, **_: dtype is np.float32)
 TOLERANCE = {np.float32: 3e-7, np.float64: 1e-15}
@@ -71,8 +75,14 @@ def test_suits_products_of_2_3_and_5(n):
     assert transform.suits(64, n) == lanes.AVX2
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 15, 31, 33, 49, 77, 509, 614])
-def test_leaves_short_and_awkward_lengths_to_others(n):
+@pytest.mark.parametrize("n", [41, 82, 254, 301, 509, 614, 1681])
+def test_suits_lengths_with_a_large_prime_factor(n):
+    assert transform.suits(n, 64) == lanes.AVX2
+    assert transform.suits(64, n) == lanes.AVX2
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 15, 31, 33, 37, 49, 77, 323, 448])
+def test_leaves_short_lengths_and_factors_of_7_to_37_to_others(n):
     assert not transform.suits(n, 64)
     assert not transform.suits(64, n)
 
@@ -160,8 +170,9 @@ def test_dct2(shape, dtype, inverse):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("place", [(0, 0), (17, 39), (-1, -1)])
-def test_what_is_not_finite_stays_visible_everywhere(dtype, bad, place):
-    shape = ny, nx = 45, 40
+@pytest.mark.parametrize("size", [(45, 40), (47, 82)])
+def test_what_is_not_finite_stays_visible_everywhere(size, dtype, bad, place):
+    shape = ny, nx = size
     x = _real(shape, dtype)
     x[place] = bad
     spectrum = transform.spectrum_buffer(ny, nx, dtype)

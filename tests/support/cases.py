@@ -22,7 +22,7 @@ PROBES = ((4, 16, 16), (3, 9, 14), (1, 8, 8))
 # short and awkward sizes, and such that suit the vector transforms
 LATERAL = (
     (1, 1), (1, 2), (2, 1), (1, 13), (13, 1), (2, 2), (3, 5), (6, 7), (17, 614), (614, 4),
-    (40, 36), (45, 81),
+    (40, 36), (45, 81), (41, 94), (64, 97),
 )  # fmt: skip
 
 # what bad arguments are beside

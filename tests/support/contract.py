@@ -33,6 +33,7 @@ __all__ = [
     "test_out",
     "test_out_may_be_strided",
     "test_out_may_be_the_input",
+    "test_out_may_be_the_input_in_fortran_order",
     "test_scipy_fft",
     "test_the_result_is_a_new_array",
 ]
@@ -233,3 +234,13 @@ def test_extra_memory(one, limit):
         finally:
             tracemalloc.stop()
     assert peak <= limit.fraction * arrays[0].nbytes
+
+
+def test_out_may_be_the_input_in_fortran_order(one):
+    arrays = [np.asfortranarray(array) for array in one.make("float32")]
+    expected = results(one.function(*arrays, **one.options))
+    answers = results(one.function(*arrays, **one.options, out=one.out(arrays)))
+    for answer, array, target in zip(answers, arrays[: one.written], expected, strict=False):
+        assert answer is array
+        # sums over other orders may round otherwise
+        np.testing.assert_allclose(array, target, rtol=1e-6, atol=1e-7)

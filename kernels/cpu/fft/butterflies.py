@@ -344,6 +344,27 @@ def multiply(
     _store(target, target_i, Complex(z.imag, z.real))
 
 
+@staged
+def weigh(
+    tile: Memory,
+    i: Index,
+    real: Index,
+    imag: Index,
+    factors: Memory,
+    k: Index,
+    target: Memory,
+    j: Index,
+    target_real: Index,
+    target_imag: Index,
+) -> None:
+    """Multiply number i by a complex factor, the same in all lanes, and store it as number j."""
+    place, other = i * (2 * tile.lanes), j * (2 * tile.lanes)
+    factor = Complex(factors.spread(k * 2), factors.spread(k * 2 + 1))
+    z = Complex(tile.load(place + real), tile.load(place + imag)) * factor
+    target.store(other + target_real, z.real)
+    target.store(other + target_imag, z.imag)
+
+
 # --- cosine transforms of two real signals a and b, by the FFT of a + i·b ---
 
 

@@ -49,6 +49,8 @@ class Tables(NamedTuple):
     bias: Any  # of the exponent
     largest_angle: Any
     largest_exponent: Any
+    smallest: Any  # normal number
+    largest: Any  # finite number
     zero: Any
     one: Any
 
@@ -88,6 +90,8 @@ def tables(dtype: Any) -> Tables:
         bias=integer(np.finfo(cast).maxexp - 1),
         largest_angle=cast(_LARGEST_ANGLE),
         largest_exponent=cast(_LARGEST_EXPONENT),
+        smallest=np.finfo(cast).smallest_normal,
+        largest=np.finfo(cast).max,
         zero=cast(0),
         one=cast(1),
     )
