@@ -276,6 +276,8 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
     monkeypatch.setattr(batches, "_ENOUGH", nbytes)
     monkeypatch.setattr(batches, "_MOST", nbytes)
     axes, options = ITEMS[name]
+    if axes == 2:  # how deep the object is matters to what works in depth only
+        shape = (min(shape[0], 6), *shape[1:])
     values = np.random.default_rng(4).normal(size=(3, *shape)).astype("float32")
     items = values.reshape(-1, *shape[-axes:])
     spoilt = np.arange(len(items)) % 3 == 1
