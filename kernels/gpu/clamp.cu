@@ -1,10 +1,9 @@
 // Ranges of the object's amplitude and phase, in place.
 
 extern "C" __global__ void clip(real *x, long long size, real relax, real keep, real low, real high) {
-    for (index_t i = first_index(); i < size; i += grid_stride()) {
-        const real value = x[i];
-        x[i] = relax * value + keep * lower_to(high, raise_to(low, value));
-    }
+    change_each(x, size, [=](real value) {
+        return relax * value + keep * lower_to(high, raise_to(low, value));
+    });
 }
 
 // The smallest value of each block; NaN wins.
@@ -23,8 +22,5 @@ extern "C" __global__ void block_minima(const real *x, long long size, real *min
 // x - (1 - relax)·least, with the smallest value where `block_minima` of one block has left it.
 extern "C" __global__ void subtract_minimum(real *x, long long size, real relax, real keep, const real *least) {
     const real offset = least[0];
-    for (index_t i = first_index(); i < size; i += grid_stride()) {
-        const real value = x[i];
-        x[i] = relax * value + keep * (value - offset);
-    }
+    change_each(x, size, [=](real value) { return relax * value + keep * (value - offset); });
 }

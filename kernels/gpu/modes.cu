@@ -173,12 +173,14 @@ __device__ inline bool find_rotation(const wide_t *a, int n, jacobi_t &rotation)
     rotation.sine = {0, 0};
     if (square <= SMALL_OVERLAP * SMALL_OVERLAP * fabs(p * q) || square <= NO_OVERLAP * NO_OVERLAP)
         return false;
-    const double modulus = sqrt(square), ratio = (q - p) / (2 * modulus);
-    const double root = fabs(ratio) + sqrt(1 + ratio * ratio);
-    const double tangent = (ratio < 0 ? -1 : 1) / root;
-    rotation.cosine = 1 / sqrt(1 + tangent * tangent);
-    rotation.exchanged = tangent * modulus;
-    const double weight = tangent * rotation.cosine / modulus;
+    // By the double angle, cos 2θ = |q - p|/h and sin 2θ = 2|overlap|/h: two reciprocal roots, and no
+    // root or division. In double these take some hundred cycles each, one after the other, and
+    // the threads of a step wait for them: six of them were most of a step's time.
+    const double gap = q - p, inverse = rsqrt(gap * gap + 4 * square);
+    const double squared_cosine = 0.5 + 0.5 * fabs(gap) * inverse, secant = rsqrt(squared_cosine);
+    const double weight = copysign(inverse * secant, gap);
+    rotation.cosine = squared_cosine * secant;
+    rotation.exchanged = square * weight * secant;
     rotation.sine = {weight * overlap.x, weight * overlap.y};
     return true;
 }

@@ -285,6 +285,7 @@ using std::abs;
 using std::atan;
 using std::atan2;
 using std::ceil;
+using std::copysign;
 using std::cos;
 using std::exp;
 using std::floor;

@@ -43,3 +43,27 @@ __device__ inline double block_sum(double value) {
     if (threadIdx.x < 32) value = warp_sum(threadIdx.x < blockDim.x / 32 ? sums[threadIdx.x] : 0.0);
     return value;
 }
+
+// Change every element in place, in pieces of 16 bytes between what lies before the first and behind
+// the last piece: a clip by single floats took 1.21 times as long as a copy.
+template <class Change>
+__device__ inline void change_each(real *x, index_t size, Change change) {
+    struct __align__(16) piece_t {
+        real values[16 / sizeof(real)];
+    };
+    const index_t each = 16 / sizeof(real);
+    const index_t past = (index_t)(reinterpret_cast<unsigned long long>(x) / sizeof(real) % each);
+    const index_t lead = min(size, past ? each - past : 0), pieces = (size - lead) / each;
+    const index_t rest = lead + pieces * each;
+    piece_t *aligned = reinterpret_cast<piece_t *>(x + lead);
+    for (index_t i = first_index(); i < pieces; i += grid_stride()) {
+        piece_t piece = aligned[i];
+#pragma unroll
+        for (int j = 0; j < each; ++j) piece.values[j] = change(piece.values[j]);
+        aligned[i] = piece;
+    }
+    for (index_t i = first_index(); i < lead + size - rest; i += grid_stride()) {
+        real &value = x[i < lead ? i : rest + i - lead];
+        value = change(value);
+    }
+}

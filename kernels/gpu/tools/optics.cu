@@ -33,6 +33,10 @@ extern "C" __global__ void propagate_spectra(complex_t *spectra, long long modes
     }
 }
 
+// Planes after which a phase is computed anew; between them it is turned from one to the next, which
+// is four operations instead of a sine and a cosine in double, and off by 16 roundings at most.
+#define TURNS 16
+
 // One spectrum propagated to the planes start + step·(first + p), in double whatever the probe has:
 // neighbouring planes may differ by less than float resolves.
 extern "C" __global__ void propagate_to_planes(const complex_t *spectrum, long long ny, long long nx,
@@ -43,9 +47,16 @@ extern "C" __global__ void propagate_to_planes(const complex_t *spectrum, long l
     for (index_t i = first_index(); i < pixels; i += grid_stride()) {
         const double rate = propagation_rate(i, ny, nx, radians, k, k_squared);
         const complex_t value = spectrum[i];
+        double sine, cosine, step_sine, step_cosine;
+        sincos(rate * step, &step_sine, &step_cosine);
         for (index_t p = 0; p < number; ++p) {
-            double sine, cosine;
-            sincos(rate * (start + step * (first + p)), &sine, &cosine);
+            if (p % TURNS == 0) {
+                sincos(rate * (start + step * (first + p)), &sine, &cosine);
+            } else {
+                const double turned = cosine * step_cosine - sine * step_sine;
+                sine = cosine * step_sine + sine * step_cosine;
+                cosine = turned;
+            }
             planes[p * pixels + i] = product(value, {(real)cosine, (real)sine});
         }
     }
