@@ -69,7 +69,7 @@ def output(
     """Require that `out`, if given, can take a result like `like`, or of another dtype."""
     if out is None:
         return
-    if out is like and type(out) is np.ndarray:
+    if out is like and type(out) is np.ndarray and dtype in (None, out.dtype):
         if not out.flags.writeable:
             _reject(name, "a writable array", "a read-only one")
         return

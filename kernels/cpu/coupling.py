@@ -80,8 +80,9 @@ def _run_squares(
     """Absorb with powers of two, the usual 4 among them: no scratch, and 2 s less to compile."""
 
     def work(start: int, stop: int) -> None:
-        part = slice(start, stop)
-        _mirror(amplitude[part], phase[part], phase[part], *weights, factors, tables)
+        a, p = amplitude[start:stop], phase[start:stop]
+        relax, keep, scale = weights
+        _mirror(a, p, p, relax, keep, scale, factors, tables)
 
     threads.run(work, amplitude.size, grain=_LIGHT_GRAIN)
 
