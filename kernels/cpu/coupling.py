@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,10 @@ def complex_ratio(amplitude: Array, phase: Array, *, alpha1: float, alpha2: floa
     weights = cast(1 - alpha1), cast(alpha1 * ratio)
     phase_weights = cast(1 - alpha2), cast(alpha2 / (ratio + GUARD))
 
-    def work(start: int, stop: int) -> None:
-        _mix(amplitude[start:stop], phase[start:stop], *weights, *phase_weights, tables)
+    def work(part: slice) -> None:
+        _mix(amplitude[part], phase[part], *weights, *phase_weights, tables)
 
-    threads.run(work, amplitude.size, grain=_GRAIN)
+    _run_chunks(work, amplitude.size, grain=_GRAIN)
 
 
 def mirrored_amp(
@@ -65,19 +66,28 @@ def mirrored_amp(
     route = _route(scale, power)
     factors = int(power) if route == _PRODUCT else 0
 
-    def work(start: int, stop: int) -> None:
-        _absorb(
-            amplitude[start:stop], phase[start:stop], *weights, exponent, factors, route, tables
-        )
+    def work(part: slice) -> None:
+        _absorb(amplitude[part], phase[part], *weights, exponent, factors, route, tables)
 
-    grain = _LIGHT_GRAIN if route == _PRODUCT else _GRAIN
-    threads.run(work, amplitude.size, grain=grain)
+    _run_chunks(work, amplitude.size, grain=_LIGHT_GRAIN if route == _PRODUCT else _GRAIN)
+
+
+def _run_chunks(work: Callable[[slice], None], size: int, *, grain: int) -> None:
+    """Divide between chunks only, whatever the number of threads.
+
+    What one number needs, all of its chunk get: the exact exponential rounds otherwise.
+    """
+    chunks = -(-size // _CHUNK)
+    threads.run(
+        lambda i, j: work(slice(i * _CHUNK, j * _CHUNK)), chunks, grain=max(1, grain // _CHUNK)
+    )
 
 
 def _run_squares(
     amplitude: Array, phase: Array, weights: Any, factors: int, tables: elementary.Tables
 ) -> None:
     """Absorb with powers of two, the usual 4 among them: no scratch, and 2 s less to compile."""
+    relax, keep, scale = weights
 
     def work(start: int, stop: int) -> None:
         a, p = amplitude[start:stop], phase[start:stop]

@@ -125,6 +125,8 @@ def test_sums_over_everything_do_not_depend_on_the_number_of_threads(name, numbe
     rng = np.random.default_rng(20)
     real = some((3, 300, 301), "float32", rng), some((3, 300, 301), "float32", rng)
     probe = some((3, 160, 161), "complex64", rng)
+    # numbers that need the exact functions, which round otherwise, here and there
+    real[1].flat[[77_777, 200_001]] = 1e4, 1e-40
     given = {"ortho_pmode": (probe,), "fix_probe_int": (probe,)}.get(name, real)
     options = {"fix_probe_int": {"intensity": 5.0}, "mirrored_amp": {"power": 2.5}}.get(name, {})
     results = []
