@@ -91,7 +91,6 @@ def _run_squares(
 
     def work(start: int, stop: int) -> None:
         a, p = amplitude[start:stop], phase[start:stop]
-        relax, keep, scale = weights
         _mirror(a, p, p, relax, keep, scale, factors, tables)
 
     threads.run(work, amplitude.size, grain=_LIGHT_GRAIN)

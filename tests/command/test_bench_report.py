@@ -108,6 +108,7 @@ def test_factors(value: float | None, text: str) -> None:
     assert reporting.factor(value) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peers_there", [("PtyRAD", "plain"), ("plain",), ()])
 def test_chart(peers_there: tuple[str, ...], tmp_path: Path) -> None:
     ratios = dict(zip(peers_there, (4.0, 0.5), strict=False))

@@ -101,6 +101,7 @@ def test_debug_shows_the_traceback() -> None:
     assert isinstance(result.exception, io.ReadError)
 
 
+@pytest.mark.slow
 @pytest.mark.quick(when=lambda error, **_: isinstance(error, OSError))
 @pytest.mark.parametrize(
     ("error", "code", "message"),

@@ -56,6 +56,7 @@ PHASE, AMPLITUDE, SECTION = "phase summed", "amplitude, mean", "phase per slice"
 PROBE, PROFILE = "probe modes", "depth profile"
 
 
+@pytest.mark.slow
 @pytest.mark.quick(when=lambda parts, **_: len(parts) == 1)
 @pytest.mark.parametrize(
     ("shown", "parts"),
@@ -139,6 +140,7 @@ def test_axes_have_units(dx: float | None, unit: str, width: float) -> None:
     assert axes[0].get_xlim() == (0, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("thickness", "unit", "depth"), [(12.0, "Å", 48), (None, "slice", 4)])
 def test_depth_has_units(thickness: float | None, unit: str, depth: float) -> None:
     axes = maps(drawn(state(slice_thickness=thickness)))
@@ -146,6 +148,7 @@ def test_depth_has_units(thickness: float | None, unit: str, depth: float) -> No
     assert axes[6].get_ylim() == (depth, 0)  # the beam goes down
 
 
+@pytest.mark.slow
 def test_depth_is_stretched_only_where_it_must_be() -> None:
     shape = (1, 10, 20, 40)
     phase = np.random.default_rng(0).normal(size=shape)
@@ -253,6 +256,7 @@ def test_saved_waits_for_the_block(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_no_pyplot_and_no_settings_are_touched() -> None:
     code = """
 import sys, numpy as np, matplotlib

@@ -55,6 +55,7 @@ def test_usage_errors(arguments: tuple[str, ...]) -> None:
     assert "Error" in output
 
 
+@pytest.mark.slow
 def test_demo_in_an_impossible_place() -> None:
     code, output = run("demo", "--out", "model.hdf5/demo")
     assert code == 2

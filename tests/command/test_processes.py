@@ -27,6 +27,7 @@ def process(*arguments: str, **options: Any) -> Any:
     return processes.run(command, capture_output=True, **options)
 
 
+@pytest.mark.slow
 def test_process() -> None:
     done = process("apply", "model.hdf5", "-p", "params.yaml", "-o", "out.hdf5")
     assert (done.returncode, done.stderr) == (0, "")
@@ -125,6 +126,7 @@ def test_without_the_packages_of_the_command(tmp_path: Path, package: str) -> No
     assert done.stderr == 'error: the command needs pip install "arraycon[cli]"\n'
 
 
+@pytest.mark.slow
 def test_a_terminal_of_ascii() -> None:
     ascii_only = environment(PYTHONIOENCODING="ascii")
     done = process("params", "schema", "--out", "Å.json", env=ascii_only)

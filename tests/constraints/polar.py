@@ -440,6 +440,7 @@ LIMITS = {
 }
 
 
+@pytest.mark.quick(when=lambda name, layout: (name, layout) == ("obja_thresh", "contiguous"))
 @pytest.mark.parametrize("layout", ["contiguous", "strided"])
 @pytest.mark.parametrize("name", LIMITS)
 def test_extra_memory(name, layout):

@@ -66,6 +66,7 @@ def test_demo() -> None:
         assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_constraints_that_are_not_due_are_named() -> None:
     code, output = run("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")

@@ -346,6 +346,7 @@ def toml(blocks):
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.slow
 @given(blocks=block_sets())
 def test_dumped_parameters_load_equal(blocks, tmp_path_factory):
     folder = tmp_path_factory.mktemp("dump")
@@ -382,6 +383,7 @@ names = st.sampled_from([*declared(), *P.SECTIONS, "start_iter", "freq", "thresh
 nearly = st.dictionaries(names, anything | st.dictionaries(names, anything))
 
 
+@pytest.mark.slow
 @given(data=anything | nearly)
 def test_any_content_is_read_or_refused_in_words(data):
     with warnings.catch_warnings():

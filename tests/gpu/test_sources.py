@@ -76,6 +76,7 @@ IN_REGISTERS = [
 
 
 @NEEDS_NVRTC
+@pytest.mark.slow
 @pytest.mark.parametrize("index", ["int", "long long"])
 @pytest.mark.parametrize(("family", "defines"), IN_REGISTERS, ids=str)
 def test_windows_stay_in_registers(family: str, defines: dict[str, Any], index: str) -> None:

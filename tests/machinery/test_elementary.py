@@ -70,6 +70,7 @@ def test_huge_angles_and_what_is_no_number(dtype):
     assert np.all(np.isnan([sines[3:], cosines[3:]]))
 
 
+@pytest.mark.slow
 @PRECISIONS
 def test_arctangent_and_modulus(dtype):
     x, y = (RNG.normal(size=(2, 20000)) * np.exp(3 * RNG.normal(size=(2, 20000)))).astype(dtype)
@@ -81,6 +82,7 @@ def test_arctangent_and_modulus(dtype):
     np.testing.assert_allclose(over(elementary.modulus, x, y), np.hypot(x, y), rtol=1e-6)
 
 
+@pytest.mark.slow
 @PRECISIONS
 def test_logarithm(dtype):
     x = np.exp(RNG.uniform(-80, 80, 20000)).astype(dtype)

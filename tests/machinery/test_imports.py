@@ -6,6 +6,7 @@ import os
 import sys
 
 import processes
+import pytest
 
 
 def python(code):
@@ -25,6 +26,7 @@ def test_import_is_light():
     python(code)
 
 
+@pytest.mark.slow
 def test_clearing_caches_imports_nothing():
     code = (
         "import sys, numpy, arraycon; arraycon.clear_caches(); "
