@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from arraycon.kernels import polar
 from arraycon.state import State
 
 MODES_SHOWN = 6
@@ -75,7 +76,7 @@ def snapshot(state: State, *, row: int | None = None) -> Snapshot:
 
 def _parts(state: State) -> tuple[Any, Any]:
     if state.object is not None:
-        return np.abs(state.object), np.angle(state.object)
+        return polar.split(state.object)  # the phase that the constraints see
     return state.object_amplitude, state.object_phase
 
 
