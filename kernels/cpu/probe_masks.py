@@ -27,11 +27,13 @@ _GRAIN = 1 << 16
 @np.errstate(all="ignore")  # a warning made an error would stop halfway
 def probe_mask_k(probe: Array, *, radius: float, width: float, power_thresh: float) -> None:
     """Soft aperture on the strongest modes, in reciprocal space."""
-    chosen = _select(probe, power_thresh)
+    order, number = _select(probe, power_thresh)
     ny, nx = probe.shape[-2:]
     ky, kx = (np.arange(n // 2 + 1) / n for n in (ny, nx))
     mask = agnostic_optics.low_pass(ky, kx, radius=radius, width=width, xp=xp)
     mask = optics.unfold(optics.without_tail(mask, probe.real.dtype), nx)
+    # from here on the probe is written to: all that takes memory comes before
+    chosen = _permute(probe, order)[:number]
     optics.for_each(lambda engine, mode: engine.filter_complex(mode, mask), chosen)
     _sort(probe)
 
@@ -50,8 +52,8 @@ def probe_mask_r(
 ) -> None:
     """Super-Gaussian window on the strongest modes, at their focus."""
     rate = optics.propagation_rate(probe, dx=dx, wavelength=wavelength)
-    chosen = _select(probe, power_thresh)
-    defocus = _focus(probe[0], rate, z_range=z_range, z_steps=z_steps)
+    chosen, number = _select(probe, power_thresh)
+    defocus = _focus(probe[chosen[0]], rate, z_range=z_range, z_steps=z_steps)
     window = agnostic.super_gaussian(probe, radius=radius, order=order, xp=xp)
     window = optics.without_tail(window, probe.real.dtype)
     there = optics.phasors(rate, defocus, probe.shape[-1], probe.dtype)
@@ -62,42 +64,49 @@ def probe_mask_r(
         mode *= window
         engine.filter_complex(mode, back)
 
-    optics.for_each(mask, chosen)
+    optics.for_each(mask, _permute(probe, chosen)[:number])
     _sort(probe)
 
 
-def _select(probe: Array, power_thresh: float) -> Array:
-    """Sort the modes by power, and return those that are masked."""
-    power = _sort(probe)
+def _select(probe: Array, power_thresh: float) -> tuple[list[int], int]:
+    """Return the modes' order by power, and how many of them are masked."""
+    order, power = _by_power(probe)
     total = np.sum(power)
     fraction = np.cumsum(power) / (total if total > 0 else 1.0)
     # as in `agnostic`: all modes before which the threshold is not passed, and no sum beyond 1
     before = np.minimum(fraction[:-1], 1.0)
-    return probe[: 1 + np.count_nonzero(before <= power_thresh)]
+    return order, 1 + int(np.count_nonzero(before <= power_thresh))
 
 
-def _sort(probe: Array) -> Array:
-    """Sort the modes by power, strongest first, and return the sorted powers."""
+def _sort(probe: Array) -> None:
+    """Sort the modes by power, strongest first."""
+    order, _ = _by_power(probe)
+    _permute(probe, order)
+
+
+def _by_power(probe: Array) -> tuple[list[int], Array]:
+    """Return the modes' order by power, strongest first, and the powers in it."""
     power = modes.mode_powers(probe)
-    # strongest first, equal powers in their order; NaN first, as in `agnostic`
+    # equal powers in their order; NaN first, as in `agnostic`
     order = len(power) - 1 - np.argsort(power[::-1], kind="stable")[::-1]
-    _permute(probe, order.tolist())
-    return power[order]
+    return order.tolist(), power[order]
 
 
-def _permute(probe: Array, order: list[int]) -> None:
-    """probe[i] becomes probe[order[i]], with one mode of scratch memory."""
+def _permute(probe: Array, order: list[int]) -> Array:
+    """probe[i] becomes probe[order[i]], with one mode of scratch memory; returns the probe."""
     done = [source == i for i, source in enumerate(order)]
+    displaced = None if all(done) else np.empty_like(probe[0])
     for first in range(len(order)):
-        if done[first]:
+        if done[first] or displaced is None:
             continue
-        displaced, i = probe[first].copy(), first
+        displaced[...], i = probe[first], first
         while order[i] != first:
             probe[i] = probe[order[i]]
             done[i] = True
             i = order[i]
         probe[i] = displaced
         done[i] = True
+    return probe
 
 
 def _focus(mode: Array, rate: Array, *, z_range: tuple[float, float], z_steps: int) -> float:

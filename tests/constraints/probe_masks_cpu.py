@@ -96,3 +96,20 @@ def test_the_focus_does_not_depend_on_the_scale(scale):
     found = probe_masks._focus(mode, rate, z_range=(-200.0, 200.0), z_steps=41)
     expected = probe_masks._focus(given[0], rate, z_range=(-200.0, 200.0), z_steps=41)
     assert found == (expected if scale else -200.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [("probe_mask_k", "unfold"), ("probe_mask_r", "phasors")]
+)
+def test_a_lack_of_memory_comes_before_anything_is_written(name, where, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    rng = np.random.default_rng(0)
+    strength = np.array([1, 3, 2])[:, None, None]  # so that the modes will have to be sorted
+    probe = (strength * rng.standard_normal((3, 32, 32)) + 0j).astype("complex64")
+    state = arraycon.State(probe=probe.copy(), dx=0.2, wavelength=0.025)
+    monkeypatch.setattr(optics, where, fail)
+    with pytest.raises(MemoryError):
+        arraycon.Constraints({name: {"start_iter": 1}}).apply(state, 1)
+    np.testing.assert_array_equal(state.probe, probe)
