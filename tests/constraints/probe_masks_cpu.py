@@ -15,6 +15,7 @@ pytest.importorskip("numba", reason="numba is not installed")
 from probes_cpu import *
 from probes_cpu import Call, probe
 
+import arraycon
 from arraycon.kernels.agnostic import probe_masks as agnostic
 from arraycon.kernels.agnostic.tools import optics as agnostic_optics
 from arraycon.kernels.cpu import probe_masks
