@@ -87,6 +87,13 @@ class _AllBlocks(BaseModel):
         copied.__pydantic_fields_set__.intersection_update(self.given)
         return copied
 
+    def is_valid(self) -> bool:
+        """Whether the blocks that were given are what validation would have made of them."""
+        known = declared()
+        return all(
+            name in known and type(getattr(self, name)) is known[name].model for name in self.given
+        )
+
     def notes(self) -> list[str]:
         """Advice on parameters that are valid but probably not meant so; warned of on creation."""
         return advice.about(self.blocks(), self.given)

@@ -82,6 +82,8 @@ class Constraints:
             )
         if not isinstance(params, ConstraintParams):
             params = files.from_mapping(params)
+        elif not params.is_valid():  # pydantic's model_copy(update=...) validates nothing
+            params = files.from_mapping({name: getattr(params, name) for name in params.given})
         self._take(params.only_given() if defaults == "none" else params, order)
         self._warn_of_defaults()
         logger.info("constraints: %s", self)

@@ -105,6 +105,19 @@ def test_sweeps():
         params.replace(kz_filtre={})
 
 
+def test_what_pydantic_copies_without_validation_is_validated():
+    params = arraycon.ConstraintParams(**POSITIVE)
+    copied = params.model_copy(update={"kz_filter": {"start_iter": 1, "beta": 0.5}})
+    assert arraycon.Constraints(copied)["kz_filter"].beta == 0.5
+    assert list(arraycon.Constraints(params.model_copy(update={"objp_postiv": None}))) == []
+    for update, message in (
+        ({"kz_filter": {"beta": -1}}, r"kz_filter\.beta: got -1"),
+        ({"kz_filtre": None}, "did you mean kz_filter"),
+    ):
+        with pytest.raises(arraycon.ParameterError, match=message):
+            arraycon.Constraints(params.model_copy(update=update))
+
+
 def test_schedules_reports_and_adapters_travel_to_other_processes():
     constraints = arraycon.Constraints(
         {"ortho_pmode": {"start_iter": 1}, "obj_z_recenter": {"start_iter": 1}}
