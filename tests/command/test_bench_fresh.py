@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import mmap
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,8 +40,13 @@ def test_fresh_processes() -> None:
 def test_fresh_process_sees_native_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child's own arithmetic, in this process: 4 MiB more are seen as such."""
     held: list[Any] = []
-    one = contender("fast")
-    grow = dataclasses.replace(one, run=lambda: held.append(np.ones(1 << 19)))
+
+    def run() -> None:
+        # from the system: what other tests have freed would be used again unseen
+        held.append(np.frombuffer(mmap.mmap(-1, 4 << 20), np.uint8))
+        held[-1][:] = 1
+
+    grow = dataclasses.replace(contender("fast"), run=run)
     monkeypatch.setattr(peers, "gather", lambda *_, **__: SimpleNamespace(contenders=[grow]))
     rise = fresh.answer({
         "task": "memory", "name": "pos_recenter", "size": vars(TINY), "dtype": "float32",
