@@ -103,7 +103,7 @@ class Py4DSTEMAttachment(Attachment):
         except MissingInputError as error:
             lacks = ["py4DSTEM has no object tilts, and lengths only where they are uniform"]
             if potential:
-                lacks.append("its potential is a phase without amplitude (set obj_type: phase)")
+                lacks.append("its potential is a phase without amplitude")
             raise MissingInputError(f"{error}\n{', and '.join(lacks)}") from None
         self.reports = (report,)
 

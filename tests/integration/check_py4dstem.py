@@ -218,8 +218,8 @@ def test_errors(make):
         py4dstem.attach(MagneticPtychography.__new__(MagneticPtychography), only())
     made = make("multislice", "potential")
     with (
-        py4dstem.attach(made, only(obj_rblur={"obj_type": "both"})),
-        pytest.raises(arraycon.MissingInputError, match="set obj_type: phase"),
+        py4dstem.attach(made, only(obj_rblur={"obj_type": "amplitude"})),
+        pytest.raises(arraycon.MissingInputError, match="a phase without amplitude"),
     ):
         run(made, 1)
 
