@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from arraycon.blocks import ParameterWarning as ParameterWarning
     from arraycon.constraints import register as register
     from arraycon.constraints import unregister as unregister
+    from arraycon.misfit import misfit_ratio as misfit_ratio
     from arraycon.params import ConstraintParams as ConstraintParams
     from arraycon.pipeline import Constraints as Constraints
     from arraycon.pipeline import MissingInputError as MissingInputError
@@ -45,6 +46,7 @@ _LAZY = {
     "Record": "pipeline",
     "Report": "pipeline",
     "State": "state",
+    "misfit_ratio": "misfit",
     "register": "pipeline",
     "unregister": "pipeline",
     "warmup": "pipeline.warmup",

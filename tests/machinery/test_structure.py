@@ -23,7 +23,7 @@ HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.
 FLOORS = (
     ("version", "kernels"),
-    ("state", "blocks", "plain"),
+    ("state", "blocks", "plain", "misfit"),
     ("constraints", "io"),
     ("params", "figure"),
     ("pipeline",),
