@@ -13,7 +13,7 @@ import numpy as np
 from arraycon.demo import checks
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.simulate import focused_probe
-from arraycon.io import npz, ptyrad
+from arraycon.io import hdf5, npz
 from arraycon.io.atomic import ReadError, reason
 
 _ATTRIBUTES = {
@@ -119,7 +119,7 @@ def _from_npz(path: Path) -> Dataset:
 
 def _from_hdf5(path: Path, slices: int) -> Dataset:
     _require_file(path)
-    with _reading(path), ptyrad.opened(path) as file:
+    with _reading(path), hdf5.opened(path) as file:
         _require(path, ("data", "scan_positions_A"), file, "dataset")
         _require(path, tuple(_ATTRIBUTES), file.attrs, "attribute")
         dx, wavelength, angle, c10, slab, slabs = (

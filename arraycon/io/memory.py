@@ -1,0 +1,72 @@
+"""How much memory there is, asked before a file's own numbers make us take it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from arraycon.io.errors import ReadError
+
+resource: Any
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+_CGROUPS = (
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (
+        Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ),
+)
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def available() -> int | None:
+    """Bytes that this process can still take, by the system and by its limits; None if unknown."""
+    return min(_limits(), default=None)
+
+
+def require(needed: int, what: str) -> None:
+    """Refuse to begin what cannot fit.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes.
+    what : str
+        What they are for; the message begins with it.
+
+    Raises
+    ------
+    ReadError
+        Fewer are available.
+    """
+    there = available()
+    if there is not None and needed > there:
+        raise ReadError(f"{what}: takes {readable(needed)} of memory, {readable(there)} are free")
+
+
+def readable(size: int) -> str:
+    """Write a number of bytes with its unit."""
+    power = min((len(str(max(size, 0))) - 1) // 3, len(_UNITS) - 1)
+    return f"{size / 1000**power:.3g} {_UNITS[power]}"
+
+
+def _limits() -> Iterator[int]:
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        found = dict(line.split(":", 1) for line in lines)
+        yield 1024 * int(found["MemAvailable"].split()[0])
+    for limit, used in _CGROUPS:
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number: there is no limit
+            yield max(0, int(limit.read_text()) - int(used.read_text()))
+    if resource is not None:
+        with contextlib.suppress(OSError, ValueError):
+            most, _ = resource.getrlimit(resource.RLIMIT_AS)
+            if most != resource.RLIM_INFINITY:
+                pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+                yield max(0, most - pages * resource.getpagesize())
