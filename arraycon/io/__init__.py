@@ -76,17 +76,8 @@ def outline(path: Path | str) -> dict[str, Outline]:
     UserWarning
         The object is smaller than the probe.
     """
-    path = Path(path)
-    require_regular(path)
-    layout = _layout(path)
-    found: dict[str, Outline] = layout.outline(path)
-    if not found:
-        if what := foreign.described(path):
-            raise ReadError(f"{path}: {what}")
-        if layout is ptyrad or not layout.read(path, ())[0]:
-            names = ", ".join(layout.NAMES.values())
-            raise ReadError(f"{path}: holds no reconstruction: expected at least one of {names}")
-    if note := small_object(path, found):
+    found = _outline(require_regular(Path(path)))
+    if note := small_object(Path(path), found):
         warnings.warn(note, stacklevel=2)
     return found
 
@@ -116,8 +107,9 @@ def read(path: Path | str, *, arrays: Collection[str] | None = None) -> Reconstr
     """
     path = Path(path)
     before = Identity.of(require_regular(path))
-    found = outline(path)
-    layout = _layout(path)
+    found, layout = _outline(path), _layout(path)
+    if note := small_object(path, found):
+        warnings.warn(note, stacklevel=2)
     wanted = [field for field in found if arrays is None or field in arrays]
     memory.require(sum(found[field].nbytes for field in wanted), f"{path}")
     fields, iteration = layout.read(path, wanted)
@@ -251,6 +243,18 @@ def save(path: Path | str, state: State, *, replace: bool = True) -> None:
     """
     with replacing(Path(path), replace=replace) as draft:
         npz.save(draft, state)
+
+
+def _outline(path: Path) -> dict[str, Outline]:
+    layout = _layout(path)
+    found: dict[str, Outline] = layout.outline(path)
+    if not found:
+        if what := foreign.described(path):
+            raise ReadError(f"{path}: {what}")
+        if layout is ptyrad or not layout.read(path, ())[0]:
+            names = ", ".join(layout.NAMES.values())
+            raise ReadError(f"{path}: holds no reconstruction: expected at least one of {names}")
+    return found
 
 
 def _copied(

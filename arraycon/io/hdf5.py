@@ -161,7 +161,7 @@ def _require_no_link(file: Any, where: str, name: str) -> None:
     parts = name.split("/")
     for depth in range(1, len(parts) + 1):
         prefix = "/".join(parts[:depth])
-        if prefix in file:
+        if file.get(prefix) is not None:
             continue
         link = file.get(prefix, getlink=True)
         if (target := getattr(link, "path", None)) is not None:

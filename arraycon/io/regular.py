@@ -65,14 +65,16 @@ def require_regular(path: Path, expected: str = "a file") -> Path:
         It is missing, no regular file, or may not be read.
     """
     try:
-        if kind := kind_of(path):
-            raise ReadError(f"{path}: is {kind}, expected {expected}")
+        kind = kind_of(path)
         # h5py takes a file that may not be read for a damaged one
-        with path.open("rb"):
-            pass
+        if not kind:
+            with path.open("rb"):
+                pass
     except (FileNotFoundError, NotADirectoryError):
         gone = " (it is a link whose target is gone)" if path.is_symlink() else ""
         raise ReadError(f"{path}: no such file{gone}") from None
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name with \0
         raise ReadError(f"{path}: cannot be read: {reason(error)}") from error
+    if kind:
+        raise ReadError(f"{path}: is {kind}, expected {expected}")
     return path
