@@ -37,7 +37,7 @@ def usage(folder: Path) -> dict[str, tuple[list[str], str]]:
     return {
         "missing": (["gone.hdf5", *end], "gone.hdf5: no such file"),
         "folder": (["sub", *end], "sub: is a folder"),
-        "format": (["params.yaml", *end], "params.yaml: unknown format"),
+        "format": (["params.yaml", *end], "is a parameter file, .* RECONSTRUCTION --params"),
         "truncated": (["short.hdf5", *end], "short.hdf5: .*truncated"),
         "nan": (["nan.hdf5", *end], r"nan.hdf5: optimizable_tensors/objp: 32 values .*\(0, 0, 0"),
         "shape": (["shape.hdf5", *end], "shape.hdf5: optimizable_tensors/probe: .*shape"),
