@@ -78,7 +78,7 @@ def main() -> None:
         # a terminal that cannot show Å gets a question mark instead of a traceback
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    with signals.watched():
+    with signals.watched(last=True):
         app(prog_name="arraycon")
 
 

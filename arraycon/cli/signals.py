@@ -44,8 +44,15 @@ _watches: list[_Watch] = []
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[None]:
-    """Watch signals in the block, and end with one line and 128 plus the signal's number."""
+def watched(*, last: bool = False) -> Iterator[None]:
+    """Watch signals in the block, and end with one line and 128 plus the signal's number.
+
+    Parameters
+    ----------
+    last : bool
+        Whether the process ends with the block: what was to be done is done by then, and a signal
+        that comes while Python shuts down must not turn that into a failure.
+    """
     if _watches:
         yield
         return
@@ -71,7 +78,7 @@ def watched() -> Iterator[None]:
         _watches.remove(watch)
         sys.unraisablehook = hook
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if last else handler)
 
 
 def look() -> None:

@@ -144,12 +144,11 @@ def replacing(
     """
     check_output(path, replace=replace)
     target = path.resolve()
+    draft = target.parent / _DRAFTS.format(secrets.token_hex(8))
+    lock = None
     try:
         _sweep(target.parent)
-        draft, lock = _new_draft(target.parent)
-    except OSError as error:
-        raise WriteError(f"{path}: writing failed, no file was left: {reason(error)}") from error
-    try:
+        lock = _begun(draft)
         yield draft
         _settle(draft, target, like)
         with _alone(target.parent):
@@ -183,21 +182,20 @@ def _same(target: Path, keep: Path) -> bool:
     return target.exists() and keep.exists() and target.samefile(keep)
 
 
-def _new_draft(folder: Path) -> tuple[Path, int | None]:
+def _begun(draft: Path) -> int | None:
     """Make a file that only this user may read, and lock it as long as this process lives."""
     while True:
-        draft = folder / _DRAFTS.format(secrets.token_hex(8))
         file = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         if fcntl is None:
             os.close(file)
-            return draft, None
+            return None
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:  # a file system without locks: nobody takes this for abandoned
             os.close(file)
-            return draft, None
+            return None
         if os.fstat(file).st_nlink:
-            return draft, file
+            return file
         os.close(file)  # another process swept it away before it was locked
 
 

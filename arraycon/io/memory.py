@@ -25,12 +25,7 @@ _CGROUPS = (
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
-def available() -> int | None:
-    """Bytes that this process can still take, by the system and by its limits; None if unknown."""
-    return min(_limits(), default=None)
-
-
-def require(needed: int, what: str) -> None:
+def require(needed: int, what: str, *, mapped: int = 0) -> None:
     """Refuse to begin what cannot fit.
 
     Parameters
@@ -39,15 +34,20 @@ def require(needed: int, what: str) -> None:
         Bytes.
     what : str
         What they are for; the message begins with it.
+    mapped : int
+        Bytes of addresses beside them that are taken and hardly used, which only a limit on
+        addresses (``ulimit -v``) counts.
 
     Raises
     ------
     ReadError
         Fewer are available.
     """
-    there = available()
-    if there is not None and needed > there:
-        raise ReadError(f"{what}: takes {readable(needed)} of memory, {readable(there)} are free")
+    for there, asked in ((min(_system(), default=None), needed), (_addresses(), needed + mapped)):
+        if there is not None and asked > there:
+            raise ReadError(
+                f"{what}: takes {readable(asked)} of memory, {readable(there)} are free"
+            )
 
 
 def readable(size: int) -> str:
@@ -56,7 +56,8 @@ def readable(size: int) -> str:
     return f"{size / 1000**power:.3g} {_UNITS[power]}"
 
 
-def _limits() -> Iterator[int]:
+def _system() -> Iterator[int]:
+    """Bytes that are free in the machine, and in this process's share of it."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         found = dict(line.split(":", 1) for line in lines)
@@ -64,9 +65,15 @@ def _limits() -> Iterator[int]:
     for limit, used in _CGROUPS:
         with contextlib.suppress(OSError, ValueError):  # "max" is no number: there is no limit
             yield max(0, int(limit.read_text()) - int(used.read_text()))
-    if resource is not None:
-        with contextlib.suppress(OSError, ValueError):
-            most, _ = resource.getrlimit(resource.RLIMIT_AS)
-            if most != resource.RLIM_INFINITY:
-                pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-                yield max(0, most - pages * resource.getpagesize())
+
+
+def _addresses() -> int | None:
+    """Bytes of addresses that this process may still map; None if that is not limited."""
+    if resource is None:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            return max(0, int(most) - pages * resource.getpagesize())
+    return None

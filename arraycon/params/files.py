@@ -28,6 +28,8 @@ from arraycon.io.regular import kind_of
 from arraycon.params.constraint_params import SECTIONS, ConstraintParams
 
 SECTION = "constraint_params"
+_SHOWN = 100  # problems
+_EXAMINED = 500  # keys beside PtyRAD's sections that are compared with the constraints' names
 _LARGEST = 1 << 23  # bytes; PtyRAD's whole files have some thousands
 
 
@@ -128,7 +130,9 @@ def _from_data(data: object, source: str) -> ConstraintParams:
         problems += [(_path(item["loc"]), item["msg"]) for item in error.errors(include_url=False)]
     if problems:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"  {path}: {text}" for path, text in problems]
+        lines = [f"  {path}: {text}" for path, text in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"  and {len(problems) - _SHOWN} more")
         raise ParameterError("\n".join([f"{source}: {number} in the parameters", *lines]))
     return params
 
@@ -142,7 +146,8 @@ def _stored(file: Path) -> dict[str, Any]:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(key) if str(key).isprintable() else repr(key) for key in loc)
+    keys = (str(key) if str(key).isprintable() else repr(key) for key in loc)
+    return ".".join(key if len(key) <= 80 else f"{key[:77]}..." for key in keys)
 
 
 def _beside_sections(data: Mapping[Any, Any]) -> list[tuple[str, str]]:
@@ -151,13 +156,13 @@ def _beside_sections(data: Mapping[Any, Any]) -> list[tuple[str, str]]:
     Other keys pass: what PtyRAD's sections may be is for PtyRAD to say.
     """
     names, problems = list(declared()), []
-    for key in data:
+    for number, key in enumerate(data):
         if not isinstance(key, str):
             problems.append(not_text(key))
         elif key in names:
             text = f"would be ignored beside PtyRAD's sections, move it into {SECTION}"
             problems.append((key, text))
-        elif key not in SECTIONS:
+        elif key not in SECTIONS and number < _EXAMINED:
             near = difflib.get_close_matches(key.lower(), [SECTION, *names], n=1, cutoff=0.8)
             problems += [(key, f"unknown key, did you mean {name}?") for name in near]
     return problems
