@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import signal
@@ -66,6 +67,7 @@ def run(work: Callable[[], T]) -> T:
 def _in_child(work: Callable[[], Any], writing: int) -> None:
     """Work, tell, and end without whatever the parent has registered for its own end."""
     try:
+        faulthandler.disable()  # the parent says that it crashed
         # those of the parent raise into it, and it kills this child
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

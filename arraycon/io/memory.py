@@ -75,5 +75,6 @@ def _addresses() -> int | None:
         most, _ = resource.getrlimit(resource.RLIMIT_AS)
         if most != resource.RLIM_INFINITY:
             pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-            return max(0, int(most) - pages * resource.getpagesize())
+            free: int = max(0, most - pages * resource.getpagesize())
+            return free
     return None
