@@ -55,7 +55,9 @@ def errors(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith(("warning", "compiling"))]
 
 
-@pytest.mark.quick(when=lambda number, iterations: (number, iterations) == (signal.SIGTERM, "1:1"))
+@pytest.mark.quick(
+    when=lambda number, iterations, **_: (number, iterations) == (signal.SIGTERM, "1:1")
+)
 @pytest.mark.parametrize("iterations", ["1:1", "1:5"])
 @pytest.mark.parametrize(
     ("number", "word"),
