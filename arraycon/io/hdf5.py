@@ -58,7 +58,7 @@ def dataset(file: Any, path: Path, name: str) -> Any:
             _require_no_link(file, where, name)
             return None
         if not isinstance(item, h5py.Dataset):
-            raise ReadError(f"{where}: expected a dataset, got a group")
+            raise ReadError(f"{where}: expected a dataset, got a {type(item).__name__.lower()}")
         if item.shape is None or _is_none(item, where):
             return None
         if item.file.filename != file.filename or item.is_virtual or item.external:
@@ -97,8 +97,7 @@ def outline(item: Any, where: str, field: str) -> tuple[tuple[int, ...], Any]:
     if item.dtype.kind not in "fc":
         raise ReadError(f"{where}: expected real or complex numbers, got {dtype}")
     _factor(item, where, field)
-    if item.size:
-        _require_written(item, where)
+    require_written(item, where)
     return item.shape, item.dtype.newbyteorder("=")
 
 
@@ -153,7 +152,7 @@ def _is_none(item: Any, where: str) -> bool:
         return False
     if item.shape == () and item.dtype.itemsize <= _TEXT and item.asstr()[()] == _NONE:
         return True
-    raise ReadError(f"{where}: expected numbers, got text")
+    raise ReadError(f"{where}: expected numbers, got text of shape {item.shape}")
 
 
 def _require_no_link(file: Any, where: str, name: str) -> None:
@@ -201,8 +200,10 @@ def _plugin_has(code: int) -> bool:
     return bool(h5py.h5z.filter_avail(code))
 
 
-def _require_written(item: Any, where: str) -> None:
+def require_written(item: Any, where: str) -> None:
     """Refuse what was declared and not filled: a few bytes can so declare any size."""
+    if item.size == 0:
+        return
     if item.chunks is None:
         there, expected = int(item.id.get_storage_size() > 0), 1
     else:

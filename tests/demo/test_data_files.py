@@ -273,6 +273,16 @@ def test_damaged_member_is_named(tmp_path: Path, content: bytes) -> None:
         loading.load(path, 1)
 
 
+@pytest.mark.parametrize("name", ["data", "scan_positions_A"])
+def test_dataset_that_is_declared_and_not_there(tmp_path: Path, name: str) -> None:
+    path = hdf5(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file.create_dataset(name, (2**20, 64, 64, 64), "u2", chunks=(1, 64, 64, 64))
+    with refused(f"data.h5: {name}: the file is incomplete: 0 of 1048576 blocks"):
+        loading.load(path, 1)
+
+
 def test_array_that_is_declared_and_not_there(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     header = {"descr": "<u2", "fortran_order": False, "shape": (2**40, 64, 64)}
