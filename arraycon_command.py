@@ -4,8 +4,11 @@ Outside of the package, because importing that takes 0.2 s, most of it NumPy's: 
 meanwhile ends the process in one line, where Python's own way is a traceback of the imports.
 """
 
+from __future__ import annotations
+
 import os
 import signal
+from collections.abc import Callable
 
 
 def main() -> None:
@@ -19,7 +22,7 @@ def main() -> None:
     command()
 
 
-def _leave(code: int, line: bytes):  # type: ignore[no-untyped-def]
+def _leave(code: int, line: bytes) -> Callable[..., None]:
     """Make a handler that ends at once: while modules are imported there is nothing to clean up."""
 
     def leave(*_: object) -> None:

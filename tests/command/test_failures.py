@@ -143,7 +143,7 @@ def test_failed_output_leaves_no_figure(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_: Any, **__: Any) -> None:
         raise io.WriteError("out.hdf5: disk full")
 
-    monkeypatch.setattr(io, "write", fail)
+    monkeypatch.setattr(io, "written", fail)
     assert apply("-o", "out.hdf5", "--figure", "fig.png")[0] == 1
     assert names() == ["model.hdf5", "params.yaml"]
 
