@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from arraycon.blocks.wording import (
+    HINTS,
     DeprecatedParameterWarning,
     allowed,
     detail,
@@ -149,7 +150,8 @@ class Block(BaseModel):
             if key not in cls.model_fields:
                 text = str(own or item["msg"])
                 if item["type"] == "extra_forbidden":
-                    text = cls._unknown(str(key), place)
+                    near = len(found) < HINTS
+                    text = cls._unknown(str(key), place) if near else "unknown key"
             else:
                 accepted = allowed(cls, str(key))
                 if key == "step" and "step" not in data:  # translated from freq

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+HINTS = 20
+"""Unknown keys for which a likely one is looked for: 20 000 of them took 20 s."""
+
+
 class ParameterWarning(UserWarning):
     """Valid parameters that probably do not do what was meant."""
 

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arraycon.blocks import Block, Place
-from arraycon.blocks.wording import detail, not_text, unknown, warn
+from arraycon.blocks.wording import HINTS, detail, not_text, unknown, warn
 from arraycon.constraints import declared, reserve
 from arraycon.params import advice
 
@@ -115,7 +115,9 @@ class _AllBlocks(BaseModel):
                 problems.append(detail((shown,), text, value))
                 continue
             if name not in known:
-                problems.append(detail((name,), _unknown(name, list(known)), value))
+                near = len(problems) < HINTS
+                text = _unknown(name, list(known)) if near else "unknown key"
+                problems.append(detail((name,), text, value))
                 continue
             try:
                 place = Place(name, frozenset(known))
