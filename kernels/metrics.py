@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from arraycon.kernels.agnostic import metrics as agnostic
 from arraycon.kernels.agnostic.modes import mode_powers
-from arraycon.kernels.common import arrays, dispatch
+from arraycon.kernels.common import arrays, changes, dispatch
 from arraycon.kernels.common.arrays import Array, Namespace
 
-__all__ = ["change", "mode_powers"]
+__all__ = ["change", "measuring", "mode_powers"]
+
+
+def measuring() -> AbstractContextManager[changes.Changes]:
+    """Collect Σ|new - old|² and Σ|old|² of what constraints write within a ``with`` block.
+
+    Kernels take the sums along where they can; of what others change, a copy is made and compared.
+    """
+    return changes.collect(change)
 
 
 def change(new: Array, old: Array, *, xp: Namespace) -> tuple[Array, Array]:

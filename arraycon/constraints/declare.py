@@ -21,6 +21,7 @@ from arraycon.constraints.wiring import (
     wire,
     wire_parts,
 )
+from arraycon.kernels.common import dispatch
 from arraycon.state import ARRAYS, FIELDS
 
 Run: TypeAlias = Callable[[Inputs, Any], "Updates | tuple[Updates, Mapping[str, Any]]"]
@@ -175,7 +176,12 @@ def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[
             raise TypeError(
                 f"{model.__name__}: expected fields that {kernel.__name__} takes, got {foreign[0]}"
             )
-        add(Constraint(kernel.__name__, model, **vars(wired), kernel=kernel, **told))
+        # what somebody else's kernel has written when it fails cannot be taken back
+        in_place = dispatch.is_door(kernel)
+        one = Constraint(
+            kernel.__name__, model, **vars(wired), kernel=kernel, in_place=in_place, **told
+        )
+        add(one)
         return model
 
     return decorate
