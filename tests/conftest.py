@@ -83,5 +83,10 @@ def divided(monkeypatch):
     """Divide among the threads also what is too small to be worth it."""
     from arraycon.kernels.common import threads
 
-    run = threads.run
-    monkeypatch.setattr(threads, "run", lambda work, size, **_: run(work, size))
+    for name in ("run", "memory"):
+        divide = getattr(threads, name)
+        monkeypatch.setattr(
+            threads,
+            name,
+            lambda work, size, *, grain=1, divide=divide, **options: divide(work, size, **options),
+        )

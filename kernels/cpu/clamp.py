@@ -9,7 +9,7 @@ import numpy as np
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools.compiled import kernel
-from arraycon.kernels.cpu.tools.sums import CHUNK, run_blocks, squares
+from arraycon.kernels.cpu.tools.sums import CHUNK, keep_values, run_blocks, squares
 
 # Fewer elements than this are done before a second thread has started; one thread is almost as fast
 # as the memory.
@@ -89,7 +89,7 @@ def _clip_measured(x, relax, keep, low, high):
     for start in range(0, x.size, CHUNK):
         part = x[start : start + CHUNK]
         was = old[: part.size]
-        was[:] = part
+        keep_values(part, was)
         _clip_one(part, relax, keep, low, high)
         more, size = squares(part, was)
         changed += more
@@ -104,7 +104,7 @@ def _lower_measured(x, relax, keep, offset):
     for start in range(0, x.size, CHUNK):
         part = x[start : start + CHUNK]
         was = old[: part.size]
-        was[:] = part
+        keep_values(part, was)
         _lower(part, relax, keep, offset)
         more, size = squares(part, was)
         changed += more

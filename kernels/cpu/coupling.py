@@ -12,7 +12,7 @@ from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import elementary
 from arraycon.kernels.cpu.tools.compiled import kernel, summing
-from arraycon.kernels.cpu.tools.sums import BLOCK, CHUNK, run_blocks, squares
+from arraycon.kernels.cpu.tools.sums import BLOCK, CHUNK, keep_values, run_blocks, squares
 
 # Fewer elements than this are done before a second thread has woken up: logarithms or exponentials,
 # and one loop of multiplications, of which two slices of 256² took twice as long with two threads.
@@ -164,7 +164,7 @@ def _sum_logarithms(amplitude, floor, tables):
     for start in range(0, amplitude.size, CHUNK):
         chunk = amplitude[start : start + CHUNK]
         logarithms = scratch[: chunk.size]
-        logarithms[:] = chunk
+        keep_values(chunk, logarithms)
         _to_logarithms(logarithms, floor, tables)
         total += _sum(logarithms)
     return total
@@ -206,8 +206,8 @@ def _mix_measured(amplitude, phase, floor, keep, to_phase, keep_phase, to_log, t
     for start in range(0, amplitude.size, CHUNK):
         a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
         old_a, old_p = scratch[0, : a.size], scratch[1, : a.size]
-        old_a[:] = a
-        old_p[:] = p
+        keep_values(a, old_a)
+        keep_values(p, old_p)
         _to_logarithms(a, floor, tables)
         _mix(a, p, keep, to_phase, keep_phase, to_log, tables)
         more, size = squares(a, old_a)
@@ -256,7 +256,7 @@ def _absorb_measured(amplitude, phase, relax, keep, scale, power, factors, route
     for start in range(0, amplitude.size, CHUNK):
         a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
         was = old[: a.size]
-        was[:] = a
+        keep_values(a, was)
         _absorb(a, p, relax, keep, scale, power, factors, route, tables)
         more, size = squares(a, was)
         changed += more
@@ -271,7 +271,7 @@ def _mirror_measured(amplitude, phase, relax, keep, scale, factors, tables):
     for start in range(0, amplitude.size, CHUNK):
         a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
         was = old[: a.size]
-        was[:] = a
+        keep_values(a, was)
         _mirror(a, p, p, relax, keep, scale, factors, tables)
         more, size = squares(a, was)
         changed += more
