@@ -83,10 +83,6 @@ def divided(monkeypatch):
     """Divide among the threads also what is too small to be worth it."""
     from arraycon.kernels.common import threads
 
-    for name in ("run", "memory"):
-        divide = getattr(threads, name)
-        monkeypatch.setattr(
-            threads,
-            name,
-            lambda work, size, *, grain=1, divide=divide, **options: divide(work, size, **options),
-        )
+    parts, ranges = threads._parts, threads._ranges
+    monkeypatch.setattr(threads, "_parts", lambda size, _: parts(size, 1))
+    monkeypatch.setattr(threads, "_ranges", lambda size, number, _: ranges(size, number, 1))
