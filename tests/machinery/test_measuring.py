@@ -1,7 +1,8 @@
-"""`measure=True`: the figures of a copy and a comparison, without the copy, and the same results."""
+"""`measure=True`: the figures of a comparison with a copy, without it, and the same results."""
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 
 import numpy as np
@@ -84,9 +85,10 @@ def check(name, options, shape, dtype, number=2):
     for field, array in snapshot(plain).items():
         np.testing.assert_array_equal(after[field], array, err_msg=field)
     expected = compared(before, after, report[0].targets)
+    eps = float(np.finfo(dtype).eps)
     assert figures(report) == {
-        # where nothing but rounding is left to see, it is the rounding
-        key: pytest.approx(value, rel=TOLERANCE[dtype], abs=2 * np.finfo(dtype).eps)
+        # rounding itself, where nothing else is left to see, is not to be reproduced
+        key: pytest.approx(value, rel=TOLERANCE[dtype], abs=2 * eps if value < 10 * eps else 0)
         for key, value in expected.items()
     }
 
@@ -128,7 +130,7 @@ def test_any_shape(variant, shape, dtype):
     report = only(**{name: options}).apply(state, 1, measure=True)
     expected = compared(before, snapshot(state), report[0].targets)
     for key, value in figures(report).items():
-        assert value == pytest.approx(expected[key], rel=1e-5, abs=4 * np.finfo(dtype).eps)
+        assert value == pytest.approx(expected[key], rel=1e-5, abs=4 * float(np.finfo(dtype).eps))
 
 
 @EVERY
@@ -151,7 +153,8 @@ def test_measuring_takes_no_copy(name):
     peaks = {}
     with threads.use_threads(2):
         for measure in (False, True):
-            constraints.apply(state, 1, measure=measure)  # compiles
+            constraints.apply(state, 1, measure=measure)  # compiles, which leaves garbage
+            gc.collect()
             tracemalloc.start()
             try:
                 constraints.apply(state, 1, measure=measure)
