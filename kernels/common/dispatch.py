@@ -262,14 +262,32 @@ def _in_place(
             if array is not source:
                 _assign(array, source)
         by_product = twin(*work, *also, **options) if halves is None else _result(halves)
-        if sums is not None:
-            asked.add(outs, sums)
-        elif asked is not None:
-            asked.compared(work, old, outs, xp=xp)
+        if asked is not None:
+            _note(asked, work, old, sums, outs, xp)
         done = (_finish(array, out) for array, out in zip(work, targets, strict=True))
         return (*done,) if by_product is None else (*done, by_product)
 
     return finish
+
+
+def _note(
+    asked: changes.Changes,
+    work: Sequence[Array],
+    old: Sequence[Array],
+    sums: Array | None,
+    outs: Sequence[Array | None],
+    xp: Namespace,
+) -> None:
+    """Take note of the changes: of the sums, or of the comparison with the old arrays."""
+    if sums is not None:
+        asked.add(outs, sums)
+        return
+    try:
+        asked.compared(work, old, outs, xp=xp)
+    except BaseException:
+        for array, source in zip(work, old, strict=True):
+            _assign(array, source)
+        raise
 
 
 def _result(halves: Generator[None, None, Any]) -> Any:

@@ -10,30 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from libraries import Library
-from schedules import make_state, only, snapshot
+from schedules import IDS, OPTIONS, VARIANTS, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES
 from arraycon.kernels.common import threads
 
-OPTIONS = {
-    "obj_zblur": {"kernel_size": 7},
-    "complex_ratio": {"alpha2": 0.3},
-    "kr_thresh": {"thresh": 0.3},
-}
-"""Defaults that warn or leave one of the targets as it is are not taken."""
-VARIANTS = [(name, OPTIONS.get(name, {})) for name in NAMES] + [
-    ("objp_postiv", {"mode": "subtract_min", "relax": 0.2}),
-    ("mirrored_amp", {"power": 3, "scale": 0.5}),
-    ("mirrored_amp", {"power": 2.5, "scale": 0.5}),
-    ("kz_filter", {"boundary": "mirror"}),
-    ("kr_thresh", {"thresh": 0.3, "scope": "slice"}),
-    ("kr_thresh", {"thresh": 1.0}),
-    ("obj_rblur", {"std": 0.0}),
-    ("obj_rblur", {"std": 3.0, "kernel_size": 19}),
-    ("obj_z_recenter", {"scale": 0.0}),
-]
-IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIANTS]
 EVERY = pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
 # Rounding of transforms is part of a comparison, and not of sums of spectra: in float32 it shows
 # where little changes.
