@@ -21,6 +21,7 @@ OPTIONS = {
     "kr_thresh": {"thresh": 0.3},
 }
 """Defaults that warn or leave one of the targets as it is are not taken."""
+# constraints with which each changes all of its targets, and some of them by other ways
 VARIANTS = [(name, OPTIONS.get(name, {})) for name in ORDER] + [
     ("objp_postiv", {"mode": "subtract_min", "relax": 0.2}),
     ("mirrored_amp", {"power": 3, "scale": 0.5}),
@@ -33,7 +34,6 @@ VARIANTS = [(name, OPTIONS.get(name, {})) for name in ORDER] + [
     ("obj_z_recenter", {"scale": 0.0}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIANTS]
-"""Constraints and parameters with which each changes all of its targets, and some by other ways."""
 
 
 def only(**blocks):
