@@ -12,6 +12,7 @@ import threading
 import numpy as np
 import processes
 import pytest
+from libraries import NUMPY, Library
 from schedules import IDS, OPTIONS, VARIANTS, assert_equal, make_state, only, snapshot
 
 import arraycon
@@ -29,11 +30,11 @@ SMALL = 512
 class Allocations:
     """Lets one of the allocations that NumPy is asked for fail."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch, module=np):
         self._count, self._failing = itertools.count(1), 0
         self.failed = False
         for name in ALLOCATING:
-            monkeypatch.setattr(np, name, self._wrapped(getattr(np, name)))
+            monkeypatch.setattr(module, name, self._wrapped(getattr(module, name)))
 
     def _wrapped(self, function):
         def allocate(*args, **kwargs):
@@ -82,20 +83,27 @@ def bound(constraints, state):
     constraints.bind(state).apply(1)
 
 
-def failures(name, options, apply, monkeypatch, *, nz=6, as_object=False):
+def failures(name, options, apply, monkeypatch, *, nz=6, as_object=False, library=NUMPY):
     """Let one allocation after the other fail, until there are no more; return how many did."""
     constraints = only(**{name: options})
     before = snapshot(state_of(nz, as_object=as_object))
+
+    def new():
+        state = state_of(nz, as_object=as_object)
+        for field in before:
+            setattr(state, field, library.array(before[field]))
+        return state
+
     with threads.use_threads(2):
-        apply(constraints, state_of(nz, as_object=as_object))  # compiles, and fills caches
-        allocations = Allocations(monkeypatch)
+        apply(constraints, new())  # compiles, and fills caches
+        allocations = Allocations(monkeypatch, library.module)
         for number in itertools.count(1):
-            state = state_of(nz, as_object=as_object)
+            state = new()
             with allocations.failing(number):
                 apply(constraints, state)
             if not allocations.failed:
                 return number - 1
-            assert_equal(before, snapshot(state))
+            assert_equal(before, {k: library.numpy(getattr(state, k)) for k in before})
     return 0
 
 
@@ -125,6 +133,16 @@ def test_complex_objects(name, monkeypatch):
 def test_both_parts_or_none(name, engine, monkeypatch):
     # what one of the parts needs is had twice, before the first is changed
     assert failures(name, OPTIONS.get(name, {}), applied, monkeypatch) >= 2, engine
+
+
+@pytest.mark.parametrize("library", ["cupy"])
+@pytest.mark.parametrize("apply", [applied, measured])
+@EVERY
+def test_what_lacks_memory_on_a_gpu_has_not_begun(name, options, apply, library, monkeypatch):
+    library = Library(library)
+    if reason := library.available():
+        pytest.skip(reason)
+    failures(name, options, apply, monkeypatch, nz=3, library=library)
 
 
 def test_the_reference(monkeypatch):

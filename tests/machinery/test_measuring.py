@@ -179,6 +179,32 @@ def test_the_reference_is_measured_too(name, options):
     }
 
 
+@EVERY
+@pytest.mark.parametrize("library", ["cupy"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_on_a_gpu(name, options, dtype, library):
+    """Whether kernels take the sums or a copy is compared, and without waiting for the device."""
+    library = Library(library)
+    if reason := library.available():
+        pytest.skip(reason)
+    measured, plain = (state_of((2, 4, 33, 35), dtype) for _ in range(2))
+    before = snapshot(measured)
+    for state in (measured, plain):
+        for field in before:
+            setattr(state, field, library.array(before[field]))
+    with library.without_waiting():
+        report = only(**{name: options}).apply(measured, 1, measure=True)
+        only(**{name: options}).apply(plain, 1)
+    after = {field: library.numpy(getattr(measured, field)) for field in before}
+    for field, array in after.items():
+        np.testing.assert_array_equal(array, library.numpy(getattr(plain, field)), err_msg=field)
+    eps = float(np.finfo(dtype).eps)
+    assert figures(report) == {
+        key: pytest.approx(value, rel=TOLERANCE[dtype], abs=2 * eps if value < 10 * eps else 0)
+        for key, value in compared(before, after, report[0].targets).items()
+    }
+
+
 def test_what_users_register_is_compared():
     class Halved(arraycon.Block):
         """Halve the phase, by way of an array that one of this package's kernels writes to."""
