@@ -59,8 +59,7 @@ def obj_zblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None)
     def work(start: int, stop: int, scratch: Array) -> None:
         for i in range(start, stop):
             for volume in volumes:
-                columns = volume[:, i * width : (i + 1) * width]
-                changes[i] += _blur_depth(columns, weights, offsets, scratch, measured)
+                changes[i] += _blur_depth(volume, i * width, weights, offsets, scratch, measured)
 
     yield
     if len(taps) > 1:
@@ -192,14 +191,18 @@ def _blur_plane(plane, weights, offsets, reach, parts, ring, row, old):
 
 
 @kernel
-def _blur_depth(columns, weights, offsets, scratch, measured):
-    """Blur a block of columns (nz, n) in place; return the sums of the change if asked."""
-    nz, size = columns.shape
+def _blur_depth(volume, start, weights, offsets, scratch, measured):
+    """Blur a block of columns of (nz, n) in place; return the sums of the change if asked.
+
+    Of the volume and not of the block, whose rows Numba would not know to be contiguous.
+    """
+    nz, n = volume.shape
+    size = min(scratch.shape[1], n - start)
     changed = before = 0.0
     for z in range(nz):
-        scratch[z, :size] = columns[z]
+        keep_values(volume[z, start : start + size], scratch[z, :size])
     for z in range(nz):
-        total = columns[z]
+        total = volume[z, start : start + size]
         for j in range(1, weights.size, 2):
             one, two = offsets[j], offsets[j + 1]
             a, b = scratch[max(z - one, 0), :size], scratch[min(z + one, nz - 1), :size]

@@ -17,7 +17,7 @@ from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools import elementary, optics
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.matrix import product
-from arraycon.kernels.cpu.tools.sums import squares
+from arraycon.kernels.cpu.tools.sums import keep_values, squares
 
 # Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
 _AXIS = 1e-3
@@ -240,8 +240,7 @@ class _DepthFilter:
                 block[:, 0, 0] += self._offset
             if self._measured:
                 for row in range(part.shape[1]):
-                    new, old = block[:, row, :nx], part[:, row]
-                    self._changes[i + row] = _compare(new, old, self._counts)
+                    self._changes[i + row] = _compare(block, row, x, i + row, self._counts)
             part[...] = block[..., :nx]
 
 
@@ -306,8 +305,9 @@ def _filter_rows(x, first, last, basis, wedge, offset, counts, measured, changes
                 _fold(slice_rows, 0, vector_rows, 0, basis.partner)
                 if row == 0:
                     _add_offset(vector_rows, offset)
-                changes[row] = _compare(vectors, x[:, row], counts)
-                x[:, row] = vectors
+                changes[row] = _compare(vector_rows, 0, x, row, counts)
+                for z in range(nz):
+                    keep_values(vectors[z], x[z, row])
             else:
                 _fold(slice_rows, 0, x, row, basis.partner)
                 if row == 0:
@@ -323,14 +323,16 @@ def _add_offset(x, offset):
 
 
 @kernel
-def _compare(new, old, counts):
-    """Σ|new - old|² and Σ|old|² of spectra (nz, n), whose pairs of numbers count differently."""
+def _compare(new, place, old, row, counts):
+    """Σ|new - old|² and Σ|old|² of one row of spectra, whose pairs of numbers count differently."""
     changed = before = 0.0
-    for z in range(len(new)):
-        more, size = squares(new[z, :2], old[z, :2])
+    for z in range(len(old)):
+        given = old[z, row]
+        after = new[z, place, : given.size]
+        more, size = squares(after[:2], given[:2])
         changed += counts[0] * more
         before += counts[0] * size
-        more, size = squares(new[z, 2:], old[z, 2:])
+        more, size = squares(after[2:], given[2:])
         changed += counts[1] * more
         before += counts[1] * size
     return changed, before
