@@ -80,7 +80,8 @@ def register(
     parameters, and the constraint has the kernel's name. With a name it decorates a function that
     gets the fields it needs as a mapping, and its parameters as an instance of `model`, and returns
     a mapping of new arrays, or a pair of that and a mapping of metrics. Such a function must not
-    write to its inputs: that is what makes a failing constraint leave the state untouched.
+    write to its inputs: that is what makes a failing constraint leave the state untouched. For the
+    same reason a kernel that is not this package's own gets no ``out``.
     PyTorch's tensors and JAX's arrays come as NumPy or CuPy arrays, where those can see them.
     Declaring a name again replaces it, as re-running a notebook's cell does.
 
