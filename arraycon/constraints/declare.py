@@ -21,6 +21,7 @@ from arraycon.constraints.wiring import (
     wire,
     wire_parts,
 )
+from arraycon.kernels.common import dispatch
 from arraycon.state import ARRAYS, FIELDS
 
 Run: TypeAlias = Callable[[Inputs, Any], "Updates | tuple[Updates, Mapping[str, Any]]"]
@@ -79,7 +80,8 @@ def register(
     parameters, and the constraint has the kernel's name. With a name it decorates a function that
     gets the fields it needs as a mapping, and its parameters as an instance of `model`, and returns
     a mapping of new arrays, or a pair of that and a mapping of metrics. Such a function must not
-    write to its inputs: that is what makes a failing constraint leave the state untouched.
+    write to its inputs: that is what makes a failing constraint leave the state untouched. For the
+    same reason a kernel that is not this package's own gets no ``out``.
     PyTorch's tensors and JAX's arrays come as NumPy or CuPy arrays, where those can see them.
     Declaring a name again replaces it, as re-running a notebook's cell does.
 
@@ -175,7 +177,12 @@ def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[
             raise TypeError(
                 f"{model.__name__}: expected fields that {kernel.__name__} takes, got {foreign[0]}"
             )
-        add(Constraint(kernel.__name__, model, **vars(wired), kernel=kernel, **told))
+        # what somebody else's kernel has written when it fails cannot be taken back
+        in_place = dispatch.is_door(kernel)
+        one = Constraint(
+            kernel.__name__, model, **vars(wired), kernel=kernel, in_place=in_place, **told
+        )
+        add(one)
         return model
 
     return decorate

@@ -120,15 +120,15 @@ def wire(
         return outcome(call(inputs, block, outs), writes(block))
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
-        repeat = dispatch.prepare(lambda: call(inputs, block, outs))
+        start = dispatch.prepare(lambda: call(inputs, block, outs))
         written = writes(block)
-        return None if repeat is None else lambda: outcome(repeat(), written)
+        return None if start is None else lambda: outcome(start()(), written)
 
     def writes(block: Any) -> tuple[str, ...]:
         untouched = set(OBJECT) - set(parts(block))
         return tuple(name for name in on if name not in untouched)
 
-    return Wired(run, lambda _: needed, writes, prepare)
+    return Wired(run, lambda _: needed, writes, prepare if dispatch.is_door(kernel) else None)
 
 
 def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
@@ -144,18 +144,29 @@ def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
         return kernel(inputs[name], out=outs.get(name), **kind, **given, **options(block))
 
     def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
-        return Outcome({name: call(name, inputs, block, outs) for name in parts(block)})
+        calls = {name: functools.partial(call, name, inputs, block, outs) for name in parts(block)}
+        if not dispatch.is_door(kernel):
+            return Outcome({name: one() for name, one in calls.items()})
+        # neither part is changed before both have the memory that they need
+        finishes = {name: dispatch.begin(one) for name, one in calls.items()}
+        return Outcome({name: finish()[0] for name, finish in finishes.items()})
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
-        repeats = {
-            name: dispatch.prepare(functools.partial(call, name, inputs, block, outs))
-            for name in parts(block)
-        }
-        if None in repeats.values():
-            return None
-        return lambda: Outcome({name: repeat()[0] for name, repeat in repeats.items() if repeat})
+        starts = {}
+        for name in parts(block):
+            start = dispatch.prepare(functools.partial(call, name, inputs, block, outs))
+            if start is None:
+                return None
+            starts[name] = start
 
-    return Wired(run, lambda block: (*parts(block), *scalars.values()), parts, prepare)
+        def repeat() -> Outcome:
+            finishes = {name: start() for name, start in starts.items()}
+            return Outcome({name: finish()[0] for name, finish in finishes.items()})
+
+        return repeat
+
+    prepared = prepare if dispatch.is_door(kernel) else None
+    return Wired(run, lambda block: (*parts(block), *scalars.values()), parts, prepared)
 
 
 def options(block: Block) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from arraycon.pipeline.fields import PARTS, Fields
 from arraycon.pipeline.graphs import Graphs
 from arraycon.pipeline.report import Metrics, Record, Report
 from arraycon.pipeline.running import run
+from arraycon.pipeline.signals import Held
 from arraycon.state import ARRAYS, FIELDS, State
 
 if TYPE_CHECKING:
@@ -113,6 +114,9 @@ class Bound:
     def apply(self, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration, as `Constraints.apply` does on the same state.
 
+        What that says of constraints that fail and of signals holds here, too. A recorded CUDA
+        graph is one launch, between whose constraints nothing is called.
+
         Parameters
         ----------
         iteration : int
@@ -143,10 +147,11 @@ class Bound:
         if self._graphs is not None and due and all(step.repeat is not None for step in due):
             return Report(self._replayed(due, iteration), tuple(skipped))
         self._fields.renew()
-        try:
-            records = tuple(self._run(step, iteration) for step in due)
-        finally:
-            self._fields.join()
+        with Held() as held:
+            try:
+                records = tuple(self._run(step, iteration, held) for step in due)
+            finally:
+                self._fields.join()
         return Report(records, tuple(skipped))
 
     def __repr__(self) -> str:
@@ -167,11 +172,13 @@ class Bound:
             step, block, note, repeat, reads_parts, is_complex and not PARTS.isdisjoint(writes)
         )
 
-    def _run(self, step: _Step, iteration: int) -> Record:
+    def _run(self, step: _Step, iteration: int, held: Held) -> Record:
         if step.repeat is None:
-            return run(step.constraint, step.block, self._fields, iteration, note=step.note)
+            return run(step.constraint, step.block, self._fields, iteration, held, note=step.note)
         try:
-            return _record(step, self._outcome(step), iteration)
+            record = _record(step, self._outcome(step), iteration)
+            held.deliver()
+            return record
         except BaseException:
             logger.error("iteration %d: %s failed", iteration, step.name)
             raise

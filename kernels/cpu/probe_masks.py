@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -32,10 +32,11 @@ def probe_mask_k(probe: Array, *, radius: float, width: float, power_thresh: flo
     ky, kx = (np.arange(n // 2 + 1) / n for n in (ny, nx))
     mask = agnostic_optics.low_pass(ky, kx, radius=radius, width=width, xp=xp)
     mask = optics.unfold(optics.without_tail(mask, probe.real.dtype), nx)
+    scratch = _Scratch(np.empty_like(probe[0]), modes.power_memory(probe))
     # from here on the probe is written to: all that takes memory comes before
-    chosen = _permute(probe, order)[:number]
+    chosen = _permute(probe, order, scratch.mode)[:number]
     optics.for_each(lambda engine, mode: engine.filter_complex(mode, mask), chosen)
-    _sort(probe)
+    _sort(probe, scratch)
 
 
 @np.errstate(all="ignore")
@@ -58,14 +59,22 @@ def probe_mask_r(
     window = optics.without_tail(window, probe.real.dtype)
     there = optics.phasors(rate, defocus, probe.shape[-1], probe.dtype)
     back = there.conj()
+    scratch = _Scratch(np.empty_like(probe[0]), modes.power_memory(probe))
 
     def mask(engine: Any, mode: Array) -> None:
         engine.filter_complex(mode, there)
         mode *= window
         engine.filter_complex(mode, back)
 
-    optics.for_each(mask, _permute(probe, chosen)[:number])
-    _sort(probe)
+    optics.for_each(mask, _permute(probe, chosen, scratch.mode)[:number])
+    _sort(probe, scratch)
+
+
+class _Scratch(NamedTuple):
+    """What sorting needs: room for one mode, and for powers."""
+
+    mode: Array
+    powers: Array
 
 
 def _select(probe: Array, power_thresh: float) -> tuple[list[int], int]:
@@ -78,26 +87,25 @@ def _select(probe: Array, power_thresh: float) -> tuple[list[int], int]:
     return order, 1 + int(np.count_nonzero(before <= power_thresh))
 
 
-def _sort(probe: Array) -> None:
+def _sort(probe: Array, scratch: _Scratch) -> None:
     """Sort the modes by power, strongest first."""
-    order, _ = _by_power(probe)
-    _permute(probe, order)
+    order, _ = _by_power(probe, scratch.powers)
+    _permute(probe, order, scratch.mode)
 
 
-def _by_power(probe: Array) -> tuple[list[int], Array]:
+def _by_power(probe: Array, memory: Array | None = None) -> tuple[list[int], Array]:
     """Return the modes' order by power, strongest first, and the powers in it."""
-    power = modes.mode_powers(probe)
+    power = modes.mode_powers(probe, memory)
     # equal powers in their order; NaN first, as in `agnostic`
     order = len(power) - 1 - np.argsort(power[::-1], kind="stable")[::-1]
     return order.tolist(), power[order]
 
 
-def _permute(probe: Array, order: list[int]) -> Array:
-    """probe[i] becomes probe[order[i]], with one mode of scratch memory; returns the probe."""
+def _permute(probe: Array, order: list[int], displaced: Array) -> Array:
+    """probe[i] becomes probe[order[i]], by way of room for one mode; returns the probe."""
     done = [source == i for i, source in enumerate(order)]
-    displaced = None if all(done) else np.empty_like(probe[0])
     for first in range(len(order)):
-        if done[first] or displaced is None:
+        if done[first]:
             continue
         displaced[...], i = probe[first], first
         while order[i] != first:

@@ -178,7 +178,7 @@ def test_an_object_that_nothing_changes_is_not_touched():
 
 def test_the_parts_stay_in_their_memory():
     state = complex_state()
-    state.object = np.ones((1, 8, 64, 64), "complex64")
+    state.object = np.ones((1, 8, 128, 128), "complex64")
     bound = only(obja_thresh={}, obj_zblur={"kernel_size": 7}).bind(state)
     bound.apply(1)
     tracemalloc.start()

@@ -15,6 +15,26 @@ EVERY = {
     if name not in ("obj_zblur",)  # with kz_filter it warns, which the tests of parameters cover
 } | {"obj_zblur": None}
 
+OPTIONS = {
+    "obj_zblur": {"kernel_size": 7},
+    "complex_ratio": {"alpha2": 0.3},
+    "kr_thresh": {"thresh": 0.3},
+}
+"""Defaults that warn or leave one of the targets as it is are not taken."""
+# constraints with which each changes all of its targets, and some of them by other ways
+VARIANTS = [(name, OPTIONS.get(name, {})) for name in ORDER] + [
+    ("objp_postiv", {"mode": "subtract_min", "relax": 0.2}),
+    ("mirrored_amp", {"power": 3, "scale": 0.5}),
+    ("mirrored_amp", {"power": 2.5, "scale": 0.5}),
+    ("kz_filter", {"boundary": "mirror"}),
+    ("kr_thresh", {"thresh": 0.3, "scope": "slice"}),
+    ("kr_thresh", {"thresh": 1.0}),
+    ("obj_rblur", {"std": 0.0}),
+    ("obj_rblur", {"std": 3.0, "kernel_size": 19}),
+    ("obj_z_recenter", {"scale": 0.0}),
+]
+IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIANTS]
+
 
 def only(**blocks):
     """Parameters with everything else off."""

@@ -40,6 +40,7 @@ from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.fft import butterflies as move
 from arraycon.kernels.cpu.fft import lanes
 from arraycon.kernels.cpu.tools.compiled import kernel
+from arraycon.kernels.cpu.tools.sums import keep_values, squares
 
 _CACHE_LINE = 64
 # So that a float32 vector fits into half a spectrum's row.
@@ -108,6 +109,16 @@ def filter_real(x: Array, mask: Array, spectrum: Array) -> None:
     _forward_rows(x, spectrum, _plan(nx, x.dtype))
     _columns(spectrum, nx // 2 + 1, mask, False, scale, _plan(ny, x.dtype))
     _backward_rows(spectrum, x, _plan(nx, x.dtype))
+
+
+def filter_real_measured(x: Array, mask: Array, spectrum: Array) -> tuple[float, float]:
+    """`filter_real`, with Σ(new - old)² and Σold²: old rows are kept until the new ones come."""
+    ny, nx = x.shape
+    scale = x.dtype.type(0.5 / x.size)
+    _forward_rows(x, spectrum, _plan(nx, x.dtype))
+    _columns(spectrum, nx // 2 + 1, mask, False, scale, _plan(ny, x.dtype))
+    changed, before = _backward_rows_measured(spectrum, x, _plan(nx, x.dtype))
+    return changed, before
 
 
 def fft2_inplace(x: Array, *, inverse: bool = False) -> None:
@@ -250,18 +261,42 @@ def _forward_rows(x, spectrum, plan):
 @kernel
 def _backward_rows(spectrum, x, plan):
     """Real rows from their spectra, times nx."""
+    tile, lane = _tile(x.shape[1], plan)
+    for row in range(0, x.shape[0], 2 * lane):
+        _some_backward_rows(spectrum, x, row, tile, lane, plan)
+
+
+@kernel
+def _backward_rows_measured(spectrum, x, plan):
+    ny, nx = x.shape
+    tile, lane = _tile(nx, plan)
+    old = np.empty((2 * lane, nx), x.dtype)
+    changed = before = 0.0
+    for row in range(0, ny, 2 * lane):
+        some = x[row : row + 2 * lane]
+        for i in range(len(some)):
+            keep_values(some[i], old[i])
+        _some_backward_rows(spectrum, x, row, tile, lane, plan)
+        for i in range(len(some)):
+            more, size = squares(some[i], old[i])
+            changed += more
+            before += size
+    return changed, before
+
+
+@kernel
+def _some_backward_rows(spectrum, x, row, tile, lane, plan):
+    """As many rows as fit the tile, from this one on."""
     ny, nx = x.shape
     width, stride = nx // 2 + 1, 2 * spectrum.shape[1]
-    tile, lane = _tile(nx, plan)
-    for row in range(0, ny, 2 * lane):
-        for column in range(0, width, lane // 2):
-            k = min(column, width - lane // 2)
-            move.join_rows(spectrum, row, ny - 1, stride, k, tile, nx)
-        _fft(tile, nx, plan)
-        for part in (0, lane):
-            for column in range(0, nx, lane):
-                start = min(column, nx - lane)
-                move.store_rows(tile, part, plan.frequency, x, row + part, ny - 1, nx, start)
+    for column in range(0, width, lane // 2):
+        k = min(column, width - lane // 2)
+        move.join_rows(spectrum, row, ny - 1, stride, k, tile, nx)
+    _fft(tile, nx, plan)
+    for part in (0, lane):
+        for column in range(0, nx, lane):
+            start = min(column, nx - lane)
+            move.store_rows(tile, part, plan.frequency, x, row + part, ny - 1, nx, start)
 
 
 @kernel
