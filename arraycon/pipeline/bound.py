@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from arraycon.blocks import Block
 from arraycon.constraints import Constraint, Outcome
 from arraycon.kernels.common import arrays, check
 from arraycon.pipeline.fields import PARTS, Fields
 from arraycon.pipeline.graphs import Graphs
+from arraycon.pipeline.holding import Held
 from arraycon.pipeline.report import Metrics, Record, Report
 from arraycon.pipeline.running import run
-from arraycon.state import ARRAYS, FIELDS, State
+from arraycon.state import ARRAYS, State
 
 if TYPE_CHECKING:
     from arraycon.constraints.wiring import Repeat
     from arraycon.pipeline.report import Skipped
 
 logger = logging.getLogger("arraycon")
-
-_OWN = ("numpy", "cupy")
-"""Libraries whose arrays stay where they are; others are lent anew at each call."""
 
 
 class Schedule(Protocol):
@@ -51,6 +49,8 @@ class _Step:
         What it is at each iteration; None where everything has to be done each time.
     reads_parts, writes_parts : bool
         Whether it works on the parts of a complex object.
+    changes : tuple of str
+        Fields of the state itself that it changes.
     """
 
     constraint: Constraint
@@ -59,6 +59,7 @@ class _Step:
     repeat: Repeat | None
     reads_parts: bool
     writes_parts: bool
+    changes: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -69,9 +70,11 @@ class Bound:
     """A schedule bound to a state, for one thread; made by `Constraints.bind`.
 
     What `Constraints.apply` checks at each call is checked once here, and at each call only whether
-    the state holds the same arrays and numbers; where it does not, everything is bound again. Kept
-    are the kernels' calls, the parts of a complex object (two real arrays), and on CuPy one graph
-    for each set of constraints that is due, with the memory it needs.
+    the state holds the same memory and numbers; where it does not, everything is bound again. Kept
+    are the kernels' calls, PyTorch's tensors as NumPy or CuPy arrays of the same memory, the parts
+    of a complex object (two real arrays), and on CuPy one graph for each set of constraints that is
+    due, with the memory it needs. JAX's arrays, which cannot be written to, tensors that are
+    conjugate or negative views, and arrays of other libraries are checked and lent at each call.
 
     Parameters
     ----------
@@ -94,21 +97,24 @@ class Bound:
 
     def reset(self) -> None:
         """Forget what is kept, and check and bind everything again."""
-        state = self.state
-        skipped = {skip.name: skip for skip in self.constraints.check(state)}
-        self._seen = [state.__dict__[name] for name in FIELDS]
-        self._library = next((arrays.library(x) for x in self._arrays()), "numpy")
-        self._fields = Fields(state, keep=True)
-        self._graphs = Graphs[list[Outcome]]() if self._graph and self._library == "cupy" else None
+        skipped = {skip.name: skip for skip in self.constraints.check(self.state)}
         enabled = [(step, block) for step, block in self.constraints.steps if block.enabled]
         self._skipped = [
             (skipped[step.name], block) for step, block in enabled if step.name in skipped
         ]
-        self._steps = [
-            self._bound(step, block)
+        present = self.state.present
+        fitted = [
+            (step, *step.fitted(block, present))
             for step, block in enabled
-            if step.name not in skipped and self._library in _OWN
+            if step.name not in skipped
         ]
+        uses = ((step.needs(block), step.writes(block)) for step, block, _ in fitted)
+        self._held = Held(self.state, uses)
+        self._fields = Fields(self._held.state, self._held.loan, keep=True)
+        lasting = self._held.lasting
+        self._steps = [self._bound(*each) for each in fitted] if lasting else []
+        replays = self._graph and lasting and self._library() == "cupy"
+        self._graphs = Graphs[list[Outcome]]() if replays else None
 
     def apply(self, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration, as `Constraints.apply` does on the same state.
@@ -133,45 +139,55 @@ class Bound:
         """
         if type(iteration) is not int or iteration < 1:
             iteration = check.integer("iteration", iteration, low=1)
-        contents = self.state.__dict__
-        if any(contents[name] is not seen for name, seen in zip(FIELDS, self._seen, strict=True)):
+        if not self._held.is_current():
             self.reset()
-        if measure or self._library not in _OWN:
+        if measure or not self._held.lasting:
             return self.constraints.apply(self.state, iteration, measure=measure)
         due = [step for step in self._steps if step.block.is_due(iteration)]
         skipped = [skip for skip, block in self._skipped if block.is_due(iteration)]
-        if self._graphs is not None and due and all(step.repeat is not None for step in due):
-            return Report(self._replayed(due, iteration), tuple(skipped))
-        self._fields.renew()
-        try:
-            records = tuple(self._run(step, iteration) for step in due)
-        finally:
-            self._fields.join()
-        return Report(records, tuple(skipped))
+        loan = self._held.loan
+        if loan is None:
+            return Report(self._records(due, iteration), tuple(skipped))
+        with loan.again():
+            return Report(self._records(due, iteration), tuple(skipped))
 
     def __repr__(self) -> str:
         return f"<Bound: {self.constraints} on {self.state}>"
 
-    def _arrays(self) -> list[Any]:
-        found = (self.state.__dict__[name] for name in ARRAYS)
-        return [array for array in found if array is not None]
+    def _library(self) -> str:
+        found = (self._held.state.__dict__[name] for name in ARRAYS)
+        return next((arrays.library(array) for array in found if array is not None), "numpy")
 
-    def _bound(self, step: Constraint, asked: Block) -> _Step:
-        block, note = step.fitted(asked, self.state.present)
+    def _bound(self, step: Constraint, block: Block, note: str) -> _Step:
         writes, repeat = step.writes(block), None
         if step.prepare is not None:
             repeat = step.prepare(self._fields, block, self._fields.writable(writes))
         is_complex = self.state.object is not None
-        reads_parts = is_complex and not PARTS.isdisjoint(step.needs(block))
+        parts = PARTS if is_complex else frozenset[str]()
         return _Step(
-            step, block, note, repeat, reads_parts, is_complex and not PARTS.isdisjoint(writes)
+            step,
+            block,
+            note,
+            repeat,
+            reads_parts=not parts.isdisjoint(step.needs(block)),
+            writes_parts=not parts.isdisjoint(writes),
+            changes=tuple(name for name in writes if name not in parts),
         )
+
+    def _records(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:
+        if self._graphs is not None and due and all(step.repeat is not None for step in due):
+            return self._replayed(due, iteration)
+        self._fields.renew()
+        try:
+            return tuple([self._run(step, iteration) for step in due])
+        finally:
+            self._fields.join()
 
     def _run(self, step: _Step, iteration: int) -> Record:
         if step.repeat is None:
             return run(step.constraint, step.block, self._fields, iteration, note=step.note)
         try:
-            return _record(step, self._outcome(step), iteration)
+            return self._record(step, self._outcome(step), iteration)
         except BaseException:
             logger.error("iteration %d: %s failed", iteration, step.name)
             raise
@@ -182,6 +198,7 @@ class Bound:
         outcome = step.repeat() if step.repeat is not None else Outcome({})
         if step.writes_parts:
             self._fields.parts_changed()
+        self._fields.changed(step.changes)
         return outcome
 
     def _replayed(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:
@@ -194,15 +211,17 @@ class Bound:
 
         assert self._graphs is not None
         outcomes = self._graphs.run(tuple(step.name for step in due), work)
+        for step in due:  # a replay calls none of the above
+            self._fields.changed((*step.changes, "object") if step.writes_parts else step.changes)
         return tuple(
-            _record(step, _copied(outcome), iteration)
+            self._record(step, _copied(outcome), iteration)
             for step, outcome in zip(due, outcomes, strict=True)
         )
 
-
-def _record(step: _Step, outcome: Outcome, iteration: int) -> Record:
-    targets, figures = tuple(outcome.updates), Metrics(outcome.figures)
-    return Record(step.name, iteration, targets, figures, outcome.returned, step.note)
+    def _record(self, step: _Step, outcome: Outcome, iteration: int) -> Record:
+        targets, figures = tuple(outcome.updates), Metrics(outcome.figures)
+        returned = self._fields.returned(outcome.returned)
+        return Record(step.name, iteration, targets, figures, returned, step.note)
 
 
 def _copied(outcome: Outcome) -> Outcome:

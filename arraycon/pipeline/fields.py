@@ -103,6 +103,11 @@ class Fields(Mapping[str, Any]):
         """Take note that the parts were worked on in place."""
         self._joined = False
 
+    def changed(self, names: tuple[str, ...]) -> None:
+        """Take note that fields of the state were worked on in place."""
+        if self._loan is not None:
+            self._loan.changed.update(names)
+
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
         if self._joined:

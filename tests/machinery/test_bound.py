@@ -93,6 +93,49 @@ def test_other_arrays_and_numbers_are_bound_anew():
     bound.apply(4)
 
 
+@pytest.mark.parametrize("name", ["object_phase", "probe", "position_shifts", "tilts"])
+def test_views_of_the_same_memory_are_the_same(name, monkeypatch):
+    state, other, constraints = make_state(), make_state(), arraycon.Constraints(EVERY)
+    bound = constraints.bind(state)
+    monkeypatch.setattr(module.Bound, "reset", lambda _: pytest.fail("bound anew"))
+    for iteration in (1, 2):
+        setattr(state, name, getattr(state, name)[:])
+        state.dx, state.scan_shape = float("0.2"), (3, 4)
+        bound.apply(iteration)
+        constraints.apply(other, iteration)
+        assert_equal(snapshot(state), snapshot(other))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda phase: phase[..., ::-1],
+        lambda phase: phase[:, 1:],
+        lambda phase: phase.copy(),
+        lambda phase: phase.view("int32").view("float32").reshape(1, 5, 16, 14),
+        lambda phase: phase.astype("float64"),
+    ],
+)
+def test_other_views_are_bound_anew(change):
+    state = State(object_phase=make_state().object_phase)
+    constraints = only(obj_rblur={"std": 0.5})
+    bound = constraints.bind(state)
+    state.object_phase = change(state.object_phase)
+    other = State(object_phase=state.object_phase.copy())
+    bound.apply(1)
+    constraints.apply(other, 1)
+    np.testing.assert_array_equal(state.object_phase, other.object_phase)
+
+
+def test_memory_that_may_not_be_written_to_any_more():
+    state = make_state()
+    bound = only(objp_postiv={}).bind(state)
+    state.object_phase = state.object_phase[:]
+    state.object_phase.flags.writeable = False
+    with pytest.raises(ValueError, match="object_phase: expected writable arrays"):
+        bound.apply(1)
+
+
 def test_what_is_missing_is_said_when_it_is_bound():
     with pytest.raises(arraycon.MissingInputError, match="tilt_smooth: needs tilts"):
         only(tilt_smooth={}).bind(State(probe=make_state().probe))
