@@ -139,7 +139,7 @@ class Bound:
         """
         if type(iteration) is not int or iteration < 1:
             iteration = check.integer("iteration", iteration, low=1)
-        if not self._held.is_current():
+        if not self.is_current():
             self.reset()
         if measure or not self._held.lasting:
             return self.constraints.apply(self.state, iteration, measure=measure)
@@ -150,6 +150,10 @@ class Bound:
             return Report(self._records(due, iteration), tuple(skipped))
         with loan.again():
             return Report(self._records(due, iteration), tuple(skipped))
+
+    def is_current(self) -> bool:
+        """Whether the state has the memory and the numbers that this is bound to."""
+        return self._held.is_current()
 
     def __repr__(self) -> str:
         return f"<Bound: {self.constraints} on {self.state}>"

@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
-from arraycon.pipeline.lending import Loan, lend_state
+from arraycon.pipeline.lending import Loan, lend_state, memory_of
 from arraycon.state import FIELDS, State
 
 
@@ -59,14 +59,14 @@ class Held:
             if memory is None:
                 if value is not seen and not _alike(value, seen):
                     return False
-            elif not array_api_compat.is_torch_array(value) or _memory(value) != memory:
+            elif not array_api_compat.is_torch_array(value) or memory_of(value) != memory:
                 return False
         return True
 
 
 def _watched(value: Any) -> Any:
     """Where a tensor of PyTorch is; None for whatever stays in its place."""
-    return _memory(value) if array_api_compat.is_torch_array(value) else None
+    return memory_of(value) if array_api_compat.is_torch_array(value) else None
 
 
 def _alike(value: Any, seen: Any) -> bool:
@@ -75,17 +75,6 @@ def _alike(value: Any, seen: Any) -> bool:
     if isinstance(value, np.ndarray) or array_api_compat.is_cupy_array(value):
         return bool(_place(value) == _place(seen))
     return bool(value == seen)
-
-
-def _memory(tensor: Array) -> tuple[Any, ...]:
-    return (
-        tensor.data_ptr(),
-        tensor.shape,
-        tensor.stride(),
-        tensor.dtype,
-        tensor.is_conj(),
-        tensor.is_neg(),
-    )
 
 
 def _place(array: Array) -> tuple[Any, ...]:

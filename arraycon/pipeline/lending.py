@@ -272,6 +272,21 @@ class _StateLoan(Loan):
         return self._state, self
 
 
+def memory_of(tensor: Array) -> tuple[Any, ...]:
+    """Return what is the same as long as a loan of a tensor of PyTorch is good.
+
+    The tensor's identity is not: it may get other memory, and another one may have the same.
+    """
+    return (
+        tensor.data_ptr(),
+        tensor.shape,
+        tensor.stride(),
+        tensor.dtype,
+        tensor.is_conj(),
+        tensor.is_neg(),
+    )
+
+
 def _is_own(array: Array) -> bool:
     return array_api_compat.is_cupy_array(array) or array_api_compat.is_numpy_array(array)
 
