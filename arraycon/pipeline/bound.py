@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from arraycon.blocks import Block
 from arraycon.constraints import Constraint, Outcome
@@ -33,8 +33,15 @@ class Schedule(Protocol):
     def check(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
         """Check the state."""
 
-    def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
-        """Run what is due."""
+    def apply_with(
+        self,
+        memories: dict[str, dict[str, Any]],
+        state: State,
+        iteration: int,
+        *,
+        measure: bool = False,
+    ) -> Report:
+        """Run what is due, with what constraints that have a memory kept."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ class _Step:
         What runs, and with what.
     repeat : callable or None
         What it is at each iteration; None where everything has to be done each time.
-    reads_parts, writes_parts : bool
-        Whether it works on the parts of a complex object.
+    reads_parts, writes_parts : frozenset of str
+        Parts of a complex object that it works on.
     changes : tuple of str
         Fields of the state itself that it changes.
     """
@@ -57,8 +64,8 @@ class _Step:
     block: Block
     note: str
     repeat: Repeat | None
-    reads_parts: bool
-    writes_parts: bool
+    reads_parts: frozenset[str]
+    writes_parts: frozenset[str]
     changes: tuple[str, ...]
 
     @property
@@ -72,9 +79,10 @@ class Bound:
     What `Constraints.apply` checks at each call is checked once here, and at each call only whether
     the state holds the same memory and numbers; where it does not, everything is bound again. Kept
     are the kernels' calls, PyTorch's tensors as NumPy or CuPy arrays of the same memory, the parts
-    of a complex object (two real arrays), and on CuPy one graph for each set of constraints that is
-    due, with the memory it needs. JAX's arrays, which cannot be written to, tensors that are
-    conjugate or negative views, and arrays of other libraries are checked and lent at each call.
+    of a complex object (two real arrays), the memory of constraints that have one, and on CuPy one
+    graph for each set of constraints that is due, with the memory it needs. JAX's arrays, which
+    cannot be written to, tensors that are conjugate or negative views, and arrays of other
+    libraries are checked and lent at each call.
 
     Parameters
     ----------
@@ -96,7 +104,11 @@ class Bound:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what is kept, and check and bind everything again."""
+        """Forget what is kept, the memory of constraints included, and bind everything again."""
+        self._memories: dict[str, dict[str, Any]] = {}
+        self._bind()
+
+    def _bind(self) -> None:
         skipped = {skip.name: skip for skip in self.constraints.check(self.state)}
         enabled = [(step, block) for step, block in self.constraints.steps if block.enabled]
         self._skipped = [
@@ -140,9 +152,10 @@ class Bound:
         if type(iteration) is not int or iteration < 1:
             iteration = check.integer("iteration", iteration, low=1)
         if not self.is_current():
-            self.reset()
+            self._bind()
         if measure or not self._held.lasting:
-            return self.constraints.apply(self.state, iteration, measure=measure)
+            memories = self._memories
+            return self.constraints.apply_with(memories, self.state, iteration, measure=measure)
         due = [step for step in self._steps if step.block.is_due(iteration)]
         skipped = [skip for skip, block in self._skipped if block.is_due(iteration)]
         loan = self._held.loan
@@ -164,17 +177,18 @@ class Bound:
 
     def _bound(self, step: Constraint, block: Block, note: str) -> _Step:
         writes, repeat = step.writes(block), None
+        parts = PARTS if self.state.object is not None else frozenset[str]()
+        reads_parts = parts.intersection(step.needs(block))
+        self._fields.reserve(reads_parts)
         if step.prepare is not None:
             repeat = step.prepare(self._fields, block, self._fields.writable(writes))
-        is_complex = self.state.object is not None
-        parts = PARTS if is_complex else frozenset[str]()
         return _Step(
-            step,
+            step.remembering(self._memories),
             block,
             note,
             repeat,
-            reads_parts=not parts.isdisjoint(step.needs(block)),
-            writes_parts=not parts.isdisjoint(writes),
+            reads_parts=reads_parts,
+            writes_parts=parts.intersection(writes),
             changes=tuple(name for name in writes if name not in parts),
         )
 
@@ -189,6 +203,7 @@ class Bound:
 
     def _run(self, step: _Step, iteration: int) -> Record:
         if step.repeat is None:
+            self._fields.expect(step.reads_parts)
             return run(step.constraint, step.block, self._fields, iteration, note=step.note)
         try:
             return self._record(step, self._outcome(step), iteration)
@@ -198,10 +213,10 @@ class Bound:
 
     def _outcome(self, step: _Step) -> Outcome:
         if step.reads_parts:
-            self._fields.split()
+            self._fields.split(step.reads_parts)
         outcome = step.repeat() if step.repeat is not None else Outcome({})
         if step.writes_parts:
-            self._fields.parts_changed()
+            self._fields.parts_changed(step.writes_parts)
         self._fields.changed(step.changes)
         return outcome
 

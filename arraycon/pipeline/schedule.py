@@ -230,6 +230,17 @@ class Constraints:
         MissingInputError, TypeError, ValueError
             As `check`, before anything runs.
         """
+        return self.apply_with({}, state, iteration, measure=measure)
+
+    def apply_with(
+        self,
+        memories: dict[str, dict[str, Any]],
+        state: State,
+        iteration: int,
+        *,
+        measure: bool = False,
+    ) -> Report:
+        """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
         present = state.present
@@ -247,6 +258,8 @@ class Constraints:
                         skipped.append(missing[step.name])
                         logger.debug("iteration %d: %s", iteration, missing[step.name])
                         continue
+                    fields.expect(step.needs(block))
+                    step = step.remembering(memories)
                     records.append(run(step, block, fields, iteration, measure=measure, note=note))
             finally:
                 fields.join()

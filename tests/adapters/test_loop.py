@@ -25,8 +25,8 @@ def views(state):
 def test_arrays_that_stay_are_bound_once(monkeypatch):
     loop, constraints = Loop(), arraycon.Constraints(EVERY)
     state, expected = make_state(), make_state()
-    bindings, reset = [], Bound.reset
-    monkeypatch.setattr(Bound, "reset", lambda self: bindings.append(self) or reset(self))
+    bindings, bind = [], Bound._bind
+    monkeypatch.setattr(Bound, "_bind", lambda self: bindings.append(self) or bind(self))
     for iteration in range(1, 6):
         loop.apply(constraints, views(state), iteration, measure=False)
         constraints.apply(expected, iteration)

@@ -183,8 +183,8 @@ def test_ptylab_probes_that_are_made_anew(monkeypatch):
     """The object stays where it is, and so does what is bound to it."""
     engine, constraints = Engine(modes=2), only(obja_thresh={}, ortho_pmode={})
     engine.params.absObjectSwitch = False
-    bindings, reset = [], Bound.reset
-    monkeypatch.setattr(Bound, "reset", lambda self: bindings.append(self) or reset(self))
+    bindings, bind = [], Bound._bind
+    monkeypatch.setattr(Bound, "_bind", lambda self: bindings.append(self) or bind(self))
     expected = arraycon.State(
         object=engine.reconstruction.object[0].copy(),
         probe=engine.reconstruction.probe[0, 0, :, 0].copy(),

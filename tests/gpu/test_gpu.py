@@ -295,7 +295,12 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
 
 def to_parts_and_back(obj):
     amplitude, phase = polar.split(obj)
-    return [CUPY.numpy(array) for array in (amplitude, phase, polar.join(amplitude, phase))]
+    results = (
+        *(amplitude, phase, polar.join(amplitude, phase), polar.amplitude(obj), polar.phase(obj)),
+        polar.with_amplitude(obj, amplitude / 2),
+        polar.with_phase(obj, phase / 2),
+    )
+    return [CUPY.numpy(array) for array in results]
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
