@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from arraycon.kernels import polar
 from arraycon.kernels.common import arrays, check
@@ -62,11 +63,7 @@ class Fields(Mapping[str, Any]):
     def writable(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Arrays that results may be written into directly; JAX's are not among them."""
         arrays = {name: self[name] for name in names}
-        return {
-            name: array
-            for name, array in arrays.items()
-            if array_api_compat.is_writeable_array(array)
-        }
+        return {name: array for name, array in arrays.items() if _is_writable(array)}
 
     def validate(self, name: str, updates: Mapping[str, Any], writes: tuple[str, ...]) -> None:
         """Check that all of what constraint `name` returned can take its fields' places."""
@@ -76,6 +73,8 @@ class Fields(Mapping[str, Any]):
                     f"{name}: expected new arrays for {' and '.join(writes)} only, got {field}"
                 )
             current = self[field]
+            if new is current:
+                continue
             arrays.namespace(**{f"{name}'s {field}": new, f"state.{field}": current})
             check.same(f"{name}'s {field}", new, f"state.{field}", current)
 
@@ -171,17 +170,24 @@ class Fields(Mapping[str, Any]):
 
 def read_only(state: State) -> frozenset[str]:
     """Array fields that can neither be written to nor, as JAX's, be replaced."""
-    arrays = {name: getattr(state, name) for name in ARRAYS}
+    contents = state.__dict__
     names = {
         name
-        for name, array in arrays.items()
-        if array is not None
-        and not array_api_compat.is_writeable_array(array)
+        for name in ARRAYS
+        if (array := contents[name]) is not None
+        and not _is_writable(array)
         and not _replaced(array)
     }
     return frozenset(names | set(_PARTS) if "object" in names else names)
 
 
+def _is_writable(array: Any) -> bool:
+    # array-api-compat goes through all libraries, which takes ten times as long
+    if type(array) is np.ndarray:
+        return array.flags.writeable
+    return bool(array_api_compat.is_writeable_array(array))
+
+
 def _replaced(array: Any) -> bool:
     """Whether new values come in a new array: JAX's cannot be written to."""
-    return array_api_compat.is_jax_array(array)
+    return type(array) is not np.ndarray and array_api_compat.is_jax_array(array)

@@ -149,6 +149,7 @@ class Constraints:
             raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
         self._params = params
         self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+        self._enabled = tuple((step, block) for step, block in self._steps if block.enabled)
 
     @property
     def _does(self) -> tuple[tuple[str, Block], ...]:
@@ -197,7 +198,7 @@ class Constraints:
             raise TypeError(f"state: expected a State, got {type(state).__name__}")
         iteration = check.integer("iteration", iteration, low=1)
         state.validate()
-        return inputs.check(self._steps, state, iteration, asked=self._params.given)
+        return inputs.check(self._enabled, state, iteration, asked=self._params.given)
 
     def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
@@ -246,7 +247,7 @@ class Constraints:
         present = state.present
         due = [
             (step, *step.fitted(block, present))
-            for step, block in self._steps
+            for step, block in self._enabled
             if block.is_due(iteration)
         ]
         uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)

@@ -93,7 +93,9 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
     kernel is loaded, or those of a pool. One interrupted run in ten hung with `concurrent.futures`,
     one in thirty with one range in the calling thread.
     """
-    parts = min(count(), size // grain)
+    parts = size // grain
+    if parts > 1:  # to ask how many threads there are takes 3 µs
+        parts = min(count(), parts)
     if parts <= 1:
         _work(work, 0, size)
         return
