@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +41,8 @@ WIDTHS = (
 )
 FILTERS = ("kr_filter", "kz_filter")
 LEAST = 2e-3  # s of calls in one round; shorter ones are repeated
+
+PAUSE = 2e-3  # s, after which OpenMP's threads have gone to sleep
 
 Ways = dict[str, Callable[[], Any]]
 
@@ -88,11 +91,11 @@ def tensors(sizes: list[str], rounds: int) -> list[str]:
     for size in sizes:
         for name in CONSTRAINTS:
             fields = made(SIZES[size])
-            own = {key: array.copy() for key, array in fields.items()}
-            lent = {key: torch.from_numpy(array) for key, array in own.items()}
+            # the same memory: where it lies makes more of a difference than who calls
+            lent = {key: torch.from_numpy(array) for key, array in fields.items()}
             both = ways_to_call(name, fields)
             both |= {f"torch {way}": call for way, call in ways_to_call(name, lent).items()}
-            found = measured(both, {**fields, **{f"torch {k}": v for k, v in own.items()}}, rounds)
+            found = measured(both, fields, rounds)
             ratios = [f"{ratio(found, f'torch {way}', way):.2f}" for way in found if " " not in way]
             lines.append(f"| {' | '.join((size, name, *ratios))} |")
     return lines
@@ -151,10 +154,11 @@ def measured(calls: Ways, memory: Mapping[str, Any], rounds: int) -> dict[str, l
         call()
         repeats[way] = max(1, round(LEAST / timed(call, 1)))
     found: dict[str, list[float]] = {way: [] for way in calls}
-    order = list(calls)
+    shuffled = random.Random(0)
     for _ in range(rounds):
-        order = order[1:] + order[:1]  # who comes first changes, as whatever slows the machine does
-        for way in order:
+        # in any order: what comes after a function of PyTorch finds its threads and memory about
+        for way in shuffled.sample(list(calls), len(calls)):
+            time.sleep(PAUSE)
             for name, array in memory.items():
                 array[...] = values[name]
             found[way].append(timed(calls[way], repeats[way]))

@@ -186,7 +186,7 @@ class Loan:
 
     def _torch(self, name: str, tensor: Array) -> _Terms:
         torch = sys.modules["torch"]
-        own = plain = tensor.detach()
+        own = plain = tensor.detach() if tensor.requires_grad else tensor
         if own.is_conj() or own.is_neg():
             plain = own.resolve_conj().resolve_neg()
 

@@ -65,7 +65,7 @@ def same(name: str, x: Array, other_name: str, other: Array, *, dtype: Any = Non
                         f"got {_dtype(x)}")  # fmt: skip
     if type(x) is type(other) is np.ndarray:
         return
-    device, expected = array_api_compat.device(x), array_api_compat.device(other)
+    device, expected = arrays.device(x), arrays.device(other)
     if device != expected:
         _reject(name, f"the device of {other_name}, {expected}", f"{device}")
 

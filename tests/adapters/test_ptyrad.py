@@ -32,6 +32,8 @@ class Device(NamedTuple):
 class Tensor:
     """As much of a tensor as the adapter asks for, on top of a NumPy array."""
 
+    requires_grad = True
+
     def __init__(self, array, *, device="cpu", conjugate=False):
         self.array, self.conjugate = array, conjugate
         self.device = Device(device, 0 if device == "cuda" else None)

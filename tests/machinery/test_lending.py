@@ -454,6 +454,8 @@ class TestOtherPlaces:
             current.remove(arguments)
 
         class Tensor:
+            requires_grad = True
+
             def __init__(self, index):
                 self.device, self.array = Device("cuda", index), np.zeros((4, 2))
 
