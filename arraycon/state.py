@@ -107,9 +107,10 @@ class State:
     @property
     def present(self) -> frozenset[str]:
         """Names of the fields that have a value; a complex object counts as both its parts."""
-        names = {field.name for field in fields(self) if getattr(self, field.name) is not None}
-        if "object" in names:
-            names |= {"object_amplitude", "object_phase"}
+        contents = self.__dict__
+        names = [name for name in FIELDS if contents[name] is not None]
+        if contents["object"] is not None:
+            names += ("object_amplitude", "object_phase")
         return frozenset(names)
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from arraycon.constraints.wiring import (
     NOT_OPTIONS,
     Inputs,
     Kernel,
+    Memory,
     Outcome,
     Updates,
     Wired,
@@ -24,7 +25,7 @@ from arraycon.constraints.wiring import (
 from arraycon.kernels.common import dispatch
 from arraycon.state import ARRAYS, FIELDS
 
-Run: TypeAlias = Callable[[Inputs, Any], "Updates | tuple[Updates, Mapping[str, Any]]"]
+Run: TypeAlias = Callable[..., "Updates | tuple[Updates, Mapping[str, Any]]"]
 """A user's constraint: inputs and parameters in, new arrays (and metrics, if there are any) out."""
 
 M = TypeVar("M", bound=type[Block])
@@ -111,7 +112,10 @@ def register(
         Whether it needs the probe in the middle of its array; by default what a user's constraint
         does is not known, so that one which takes the probe does.
     memory : bool
-        Whether it keeps arrays from one iteration to the next.
+        Whether it keeps something from one iteration to the next. It then gets a dict to keep it
+        in, as the argument `memory` of a kernel or the third one of a function. A schedule that is
+        bound to a state (`Constraints.bind`) gives it the same dict at each iteration, until it is
+        `reset`; `Constraints.apply` an empty one each time.
     returns : sequence of str
         By-products that a kernel returns behind its arrays. One that has an argument
         ``return_NAME`` is asked for it.
@@ -152,7 +156,7 @@ def register(
     arguments = dict(scalars) if isinstance(scalars, Mapping) else {name: name for name in scalars}
     _fields("scalars", tuple(arguments.values()), FIELDS)
     if on == "object":
-        wired = wire_parts(what, scalars=arguments)
+        wired = wire_parts(what, scalars=arguments, memory=memory)
     else:
         wired = wire(
             what,
@@ -161,6 +165,7 @@ def register(
             scalars=arguments,
             returns=tuple(returns),
             figures=figures or {},
+            memory=memory,
         )
     told["by_parts"] = on == "object"
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
@@ -172,6 +177,8 @@ def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[
         _check_model(model)
         parameters = inspect.signature(kernel).parameters
         own: type[Block] = model
+        if told["memory"] and "memory" not in parameters:
+            raise TypeError(f"{kernel.__name__}: expected an argument memory, which it declares")
         foreign = [key for key in own.model_fields if key not in {*NOT_OPTIONS, *parameters}]
         if foreign:
             raise TypeError(
@@ -192,8 +199,11 @@ def _of_function(
     name: str, model: Any, needs: tuple[str, ...], writes: tuple[str, ...], told: dict[str, Any]
 ) -> Callable[[Run], Run]:
     def decorate(function: Run) -> Run:
-        def run(inputs: Inputs, block: Block, _: Updates) -> Outcome:
-            answer = function(inputs, block)
+        def run(
+            inputs: Inputs, block: Block, _: Updates, *, memory: Memory | None = None
+        ) -> Outcome:
+            kept = ({} if memory is None else memory,) if told["memory"] else ()
+            answer = function(inputs, block, *kept)
             return Outcome(*answer) if isinstance(answer, tuple) else Outcome(answer)
 
         _check_model(model)

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from arraycon.blocks import Block
 from arraycon.kernels.common import dispatch
@@ -47,8 +47,17 @@ class Outcome:
     returned: Mapping[str, Any] = field(default_factory=dict)
 
 
-RunInto: TypeAlias = Callable[[Inputs, Any, Updates], Outcome]
-"""A constraint that writes its results into the arrays of the last argument, where it has any."""
+Memory: TypeAlias = dict[str, Any]
+"""What a constraint keeps from one iteration to the next; it alone knows what that is."""
+
+
+class RunInto(Protocol):
+    """A constraint that writes its results into the arrays of `outs`, where it has any."""
+
+    def __call__(
+        self, inputs: Inputs, block: Any, outs: Updates, /, *, memory: Memory | None = None
+    ) -> Outcome:
+        """Run; one that has a memory starts with an empty one where it is given none."""
 
 
 Repeat: TypeAlias = Callable[[], Outcome]
@@ -86,17 +95,22 @@ def wire(
     scalars: Mapping[str, str],
     returns: Sequence[str] = (),
     figures: Mapping[str, str],
+    memory: bool = False,
 ) -> Wired:
     """Wire a kernel that takes the arrays `on` and `reads`, in this order, and changes `on`.
 
-    Where the block has an `obj_type`, it limits which parts of the object are written.
+    Where the block has an `obj_type`, it limits which parts of the object are written. One with a
+    memory gets it as `memory`.
     """
+    remembers = memory
     parameters = inspect.signature(kernel).parameters
     asked = {f"return_{name}": True for name in returns if f"return_{name}" in parameters}
     needed = (*on, *reads, *scalars.values())
 
-    def call(inputs: Inputs, block: Block, outs: Updates) -> tuple[Any, ...]:
+    def call(inputs: Inputs, block: Block, outs: Updates, memory: Memory | None) -> tuple[Any, ...]:
         given = {argument: inputs[source] for argument, source in scalars.items()}
+        if remembers:
+            given["memory"] = {} if memory is None else memory
         out = tuple(outs.get(name) for name in on)
         answer = kernel(
             *(inputs[name] for name in (*on, *reads)),
@@ -116,11 +130,13 @@ def wire(
             returned,
         )
 
-    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
-        return outcome(call(inputs, block, outs), writes(block))
+    def run(
+        inputs: Inputs, block: Block, outs: Updates, *, memory: Memory | None = None
+    ) -> Outcome:
+        return outcome(call(inputs, block, outs, memory), writes(block))
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
-        start = dispatch.prepare(lambda: call(inputs, block, outs))
+        start = dispatch.prepare(lambda: call(inputs, block, outs, None))
         written = writes(block)
         return None if start is None else lambda: outcome(start()(), written)
 
@@ -128,23 +144,35 @@ def wire(
         untouched = set(OBJECT) - set(parts(block))
         return tuple(name for name in on if name not in untouched)
 
-    return Wired(run, lambda _: needed, writes, prepare if dispatch.is_door(kernel) else None)
+    prepared = prepare if dispatch.is_door(kernel) and not remembers else None
+    return Wired(run, lambda _: needed, writes, prepared)
 
 
-def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
+def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str], memory: bool = False) -> Wired:
     """Wire a kernel that treats amplitude and phase alike, each by itself, as `obj_type` chooses.
 
-    A kernel with an argument `obj_type` is told which of the two it has.
+    A kernel with an argument `obj_type` is told which of the two it has. One with a memory has one
+    for each of the two.
     """
+    remembers = memory
     told = "obj_type" in inspect.signature(kernel).parameters
 
-    def call(name: str, inputs: Inputs, block: Block, outs: Updates) -> Any:
+    def call(
+        name: str, inputs: Inputs, block: Block, outs: Updates, memory: Memory | None = None
+    ) -> Any:
         given = {argument: inputs[source] for argument, source in scalars.items()}
+        if remembers:
+            given["memory"] = {} if memory is None else memory.setdefault(name, {})
         kind = {"obj_type": name.removeprefix("object_")} if told else {}
         return kernel(inputs[name], out=outs.get(name), **kind, **given, **options(block))
 
-    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
-        calls = {name: functools.partial(call, name, inputs, block, outs) for name in parts(block)}
+    def run(
+        inputs: Inputs, block: Block, outs: Updates, *, memory: Memory | None = None
+    ) -> Outcome:
+        calls = {
+            name: functools.partial(call, name, inputs, block, outs, memory)
+            for name in parts(block)
+        }
         if not dispatch.is_door(kernel):
             return Outcome({name: one() for name, one in calls.items()})
         # neither part is changed before both have the memory that they need
@@ -165,8 +193,13 @@ def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
 
         return repeat
 
-    prepared = prepare if dispatch.is_door(kernel) else None
-    return Wired(run, lambda block: (*parts(block), *scalars.values()), parts, prepared)
+    needs = functools.partial(_needs, tuple(scalars.values()))
+    prepared = prepare if dispatch.is_door(kernel) and not remembers else None
+    return Wired(run, needs, parts, prepared)
+
+
+def _needs(scalars: tuple[str, ...], block: Any) -> tuple[str, ...]:
+    return (*parts(block), *scalars)
 
 
 def options(block: Block) -> dict[str, Any]:
@@ -181,5 +214,6 @@ def _option_names(model: type[Block]) -> tuple[str, ...]:
 
 def parts(block: Any) -> tuple[str, ...]:
     """Fields of the object that a block's `obj_type` chooses, both without one."""
-    kind = getattr(block, "obj_type", "both")
+    # a model answers for an attribute that it lacks in 3 µs
+    kind = block.__dict__.get("obj_type", "both")
     return OBJECT if kind == "both" else (f"object_{kind}",)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from arraycon.kernels import polar
 from arraycon.kernels.common import arrays, check
@@ -20,9 +21,10 @@ PARTS = frozenset(_PARTS)
 class Fields(Mapping[str, Any]):
     """The state's fields by name, with a complex object seen as its amplitude and phase.
 
-    The parts are made when they are first asked for, and joined when the object itself is asked
-    for or at the end, if one of them was changed: an iteration without object constraints does not
-    touch the object. They are the only memory that a complex object costs.
+    Each part is made when it is first asked for, and what has changed is written into the object
+    when that itself is asked for or at the end: an iteration without object constraints does not
+    touch the object, and one that needs the amplitude alone takes neither angles nor sines. The
+    parts are the only memory that a complex object costs.
 
     Parameters
     ----------
@@ -39,13 +41,17 @@ class Fields(Mapping[str, Any]):
         self._keep = keep
         self._parts: dict[str, Any] = {}
         self._memory: dict[str, Any] = {}
-        self._joined = True
+        self._changed: set[str] = set()
+        self._expected: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Any:
         if name in _PARTS and self._state.object is not None:
-            return self.split()[name]
-        if name == "object":
+            self.split(self._expected | {name})
+            return self._parts[name]
+        if name == "object" and self._changed:
             self.join()
+            # of a negative or vanished amplitude the object says something else than its parts
+            self.renew()
         return getattr(self._state, name)
 
     def __iter__(self) -> Iterator[str]:
@@ -57,11 +63,7 @@ class Fields(Mapping[str, Any]):
     def writable(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Arrays that results may be written into directly; JAX's are not among them."""
         arrays = {name: self[name] for name in names}
-        return {
-            name: array
-            for name, array in arrays.items()
-            if array_api_compat.is_writeable_array(array)
-        }
+        return {name: array for name, array in arrays.items() if _is_writable(array)}
 
     def validate(self, name: str, updates: Mapping[str, Any], writes: tuple[str, ...]) -> None:
         """Check that all of what constraint `name` returned can take its fields' places."""
@@ -71,6 +73,8 @@ class Fields(Mapping[str, Any]):
                     f"{name}: expected new arrays for {' and '.join(writes)} only, got {field}"
                 )
             current = self[field]
+            if new is current:
+                continue
             arrays.namespace(**{f"{name}'s {field}": new, f"state.{field}": current})
             check.same(f"{name}'s {field}", new, f"state.{field}", current)
 
@@ -85,39 +89,70 @@ class Fields(Mapping[str, Any]):
             return values
         return {name: self._loan.back(value) for name, value in values.items()}
 
-    def split(self) -> Mapping[str, Any]:
-        """Parts of the complex object as it is now."""
-        if not self._parts:
-            memory = tuple(self._memory.get(part) for part in _PARTS)
-            parts = polar.split(self._state.object, out=memory)
-            self._parts = dict(zip(_PARTS, parts, strict=True))
-            if self._keep:
-                self._memory = self._parts
-        return self._parts
+    def expect(self, names: Collection[str]) -> None:
+        """Take note of what is asked for next: both parts together cost less than one by one."""
+        self._expected = PARTS.intersection(names)
+
+    def split(self, names: Collection[str]) -> None:
+        """Make those of the parts of the complex object that are not there yet."""
+        missing = [part for part in _PARTS if part in names and part not in self._parts]
+        if not missing:
+            return
+        obj, memory = self._state.object, [self._memory.get(part) for part in missing]
+        if len(missing) == len(_PARTS):
+            made: tuple[Any, ...] = polar.split(obj, out=memory)
+        else:
+            one = polar.amplitude if missing == ["object_amplitude"] else polar.phase
+            made = (one(obj, out=memory[0]),)
+        self._parts.update(zip(missing, made, strict=True))
+        if self._keep:
+            self._memory.update(self._parts)
+
+    def reserve(self, names: Collection[str]) -> None:
+        """Have memory for parts, until they are made with whatever is in it."""
+        for name in PARTS.intersection(names) - self._memory.keys():
+            obj = self._state.object
+            xp = arrays.namespace(object=obj)
+            self._memory[name] = arrays.new(obj, arrays.real_dtype(obj, xp=xp), xp=xp)
+        self._parts = dict(self._memory)
 
     def renew(self) -> None:
         """Let the parts be made of the object's values anew when they are asked for next."""
-        self._parts, self._joined = {}, True
+        self._parts, self._changed = {}, set()
 
-    def parts_changed(self) -> None:
-        """Take note that the parts were worked on in place."""
-        self._joined = False
+    def parts_changed(self, names: Collection[str]) -> None:
+        """Take note that parts were worked on in place."""
+        self._changed.update(names)
+
+    def changed(self, names: tuple[str, ...]) -> None:
+        """Take note that fields of the state were worked on in place."""
+        if self._loan is not None:
+            self._loan.changed.update(names)
 
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
-        if self._joined:
+        if not self._changed:
             return
-        parts, obj = [self._parts[part] for part in _PARTS], self._state.object
-        self._assign("object", polar.join(*parts, out=None if _replaced(obj) else obj))
-        self._joined = True
+        obj, parts = self._state.object, self._parts
+        out = None if _replaced(obj) else obj
+        if self._changed == {"object_amplitude"}:
+            new = polar.with_amplitude(obj, parts["object_amplitude"], out=out)
+        elif "object_amplitude" not in parts:
+            new = polar.with_phase(obj, parts["object_phase"], out=out)
+        else:
+            new = polar.join(*(parts[part] for part in _PARTS), out=out)
+        self._assign("object", new)
+        self._changed.clear()
 
     def _write(self, field: str, new: Any) -> None:
         if field in _PARTS and self._state.object is not None:
-            self._joined = False
+            self._changed.add(field)
             if not self._keep:
                 self._parts[field] = new
-            elif new is not self._parts[field]:
-                self._parts[field][...] = new
+                return
+            self._parts[field] = self._memory[field]
+            if new is not self._memory[field]:
+                self._memory[field][...] = new
             return
         if field == "object":
             self.renew()
@@ -135,17 +170,24 @@ class Fields(Mapping[str, Any]):
 
 def read_only(state: State) -> frozenset[str]:
     """Array fields that can neither be written to nor, as JAX's, be replaced."""
-    arrays = {name: getattr(state, name) for name in ARRAYS}
+    contents = state.__dict__
     names = {
         name
-        for name, array in arrays.items()
-        if array is not None
-        and not array_api_compat.is_writeable_array(array)
+        for name in ARRAYS
+        if (array := contents[name]) is not None
+        and not _is_writable(array)
         and not _replaced(array)
     }
     return frozenset(names | set(_PARTS) if "object" in names else names)
 
 
+def _is_writable(array: Any) -> bool:
+    # array-api-compat goes through all libraries, which takes ten times as long
+    if type(array) is np.ndarray:
+        return array.flags.writeable
+    return bool(array_api_compat.is_writeable_array(array))
+
+
 def _replaced(array: Any) -> bool:
     """Whether new values come in a new array: JAX's cannot be written to."""
-    return array_api_compat.is_jax_array(array)
+    return type(array) is not np.ndarray and array_api_compat.is_jax_array(array)

@@ -150,6 +150,7 @@ class Constraints:
             raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
         self._params = params
         self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+        self._enabled = tuple((step, block) for step, block in self._steps if block.enabled)
 
     @property
     def _does(self) -> tuple[tuple[str, Block], ...]:
@@ -198,7 +199,7 @@ class Constraints:
             raise TypeError(f"state: expected a State, got {type(state).__name__}")
         iteration = check.integer("iteration", iteration, low=1)
         state.validate()
-        return inputs.check(self._steps, state, iteration, asked=self._params.given)
+        return inputs.check(self._enabled, state, iteration, asked=self._params.given)
 
     def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
@@ -240,12 +241,23 @@ class Constraints:
         MissingInputError, TypeError, ValueError
             As `check`, before anything runs.
         """
+        return self.apply_with({}, state, iteration, measure=measure)
+
+    def apply_with(
+        self,
+        memories: dict[str, dict[str, Any]],
+        state: State,
+        iteration: int,
+        *,
+        measure: bool = False,
+    ) -> Report:
+        """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
         present = state.present
         due = [
             (step, *step.fitted(block, present))
-            for step, block in self._steps
+            for step, block in self._enabled
             if block.is_due(iteration)
         ]
         uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)
@@ -257,6 +269,8 @@ class Constraints:
                         skipped.append(missing[step.name])
                         logger.debug("iteration %d: %s", iteration, missing[step.name])
                         continue
+                    fields.expect(step.needs(block))
+                    step = step.remembering(memories)
                     record = run(step, block, fields, iteration, held, measure=measure, note=note)
                     records.append(record)
             finally:

@@ -19,6 +19,7 @@ _DTYPES: dict[Kind, tuple[str, ...]] = {
     "complex": ("complex64", "complex128"),
     "floating": ("float32", "float64", "complex64", "complex128"),
 }
+_OF_NUMPY = {kind: frozenset(map(np.dtype, names)) for kind, names in _DTYPES.items()}
 _AXES = ("...", "nz", "ny", "nx")
 
 
@@ -26,8 +27,12 @@ def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
     """Require a dtype of `kind` and at least `ndim` axes."""
     # the namespace of an ordinary array needs not be looked for: between calls on large arrays all
     # this is out of the caches, and takes ten times as long as in a loop
-    xp = np if type(x) is np.ndarray else arrays.namespace(**{name: x})
-    if not any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind]):
+    if type(x) is np.ndarray:
+        fits = x.dtype in _OF_NUMPY[kind]
+    else:
+        xp = arrays.namespace(**{name: x})
+        fits = any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind])
+    if not fits:
         raise TypeError(f"{name}: expected {_either(_DTYPES[kind])}, got {_dtype(x)}")
     if x.ndim < ndim:
         axes = ", ".join(_AXES[-ndim:])
@@ -58,7 +63,9 @@ def same(name: str, x: Array, other_name: str, other: Array, *, dtype: Any = Non
     if dtype is None and x.dtype != other.dtype:
         raise TypeError(f"{name}: expected the dtype of {other_name}, {_dtype(other)}, "
                         f"got {_dtype(x)}")  # fmt: skip
-    device, expected = array_api_compat.device(x), array_api_compat.device(other)
+    if type(x) is type(other) is np.ndarray:
+        return
+    device, expected = arrays.device(x), arrays.device(other)
     if device != expected:
         _reject(name, f"the device of {other_name}, {expected}", f"{device}")
 
@@ -105,6 +112,8 @@ def number(
     above: float = -math.inf,
 ) -> float:
     """Return a finite float with low <= value <= high and value > above."""
+    if type(value) is float and math.isfinite(value) and low <= value <= high and value > above:
+        return value
     expected = _interval(low, high, above)
     if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")

@@ -310,6 +310,7 @@ def run_into(
     dtypes: Sequence[Any],
     outs: Sequence[Array | None],
     xp: Namespace,
+    elementwise: bool = False,
     **options: Any,
 ) -> tuple[Array, ...]:
     """Make arrays of another kind than those that are read; what `run` is for what changes arrays.
@@ -326,6 +327,8 @@ def run_into(
         Of the results.
     outs : sequence of array or None
         Where they are to go; validated.
+    elementwise : bool
+        Each element is made of those in its place, so that an output may be what is read.
     xp, **options
         As for `run`.
     """
@@ -337,7 +340,10 @@ def run_into(
         return tuple(store(new, out) for new, out in zip(results, outs, strict=True))
     work = [
         arrays.new(like, dtype, xp=xp)
-        if out is None or any(np.may_share_memory(out, other) for other in read)
+        if out is None
+        or any(
+            np.may_share_memory(out, other) for other in read if not (elementwise and other is out)
+        )
         else out
         for dtype, out in zip(dtypes, outs, strict=True)
     ]

@@ -136,7 +136,8 @@ def run(
 
 
 def _parts(size: int, grain: int) -> int:
-    return max(1, min(count(), size // grain))
+    worth = size // grain
+    return min(count(), worth) if worth > 1 else 1  # to ask how many threads there are takes 3 µs
 
 
 def _with_memory(work: Callable[..., None], memory: list[Any], start: int, stop: int) -> None:
