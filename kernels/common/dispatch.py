@@ -308,12 +308,14 @@ def _working_copy(array: Array, out: Array | None, read_later: Sequence[Array]) 
     """Return a C-contiguous array with the values of `array`, to be worked on in place.
 
     It is `out` itself wherever that is possible, which it is not if `out` shares memory with an
-    array that is still to be read.
+    array that is still to be read, or is another view of `array`: a copy in blocks, or by CuPy,
+    would read what it has written.
     """
     if (
         out is None
         or not (out.flags.c_contiguous and getattr(out.flags, "aligned", True))
         or any(np.may_share_memory(out, other) for other in read_later)
+        or (out is not array and np.may_share_memory(out, array))
     ):
         return arrays.contiguous_copy(array)
     if out is not array:
