@@ -51,14 +51,13 @@ def fix_probe_int(probe: Array, *, intensity: float) -> None:
     if total == 0:
         return
     # an overflowed total must not turn into a silent zero
-    factor = np.nan if np.isinf(total) else np.sqrt(intensity / total)
-    flat, factor = probe.reshape(-1), probe.real.dtype.type(factor)
+    factor = np.nan if np.isinf(total) else np.sqrt(intensity) / np.sqrt(total)
+    values = probe.reshape(-1).view(probe.real.dtype)
 
     def work(start: int, stop: int) -> None:
-        with np.errstate(all="ignore"):  # a warning made an error would stop halfway
-            np.multiply(flat[start:stop], factor, out=flat[start:stop])
+        _scale(values[start:stop], factor)
 
-    threads.run(work, flat.size, grain=_LIGHT_GRAIN)
+    threads.run(work, values.size, grain=2 * _LIGHT_GRAIN)
 
 
 def ortho_pmode(probe: Array) -> Array:
@@ -111,6 +110,13 @@ def _rotate(pixels: Array, rotation: Array) -> None:
         _mix(values, 2 * start, 2 * stop, weights, scratch)
 
     threads.run(work, size, grain=max(1, _PRODUCTS // (modes * modes)))
+
+
+@summing
+def _scale(values: Array, factor: float) -> None:
+    # the product in float64: a probe of 1e-40 fits into float32, its factor does not
+    for i in range(values.size):
+        values[i] = np.float64(values[i]) * factor
 
 
 @summing
