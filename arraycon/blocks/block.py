@@ -159,7 +159,7 @@ class Block(BaseModel):
             problems += cls._explain(error, data, place)
         if problems:
             raise ValidationError.from_exception_data(cls.__name__, problems)
-        if values is not data and not ("start_iter" in data and block.enabled):
+        if values is not data and "start_iter" not in data:
             new = f"start_iter: 1, step: {block.step}" if block.enabled else "start_iter: null"
             warn(f"{place.name}: freq is deprecated, write {new}", DeprecatedParameterWarning)
         return block

@@ -70,6 +70,8 @@ def scalar(value: Any) -> Any:
     if tuple(shape):
         raise LostMeaningError(f"an array of shape {tuple(shape)}")
     if isinstance(value, (np.ndarray, np.generic)):
+        if dtype.kind == "O" and isinstance(value.item(), (int, float, str, type(None))):
+            return value.item()
         if dtype.kind not in "fiu":
             raise LostMeaningError(f"{kind} of {dtype}" if kind == "ndarray" else kind)
         return value.item() if dtype.itemsize <= 8 else float(value)

@@ -82,7 +82,7 @@ def registered():
 
 def test_defaults_and_order_are_the_specification():
     params = ConstraintParams()
-    assert params.model_dump() == DEFAULTS
+    assert {name: block.model_dump() for name, block in params.blocks().items()} == DEFAULTS
     assert list(params.blocks()) == list(DEFAULTS) == list(declared())
     assert params.given == frozenset()
     assert params.notes() == []
