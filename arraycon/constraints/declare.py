@@ -187,6 +187,11 @@ def _of_function(
     def decorate(function: Run) -> Run:
         def run(inputs: Inputs, block: Block, _: Updates) -> Outcome:
             answer = function(inputs, block)
+            if not isinstance(answer, (tuple, Mapping)):
+                raise TypeError(
+                    f"{name}: expected a mapping of new arrays by field, got "
+                    f"{type(answer).__name__}; is there a return?"
+                )
             return Outcome(*answer) if isinstance(answer, tuple) else Outcome(answer)
 
         _check_model(model)

@@ -178,7 +178,7 @@ def _read_yaml(text: str) -> Any:
         Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_plainly)
     # as yaml.dump writes the pairs of parameters
     python_tuple = "tag:yaml.org,2002:python/tuple"
-    Loader.add_constructor(python_tuple, Loader.construct_sequence)
+    Loader.add_constructor(python_tuple, Loader.construct_yaml_seq)
     try:
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:

@@ -30,7 +30,7 @@ def shared(a: Array, b: Array) -> bool:
     if one is None or other is None or not np.may_share_memory(one, other):
         return False
     try:
-        return np.shares_memory(one, other, max_work=_MOST_WORK)
+        return np.shares_memory(one, other, max_work=_MOST_WORK)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

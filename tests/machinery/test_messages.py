@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import arraycon
@@ -41,3 +42,21 @@ def test_underscores_and_exponents_are_numbers(tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("kr_filter: {start_iter: 1_000, radius: 1e-1}")
     assert (load(path).kr_filter.start_iter, load(path).kr_filter.radius) == (1000, 0.1)
+
+
+def test_a_registered_constraint_without_a_return():
+    class Forget(arraycon.Block):
+        """Forget."""
+
+    @arraycon.register("forget_for_test", model=Forget, needs=["object_phase"])
+    def forget(_, __):
+        return None
+
+    try:
+        state = arraycon.State(object_phase=np.ones((2, 4, 4)))
+        with pytest.raises(
+            TypeError, match=r"forget_for_test: expected a mapping .*, got NoneType"
+        ):
+            arraycon.Constraints({"forget_for_test": {"start_iter": 1}}).apply(state, 1)
+    finally:
+        arraycon.unregister("forget_for_test")
