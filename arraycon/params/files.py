@@ -167,6 +167,9 @@ def _read_yaml(text: str) -> Any:
                 lines[name] = line
             return node
 
+        def construct_list(self, node: yaml.SequenceNode) -> list[Any]:
+            return self.construct_sequence(node, deep=True)
+
         def construct_plainly(self, node: yaml.ScalarNode) -> Any:
             # what YAML 1.1 takes for another number stays text, for the block to refuse by name
             if hints.is_ambiguous(node.value):
@@ -178,7 +181,7 @@ def _read_yaml(text: str) -> Any:
         Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_plainly)
     # as yaml.dump writes the pairs of parameters
     python_tuple = "tag:yaml.org,2002:python/tuple"
-    Loader.add_constructor(python_tuple, Loader.construct_yaml_seq)
+    Loader.add_constructor(python_tuple, Loader.construct_list)
     try:
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
