@@ -54,7 +54,8 @@ class State:
         An array has a dtype outside float32/64 (complex64/128 for `object` and `probe`), or the
         arrays come from different libraries.
     ValueError
-        A shape or a number is impossible; the message names the field.
+        A shape or a number is impossible, or two arrays share memory, so that a constraint of one
+        would change the other; the message names the field.
     """
 
     object_amplitude: Any = None
@@ -77,6 +78,7 @@ class State:
         given = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
         if given:
             arrays.namespace(**given)
+            check.apart(given)
         self._validate_object(given)
         if self.probe is not None:
             check.modes("probe", self.probe)
@@ -88,7 +90,8 @@ class State:
         for name in (*LENGTHS, "probe_intensity"):
             value = getattr(self, name)
             if value is not None:
-                setattr(self, name, check.number(name, value, above=0))
+                unit = "Å" if name in LENGTHS else ""
+                setattr(self, name, check.number(name, value, above=0, unit=unit))
 
     def _validate_object(self, given: dict[str, Any]) -> None:
         parts = [name for name in ("object_amplitude", "object_phase") if name in given]

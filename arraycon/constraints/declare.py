@@ -204,6 +204,11 @@ def _of_function(
         ) -> Outcome:
             kept = ({} if memory is None else memory,) if told["memory"] else ()
             answer = function(inputs, block, *kept)
+            if not isinstance(answer, (tuple, Mapping)):
+                raise TypeError(
+                    f"{name}: expected a mapping of new arrays by field, got "
+                    f"{type(answer).__name__}; is there a return?"
+                )
             return Outcome(*answer) if isinstance(answer, tuple) else Outcome(answer)
 
         _check_model(model)

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from arraycon.blocks import ParameterError
+from arraycon.blocks import ParameterError, hints
 from arraycon.blocks.wording import not_text, show, warn
 from arraycon.constraints import declared
 from arraycon.io import ptyrad
@@ -189,6 +189,21 @@ def _read_yaml(text: str) -> Any:
                 lines[name] = line
             return node
 
+        def construct_list(self, node: yaml.SequenceNode) -> list[Any]:
+            return self.construct_sequence(node, deep=True)
+
+        def construct_plainly(self, node: yaml.ScalarNode) -> Any:
+            # what YAML 1.1 takes for another number stays text, for the block to refuse by name
+            if hints.is_ambiguous(node.value):
+                return node.value
+            is_int = node.tag.endswith(":int")
+            return (self.construct_yaml_int if is_int else self.construct_yaml_float)(node)
+
+    for tag in ("int", "float"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_plainly)
+    # as yaml.dump writes the pairs of parameters
+    python_tuple = "tag:yaml.org,2002:python/tuple"
+    Loader.add_constructor(python_tuple, Loader.construct_list)
     try:
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:

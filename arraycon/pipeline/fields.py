@@ -9,7 +9,7 @@ import array_api_compat
 import numpy as np
 
 from arraycon.kernels import polar
-from arraycon.kernels.common import arrays, check
+from arraycon.kernels.common import arrays, check, memory
 from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
@@ -79,8 +79,16 @@ class Fields(Mapping[str, Any]):
             check.same(f"{name}'s {field}", new, f"state.{field}", current)
 
     def commit(self, updates: Mapping[str, Any]) -> None:
-        """Take over new arrays."""
-        for field, new in updates.items():
+        """Take over new arrays; views of fields are copied before the first one is written."""
+        targets = {field: self[field] for field in updates}
+        own = {
+            field: arrays.copy(new, xp=arrays.namespace(array=new))
+            if new is not targets[field]
+            and any(memory.shared(new, target) for target in targets.values())
+            else new
+            for field, new in updates.items()
+        }
+        for field, new in own.items():
             self._write(field, new)
 
     def returned(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -186,6 +194,13 @@ def _is_writable(array: Any) -> bool:
     if type(array) is np.ndarray:
         return array.flags.writeable
     return bool(array_api_compat.is_writeable_array(array))
+
+
+def repeated(state: State) -> frozenset[str]:
+    """Array fields in which elements share memory."""
+    arrays = {name: getattr(state, name) for name in ARRAYS}
+    names = {name for name, x in arrays.items() if x is not None and memory.repeats(x)}
+    return frozenset(names | set(_PARTS) if "object" in names else names)
 
 
 def _replaced(array: Any) -> bool:

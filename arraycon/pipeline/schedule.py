@@ -81,6 +81,12 @@ class Constraints:
                 'Constraints({"kz_filter": {"start_iter": 1}}), or read a file, '
                 "Constraints.from_file(path)"
             )
+        if isinstance(params, str | os.PathLike):
+            path = os.fspath(params)
+            raise TypeError(
+                f"params: expected constraint blocks by name, got a text; to read a file, "
+                f"Constraints.from_file({path!r})"
+            )
         if not isinstance(params, ConstraintParams):
             params = files.from_mapping(params)
         elif not params.is_valid():  # pydantic's model_copy(update=...) validates nothing

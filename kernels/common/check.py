@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
+import sys
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, NoReturn
 
 import array_api_compat
 import numpy as np
 
-from arraycon.kernels.common import arrays
+from arraycon.kernels.common import arrays, meaning, memory
 from arraycon.kernels.common.arrays import Array
 
 Kind = Literal["real", "complex", "floating"]
@@ -79,6 +81,7 @@ def output(
     if out is like and type(out) is np.ndarray and dtype in (None, out.dtype):
         if not out.flags.writeable:
             _reject(name, "a writable array", "a read-only one")
+        _no_repeats(name, out)
         return
     arrays.namespace(**{name: out, like_name: like})
     same(name, out, like_name, like, dtype=dtype)
@@ -86,6 +89,7 @@ def output(
         raise TypeError(f"{name}: expected None, because JAX arrays cannot be written to, got one")
     if not array_api_compat.is_writeable_array(out):
         _reject(name, "a writable array", "a read-only one")
+    _no_repeats(name, out)
 
 
 def outputs(
@@ -100,7 +104,26 @@ def outputs(
     # None in place of one array: that result is returned in a new one
     for i, (item, (name, array)) in enumerate(zip(out, like.items(), strict=True)):
         output(item, name, array, name=f"out[{i}]", dtype=dtype)
+    apart({f"out[{i}]": item for i, item in enumerate(out) if item is not None})
     return tuple(out)
+
+
+def apart(named: Mapping[str, Array]) -> None:
+    """Require arrays of which none shares memory with another one."""
+    for (name, x), (other_name, other) in itertools.combinations(named.items(), 2):
+        if memory.shared(x, other):
+            _reject(
+                name, f"memory of its own, not that of {other_name}", "shared memory; give a copy"
+            )
+
+
+def _no_repeats(name: str, out: Array) -> None:
+    if memory.repeats(out):
+        _reject(
+            name,
+            "elements with memory of their own",
+            "some that share it (a broadcast or overlapping view); give a copy",
+        )
 
 
 def number(
@@ -110,11 +133,13 @@ def number(
     low: float = -math.inf,
     high: float = math.inf,
     above: float = -math.inf,
+    unit: str = "",
 ) -> float:
-    """Return a finite float with low <= value <= high and value > above."""
+    """Return a finite float with low <= value <= high and value > above, which is in `unit`."""
     if type(value) is float and math.isfinite(value) and low <= value <= high and value > above:
         return value
     expected = _interval(low, high, above)
+    value = _scalar(name, value, f"{expected}, in {unit}" if unit else expected)
     if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     try:
@@ -133,23 +158,26 @@ def optional_number(name: str, value: Any, *, low: float, high: float = math.inf
     return None if value is None else number(name, value, low=low, high=high)
 
 
-def integer(name: str, value: Any, *, low: int) -> int:
-    """Return an int of at least `low`."""
-    expected = f"an integer ≥ {low}"
+def integer(name: str, value: Any, *, low: int, high: float = math.inf) -> int:
+    """Return an int with low <= value <= high that a float can hold."""
+    expected = f"an integer in [{low}, {high}]" if high < math.inf else f"an integer ≥ {low}"
+    value = _scalar(name, value, expected)
     if isinstance(value, bool):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     try:
         result = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
-    if result < low:
+    if abs(result) > sys.float_info.max:
+        _reject(name, expected, "one that no float can hold")
+    if not low <= result <= high:
         _reject(name, expected, repr(result))
     return result
 
 
-def odd(name: str, value: Any) -> int:
-    """Return an odd int of at least 1."""
-    result = integer(name, value, low=1)
+def odd(name: str, value: Any, *, high: int) -> int:
+    """Return an odd int in [1, high]."""
+    result = integer(name, value, low=1, high=high)
     if result % 2 == 0:
         _reject(name, "an odd integer (an even kernel would shift the array)", repr(result))
     return result
@@ -185,6 +213,13 @@ def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
     return first, second
+
+
+def _scalar(name: str, value: Any, expected: str) -> Any:
+    try:
+        return meaning.scalar(value)
+    except meaning.LostMeaningError as error:
+        raise TypeError(f"{name}: expected {expected}, got {error}") from None
 
 
 def _interval(low: float, high: float, above: float) -> str:

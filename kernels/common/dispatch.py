@@ -447,14 +447,15 @@ def _working_arrays(
     """Return C-contiguous arrays to be worked on in place, and what holds their values so far.
 
     The former are the targets themselves wherever that is possible, which it is not where one
-    shares memory with an array that is still to be read.
+    shares memory with an array that is still to be read, or is another view of its own: a copy in
+    blocks, or by CuPy, would read what it has written.
     """
     work, given = [], []
     for array, out in zip(changed, targets, strict=True):
         if out is None or not (out.flags.c_contiguous and getattr(out.flags, "aligned", True)):
             usable = False
         else:
-            others = (*(other for other in changed if other is not array), *read)
+            others = [*(x for x in changed if x is not array or out is not array), *read]
             usable = not any(np.may_share_memory(out, other) for other in others)
         work.append(out if usable else arrays.contiguous_copy(array))
         given.append(array if usable else work[-1])

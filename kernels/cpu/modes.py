@@ -66,18 +66,20 @@ def fix_probe_int(probe: Array, *, intensity: float, sums: Array | None = None) 
             add_unchanged(probe, sums[0])
         return
     # an overflowed total must not turn into a silent zero
-    factor = np.nan if np.isinf(total) else np.sqrt(intensity / total)
-    flat, factor = as_real(probe), probe.real.dtype.type(factor)
+    factor = np.nan if np.isinf(total) else np.sqrt(intensity) / np.sqrt(total)
+    values = as_real(probe)
 
     def work(start: int, stop: int) -> None:
-        with np.errstate(all="ignore"):  # a warning made an error would stop halfway
-            np.multiply(flat[start:stop], factor, out=flat[start:stop])
+        _scale(values[start:stop], factor)
 
     if sums is None:
-        threads.run(work, flat.size, grain=2 * _LIGHT_GRAIN)
+        threads.run(work, values.size, grain=2 * _LIGHT_GRAIN)
     else:
         run_blocks(
-            lambda part: _scale_measured(flat[part], factor), flat.size, sums[0], grain=_LIGHT_GRAIN
+            lambda part: _scale_measured(values[part], factor),
+            values.size,
+            sums[0],
+            grain=_LIGHT_GRAIN,
         )
 
 
@@ -142,6 +144,13 @@ def _rotate(pixels: Array, rotation: Array, sums: Array | None) -> None:
     threads.run(work, blocks, grain=grain, memory=memory)
     if sums is not None:
         np.sum(changes, axis=0, out=sums[0])
+
+
+@summing
+def _scale(values: Array, factor: float) -> None:
+    # the product in float64: a probe of 1e-40 fits into float32, its factor does not
+    for i in range(values.size):
+        values[i] = np.float64(values[i]) * factor
 
 
 @summing
@@ -237,8 +246,7 @@ def _scale_measured(values, factor):
         part = values[start : start + CHUNK]
         was = old[: part.size]
         keep_values(part, was)
-        for i in range(part.size):
-            part[i] *= factor
+        _scale(part, factor)
         more, size = squares(part, was)
         changed += more
         before += size

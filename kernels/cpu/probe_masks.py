@@ -20,6 +20,8 @@ from arraycon.kernels.cpu.tools.compiled import summing
 _UNCERTAINTY = 1e-5
 # Planes after which the phasor is computed afresh instead of being multiplied by one step more.
 _RESTART = 32
+# Largest number that is multiplied before it is divided by.
+_TINY = 2.0**-512
 # Pixels of all planes that are looked at before a second thread has woken up.
 _GRAIN = 1 << 16
 
@@ -139,14 +141,26 @@ def _focus(mode: Array, rate: Array, *, z_range: tuple[float, float], z_steps: i
 
 
 def _spectrum(mode: Array) -> Array | None:
-    """Spectrum in complex128 with a maximum of 1; None if it is zero or not finite."""
+    """Spectrum in complex128 with parts up to 1; None if it is zero or not finite."""
     spectrum = mode.astype(np.complex128)
-    slices.engine(*spectrum.shape).fft2_inplace(spectrum)
-    largest = np.max(np.abs(spectrum))
-    if not 0 < largest < np.inf:
+    if not _bring_to_one(spectrum):  # before the sums of the transform could overflow
         return None
-    spectrum /= largest  # so that no fourth power leaves the range of float32
+    slices.engine(*spectrum.shape).fft2_inplace(spectrum)
+    _bring_to_one(spectrum)  # so that no fourth power leaves the range of float32
     return spectrum
+
+
+def _bring_to_one(wave: Array) -> bool:
+    """Divide by the largest real or imaginary part; False if it is 0 or not finite."""
+    values = wave.view(wave.real.dtype)
+    largest = max(values.max(), -values.min())
+    if not 0 < largest < np.inf:
+        return False
+    if largest < _TINY:  # its reciprocal could overflow
+        values *= 1 / _TINY
+        largest /= _TINY
+    values *= 1 / largest
+    return True
 
 
 def _search(spectrum: Array, rate: Array, planes: list[float], step: float) -> Array:
