@@ -217,7 +217,8 @@ class _Traits(NamedTuple):
     ----------
     halves : bool
         It is a generator function that yields once, when it has all memory that it needs and has
-        written to nothing. Others do all that by themselves: they write when they have it.
+        read and written nothing: an output gets its input's values then. Others do all that by
+        themselves: they write when they have it.
     sums : bool
         It takes an array `sums`, one row for each array that it changes, and fills it with
         Σ|new - old|² and Σ|old|².

@@ -96,11 +96,13 @@ def _blur(
 ) -> Iterator[None]:
     """Blur by `work` or, for so many taps that it cannot, by `compute`; compare if asked."""
     many = len(taps) > _MOST_TAPS
-    weights = compute() if many else _on_device(taps, real)
-    old = x if sums is None else x.copy()
+    weights = None if many else _on_device(taps, real)
+    old = x if sums is None else cupy.empty_like(x)
     yield
-    if many:
-        x[...] = weights
+    if sums is not None:
+        old[...] = x
+    if weights is None:
+        x[...] = compute()
     elif len(taps) > 1:
         work(weights)
     if sums is not None:

@@ -86,8 +86,11 @@ __device__ inline real absorbed_amplitude(real amplitude, real phase, real relax
     real strength = raise_to(0, phase);
     if (squarings < 0) strength = pow(strength, power);
     for (int n = 0; n < squarings; ++n) strength *= strength;
+    // a power that overflows is clipped like any other: infinity times a scale of 0 would be NaN
+    const real largest = sizeof(real) == 4 ? (real)3.4028234663852886e38 : (real)1.7976931348623157e308;
+    const real absorption = scale * lower_to(largest, strength);
     // a zeroth power would hide NaN as well
-    const real left = raise_to(0, 1 - scale * strength + zero_if_finite(phase));
+    const real left = raise_to(0, 1 - absorption + zero_if_finite(phase));
     return relax * amplitude + keep * left;
 }
 

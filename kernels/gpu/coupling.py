@@ -53,6 +53,7 @@ def mirrored_amp(
     """Relax the amplitude towards what the positive phase predicts."""
     size = amplitude.size
     squarings = {1.0: 0, 2.0: 1, 4.0: 2}.get(power, -1)
+    scale = min(scale, float(np.finfo(amplitude.dtype).max))
     numbers = size, relax, 1 - relax, scale, power, squarings
     _change(amplitude, (amplitude, phase), sums, "absorb", "absorb_measured", *numbers)
 

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 from cases import all_cases, first, results
+from fuzzing import functions
 from libraries import FLOAT32, FLOAT64, Library, relative_error
 from schedules import EVERY, make_state, snapshot
 
@@ -171,6 +172,24 @@ def test_in_the_common_pool_replays_would_spoil_them(monkeypatch):
     monkeypatch.setattr(cupy.cuda, "using_allocator", lambda _: contextlib.nullcontext())
     _, spoilt = replays_beside(Foreign(), as_object=True)
     assert spoilt > 0
+
+
+def test_random_calls():
+    outcomes = [functions.case(17, number, cupy) for number in range(96)]
+    assert [outcome for outcome in outcomes if outcome.startswith("WRONG")] == []
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.03, 1e39])
+@pytest.mark.parametrize("power", [2.5, 4.0, 1e4])
+def test_a_power_that_overflows_is_clipped(scale, power):
+    # the reference's own limits are tested against longer numbers
+    phase = np.array([-1, 0, 1e-20, 0.5, 1, 3, 1e10, 1e30, np.finfo("float32").max], "float32")
+    given = {"relax": 0.1, "scale": scale, "power": power}
+    with arraycon.use_agnostic(), np.errstate(over="ignore"):
+        expected = arraycon.mirrored_amp(np.ones_like(phase), phase, **given)
+    arrays = CUPY.array(np.ones_like(phase)), CUPY.array(phase)
+    result = CUPY.numpy(arraycon.mirrored_amp(*arrays, **given))
+    np.testing.assert_allclose(result, expected, rtol=2e-6)
 
 
 @ONE_CASE

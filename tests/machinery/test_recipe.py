@@ -68,7 +68,7 @@ def test_params(copy):
     lines = [line.split()[0] for line in shown.splitlines() if line.strip()]
     assert lines.index("soft_threshold") == lines.index("objp_postiv") + 1
     schema = json.loads(python(copy, "-m", "arraycon", "params", "schema"))
-    assert schema["$defs"]["SoftThreshold"]["properties"]["threshold"]["minimum"] == 0
+    assert schema["$defs"]["SoftThreshold"]["properties"]["threshold"]["anyOf"][0]["minimum"] == 0
     assert "soft_threshold" in schema["properties"]
     template = python(copy, "-m", "arraycon", "params", "template", "--kind", "full")
     assert re.search(r"\n  threshold: 0.01 +# amount, rad; 0: none \[a number ≥ 0\]\n", template)

@@ -50,7 +50,8 @@ def blur_slices(
 ) -> Iterator[None]:
     """Blur along the last two axes of (number, ny, nx·parts), reflecting at the edges.
 
-    In two halves, as everything here: the second writes, and has all memory that it needs.
+    In two halves, as everything here: the second reads and writes, and has all memory that it
+    needs. The first must not read: an output gets the values of the input between them.
     """
     number, ny, row = slices.shape
     reach = len(taps) // 2
@@ -63,11 +64,11 @@ def blur_slices(
     sizes = number, ny, row // parts, band
     grid = blocks(number * bands, threads=1, most=1 << 16)
     partial = None if sums is None else of_blocks(grid)
+    yield
     launch(
         "short_blur", "save_halos", slices, blocks(halos.size), slices, halos, *sizes,
         defines=defines,
     )  # fmt: skip
-    yield
     given = slices, halos, *sizes, *_weights(taps)
     options: dict[str, Any] = {
         "threads": threads,
