@@ -21,7 +21,7 @@ HEAD = """\
 
 Made by `python docs/make_tables.py` from their declarations in `arraycon/constraints`, in the order
 in which they run. `help(arraycon.NAME)` has the equation, shapes, errors and source of each. All of
-them also have `start_iter`, `step` and `end_iter`.
+them also have `start_iter`, `step`, `end_iter` and `start_when`.
 """
 
 
