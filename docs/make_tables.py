@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from arraycon.blocks import Block, allowed
+from arraycon.blocks import SCHEDULE, Block, allowed
 from arraycon.constraints import Constraint, declared
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ def overview() -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, one in own().items():
         on = "✓" if one.default_on else ""
-        fields = ", ".join(f"`{field}`" for field in parameters(one.model))
+        fields = ", ".join(f"`{field}`" for field in parameters(one.model) if field not in SCHEDULE)
         yield f"| `{name}` | {on} | {one.meaning.rstrip('.')} | {fields} |".replace("|  |", "| |")
 
 
