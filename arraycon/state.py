@@ -52,6 +52,14 @@ class State:
     dx, wavelength, slice_thickness : float
         Pixel size, wavelength and distance between slices in Å.
 
+    Attributes
+    ----------
+    errors : dict of int to float
+        Errors of the reconstruction by iteration, as they were handed over to `Constraints.apply`
+        where a rule in `start_when` asks for them. One that is handed over twice for an iteration
+        counts as it was last, and errors of later iterations, which are of another run, are
+        forgotten. A new state has none.
+
     Raises
     ------
     TypeError
@@ -80,6 +88,7 @@ class State:
     slice_thickness: float | None = None
 
     def __post_init__(self) -> None:
+        self.errors: dict[int, float] = {}
         self.validate()
         for note in self._doubts():
             warnings.warn(note, stacklevel=3)
