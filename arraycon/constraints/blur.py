@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from arraycon.blocks import Block, OnBlock
-from arraycon.blocks.kinds import ObjType, Taps
+from arraycon.blocks.kinds import AnyObjType, Taps
 from arraycon.constraints.declare import register
 from arraycon.kernels import blur
 
@@ -33,7 +33,7 @@ def _truncation(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> 
 class ObjRblur(OnBlock):
     """Blur each slice of the object laterally with a Gaussian."""
 
-    obj_type: ObjType = "both"
+    obj_type: AnyObjType = "both"
     kernel_size: Taps = Field(5, description="length of the kernel, px")
     std: float = Field(0.4, ge=0, description="standard deviation, px; 0: no blur")
 
@@ -42,7 +42,7 @@ class ObjRblur(OnBlock):
 class ObjZblur(OnBlock):
     """Blur the object along z with a Gaussian."""
 
-    obj_type: ObjType = "both"
+    obj_type: AnyObjType = "both"
     kernel_size: Taps = Field(5, description="length of the kernel, slices")
     std: float = Field(1.0, ge=0, description="standard deviation, slices; 0: no blur")
 

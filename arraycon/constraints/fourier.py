@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from arraycon.blocks import Block
-from arraycon.blocks.kinds import ObjType
+from arraycon.blocks.kinds import AnyObjType, ObjType
 from arraycon.constraints.declare import register
 from arraycon.kernels import fourier
 
@@ -35,7 +35,7 @@ def _overlap(one: Block, other: Block) -> bool:
 class KrFilter(Block):
     """Low-pass each slice of the object in lateral frequency."""
 
-    obj_type: ObjType = "both"
+    obj_type: AnyObjType = "both"
     radius: float = Field(0.15, ge=0, description="highest frequency kept, fraction of Nyquist")
     width: float = Field(0.05, ge=0, description="soft edge, fraction of Nyquist; 0: hard edge")
 

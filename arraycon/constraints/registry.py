@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
@@ -57,6 +57,8 @@ class Constraint:
         Warnings about parameters that are valid but probably not meant so.
     by_parts : bool
         Whether it works on amplitude and phase each by itself.
+    typical : mapping
+        Values of parameters without which it does nothing or cannot run, for whoever tries it out.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Constraint:
     layout: tuple[Layout, ...] = ()
     advice: Advice | None = None
     by_parts: bool = False
+    typical: Mapping[str, Any] = field(default_factory=dict)
 
     def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
         """Return the block as a state's fields allow it, and a note where that is less than asked.

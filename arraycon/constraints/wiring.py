@@ -23,6 +23,9 @@ Updates: TypeAlias = Mapping[str, Any]
 Names: TypeAlias = Callable[[Any], tuple[str, ...]]
 """From a block to fields: `obj_type` may choose among them."""
 
+Scalars: TypeAlias = Callable[[Any], Mapping[str, str]]
+"""From a block to the fields that its kernel takes as named numbers, by argument."""
+
 OBJECT = ("object_amplitude", "object_phase")
 NOT_OPTIONS = frozenset((*Block.model_fields, "obj_type"))
 """Fields of a block that its kernel is not given."""
@@ -83,7 +86,7 @@ def wire(
     *,
     on: Sequence[str],
     reads: Sequence[str] = (),
-    scalars: Mapping[str, str],
+    scalars: Scalars,
     returns: Sequence[str] = (),
     figures: Mapping[str, str],
 ) -> Wired:
@@ -93,10 +96,9 @@ def wire(
     """
     parameters = inspect.signature(kernel).parameters
     asked = {f"return_{name}": True for name in returns if f"return_{name}" in parameters}
-    needed = (*on, *reads, *scalars.values())
 
     def call(inputs: Inputs, block: Block, outs: Updates) -> tuple[Any, ...]:
-        given = {argument: inputs[source] for argument, source in scalars.items()}
+        given = {argument: inputs[source] for argument, source in scalars(block).items()}
         out = tuple(outs.get(name) for name in on)
         answer = kernel(
             *(inputs[name] for name in (*on, *reads)),
@@ -128,18 +130,22 @@ def wire(
         untouched = set(OBJECT) - set(parts(block))
         return tuple(name for name in on if name not in untouched)
 
-    return Wired(run, lambda _: needed, writes, prepare)
+    def needs(block: Any) -> tuple[str, ...]:
+        return (*on, *reads, *scalars(block).values())
+
+    return Wired(run, needs, writes, prepare)
 
 
-def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
+def wire_parts(kernel: Kernel, *, scalars: Scalars) -> Wired:
     """Wire a kernel that treats amplitude and phase alike, each by itself, as `obj_type` chooses.
 
-    A kernel with an argument `obj_type` is told which of the two it has.
+    A kernel with an argument `obj_type` is told which of the two it has. Where the block's is
+    complex, the kernel works on the complex object.
     """
     told = "obj_type" in inspect.signature(kernel).parameters
 
     def call(name: str, inputs: Inputs, block: Block, outs: Updates) -> Any:
-        given = {argument: inputs[source] for argument, source in scalars.items()}
+        given = {argument: inputs[source] for argument, source in scalars(block).items()}
         kind = {"obj_type": name.removeprefix("object_")} if told else {}
         return kernel(inputs[name], out=outs.get(name), **kind, **given, **options(block))
 
@@ -155,7 +161,10 @@ def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str]) -> Wired:
             return None
         return lambda: Outcome({name: repeat()[0] for name, repeat in repeats.items() if repeat})
 
-    return Wired(run, lambda block: (*parts(block), *scalars.values()), parts, prepare)
+    def needs(block: Any) -> tuple[str, ...]:
+        return (*parts(block), *scalars(block).values())
+
+    return Wired(run, needs, parts, prepare)
 
 
 def options(block: Block) -> dict[str, Any]:
@@ -169,6 +178,12 @@ def _option_names(model: type[Block]) -> tuple[str, ...]:
 
 
 def parts(block: Any) -> tuple[str, ...]:
-    """Fields of the object that a block's `obj_type` chooses, both without one."""
-    kind = getattr(block, "obj_type", "both")
-    return OBJECT if kind == "both" else (f"object_{kind}",)
+    """Fields of the object that a block's `obj_type` chooses, both parts without one."""
+    return _CHOSEN[getattr(block, "obj_type", "both")]
+
+
+_CHOSEN: dict[str, tuple[str, ...]] = {
+    "both": OBJECT,
+    "complex": ("object",),
+    **{name.removeprefix("object_"): (name,) for name in OBJECT},
+}

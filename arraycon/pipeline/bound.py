@@ -49,16 +49,16 @@ class _Step:
         What runs, and with what.
     repeat : callable or None
         What it is at each iteration; None where everything has to be done each time.
-    reads_parts, writes_parts : bool
-        Whether it works on the parts of a complex object.
+    reads, writes : frozenset of str
+        Fields that it works on.
     """
 
     constraint: Constraint
     block: Block
     note: str
     repeat: Repeat | None
-    reads_parts: bool
-    writes_parts: bool
+    reads: frozenset[str]
+    writes: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -99,6 +99,7 @@ class Bound:
         self._seen = [state.__dict__[name] for name in FIELDS]
         self._library = next((arrays.library(x) for x in self._arrays()), "numpy")
         self._fields = Fields(state, keep=True)
+        self._is_complex = state.object is not None
         self._graphs = Graphs[list[Outcome]]() if self._graph and self._library == "cupy" else None
         enabled = [(step, block) for step, block in self.constraints.steps if block.enabled]
         self._skipped = [
@@ -161,11 +162,8 @@ class Bound:
         writes, repeat = step.writes(block), None
         if step.prepare is not None:
             repeat = step.prepare(self._fields, block, self._fields.writable(writes))
-        is_complex = self.state.object is not None
-        reads_parts = is_complex and not PARTS.isdisjoint(step.needs(block))
-        return _Step(
-            step, block, note, repeat, reads_parts, is_complex and not PARTS.isdisjoint(writes)
-        )
+        needs = frozenset(step.needs(block))
+        return _Step(step, block, note, repeat, needs, frozenset(writes))
 
     def _run(self, step: _Step, iteration: int) -> Record:
         if step.repeat is None:
@@ -177,11 +175,15 @@ class Bound:
             raise
 
     def _outcome(self, step: _Step) -> Outcome:
-        if step.reads_parts:
+        if self._is_complex and not PARTS.isdisjoint(step.reads):
             self._fields.split()
+        if "object" in step.reads:
+            self._fields.whole()
         outcome = step.repeat() if step.repeat is not None else Outcome({})
-        if step.writes_parts:
+        if not PARTS.isdisjoint(step.writes):
             self._fields.parts_changed()
+        if "object" in step.writes:
+            self._fields.whole_changed()
         return outcome
 
     def _replayed(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:

@@ -18,11 +18,13 @@ PARTS = frozenset(_PARTS)
 
 
 class Fields(Mapping[str, Any]):
-    """The state's fields by name, with a complex object seen as its amplitude and phase.
+    """The state's fields by name, with an object seen as complex and as amplitude and phase.
 
-    The parts are made when they are first asked for, and joined when the object itself is asked
-    for or at the end, if one of them was changed: an iteration without object constraints does not
-    touch the object. They are the only memory that a complex object costs.
+    The parts of a complex object are made when they are first asked for, and joined when the object
+    itself is asked for or at the end, if one of them was changed: an iteration without object
+    constraints does not touch the object. They are the only memory that a complex object costs.
+    The other way round, the complex object of a state that holds parts lasts for one constraint,
+    after which both parts are written, the phase on the branch that it was on.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ class Fields(Mapping[str, Any]):
     loan : Loan, optional
         Of the state's arrays, if they are lent; told which of them change.
     keep : bool
-        Whether the parts stay in the same memory, for use over several iterations.
+        Whether what is made stays in the same memory, for use over several iterations.
     """
 
     def __init__(self, state: State, loan: Loan | None = None, *, keep: bool = False) -> None:
@@ -38,6 +40,7 @@ class Fields(Mapping[str, Any]):
         self._loan = loan
         self._keep = keep
         self._parts: dict[str, Any] = {}
+        self._whole: Any = None
         self._memory: dict[str, Any] = {}
         self._joined = True
 
@@ -45,7 +48,7 @@ class Fields(Mapping[str, Any]):
         if name in _PARTS and self._state.object is not None:
             return self.split()[name]
         if name == "object":
-            self.join()
+            return self.whole()
         return getattr(self._state, name)
 
     def __iter__(self) -> Iterator[str]:
@@ -56,6 +59,8 @@ class Fields(Mapping[str, Any]):
 
     def writable(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Arrays that results may be written into directly; JAX's are not among them."""
+        if not PARTS.isdisjoint(names):
+            self._whole = None  # which they were
         arrays = {name: self[name] for name in names}
         return {
             name: array
@@ -95,13 +100,32 @@ class Fields(Mapping[str, Any]):
                 self._memory = self._parts
         return self._parts
 
+    def whole(self) -> Any:
+        """Return the complex object as it is now, None where the state has too little for one."""
+        self.join()
+        parts = [getattr(self._state, part) for part in _PARTS]
+        if self._state.object is not None or any(part is None for part in parts):
+            return self._state.object
+        if self._whole is None:
+            self._whole = polar.join(*parts, out=self._memory.get("object"))
+            if self._keep:
+                self._memory = {"object": self._whole}
+        return self._whole
+
     def renew(self) -> None:
-        """Let the parts be made of the object's values anew when they are asked for next."""
-        self._parts, self._joined = {}, True
+        """Let what is made of the state's values be made anew when it is asked for next."""
+        self._parts, self._whole, self._joined = {}, None, True
 
     def parts_changed(self) -> None:
         """Take note that the parts were worked on in place."""
-        self._joined = False
+        self._joined, self._whole = self._state.object is None, None
+
+    def whole_changed(self) -> None:
+        """Take note that the complex object was worked on in place."""
+        if self._state.object is not None:
+            self.renew()
+        else:
+            self._commit_whole(self._whole)
 
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
@@ -119,9 +143,21 @@ class Fields(Mapping[str, Any]):
             elif new is not self._parts[field]:
                 self._parts[field][...] = new
             return
+        if field == "object" and self._state.object is None:
+            self._commit_whole(new)
+            return
         if field == "object":
             self.renew()
+        self._whole = None
         self._assign(field, new)
+
+    def _commit_whole(self, obj: Any) -> None:
+        amplitude, phase = (getattr(self._state, name) for name in _PARTS)
+        outs = tuple(None if _replaced(part) else part for part in (amplitude, phase))
+        new = polar.follow(amplitude, phase, obj, out=outs)
+        self._whole = None
+        for name, part in zip(_PARTS, new, strict=True):
+            self._assign(name, part)
 
     def _assign(self, field: str, new: Any) -> None:
         if self._loan is not None:
@@ -143,7 +179,8 @@ def read_only(state: State) -> frozenset[str]:
         and not array_api_compat.is_writeable_array(array)
         and not _replaced(array)
     }
-    return frozenset(names | set(_PARTS) if "object" in names else names)
+    seen_as = {"object": PARTS, **dict.fromkeys(_PARTS, ("object",))}
+    return frozenset(names.union(*(seen_as.get(name, ()) for name in names)))
 
 
 def _replaced(array: Any) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+from arraycon.kernels.agnostic.tools import parts
 from arraycon.kernels.common import arrays, fft
 from arraycon.kernels.common.arrays import Array, Namespace
 
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
     """Keep the DCT coefficients of largest modulus."""
-    coefficients = fft.dct2(obj, xp=xp)
+    coefficients = parts.each(functools.partial(fft.dct2, xp=xp), obj, xp=xp)
     if scope == "global":
         kept = _keep_largest(coefficients, thresh, xp)
     else:
@@ -20,7 +22,7 @@ def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
             xp.stack([_keep_largest(slices[i, ...], thresh, xp) for i in range(slices.shape[0])]),
             obj.shape,
         )
-    return fft.idct2(kept, xp=xp)
+    return parts.each(functools.partial(fft.idct2, xp=xp), kept, xp=xp)
 
 
 def _keep_largest(coefficients: Array, thresh: float, xp: Namespace) -> Array:

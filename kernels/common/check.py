@@ -13,25 +13,37 @@ import numpy as np
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array
 
-Kind = Literal["real", "complex", "floating"]
+Kind = Literal["real", "complex", "floating", "mask"]
 _DTYPES: dict[Kind, tuple[str, ...]] = {
     "real": ("float32", "float64"),
     "complex": ("complex64", "complex128"),
     "floating": ("float32", "float64", "complex64", "complex128"),
+    "mask": ("bool", "float32", "float64"),
 }
 _AXES = ("...", "nz", "ny", "nx")
 
 
 def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
     """Require a dtype of `kind` and at least `ndim` axes."""
-    # the namespace of an ordinary array needs not be looked for: between calls on large arrays all
-    # this is out of the caches, and takes ten times as long as in a loop
-    xp = np if type(x) is np.ndarray else arrays.namespace(**{name: x})
+    # the namespace of an ordinary array needs not be looked for: between calls on large arrays
+    # all this is out of the caches, and takes ten times as long as in a loop; NumPy 1 has no bool
+    plain = type(x) is np.ndarray and kind != "mask"
+    xp = np if plain else arrays.namespace(**{name: x})
     if not any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind]):
         raise TypeError(f"{name}: expected {_either(_DTYPES[kind])}, got {_dtype(x)}")
     if x.ndim < ndim:
         axes = ", ".join(_AXES[-ndim:])
         _reject(name, f"at least {ndim} axes (..., {axes})", f"shape {tuple(x.shape)}")
+
+
+def fits(name: str, x: Array, obj: Array | None, *, ndims: tuple[int, ...]) -> None:
+    """Require the last axes of an object, if there is one; as many of them as `ndims` says."""
+    axes = " or ".join(f"({', '.join(_AXES[-n:])})" for n in ndims)
+    if x.ndim not in ndims:
+        _reject(name, f"shape {axes}", f"shape {tuple(x.shape)}")
+    if obj is not None and tuple(x.shape) != tuple(obj.shape[-x.ndim :]):
+        expected = " or ".join(str(tuple(obj.shape[-n:])) for n in ndims)
+        _reject(name, f"shape {axes} of the object, {expected}", f"shape {tuple(x.shape)}")
 
 
 def modes(name: str, probe: Array) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import array_api_compat.numpy as xp
+
+from arraycon.kernels.agnostic import dct as agnostic
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools.compiled import kernel
@@ -13,6 +16,9 @@ from arraycon.kernels.cpu.tools.selection import kth_smallest
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str) -> None:
     """Keep the DCT coefficients of largest modulus."""
+    if obj.dtype.kind == "c":
+        obj[...] = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
+        return
     planes = obj.reshape(-1, *obj.shape[-2:])
     size = obj.size if scope == "global" else planes[0].size
     n_keep = max(1, math.floor(thresh * size))

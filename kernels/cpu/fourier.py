@@ -36,13 +36,20 @@ def kr_filter(obj: Array, *, radius: float, width: float) -> None:
     """Soft circular low-pass filter of each slice."""
     planes = obj.reshape(-1, *obj.shape[-2:])
     mask = _mask(planes, radius=radius, width=width)
+    if planes.dtype.kind == "c":
+        # the rest of the frequencies kx, in the order that they have
+        mask = np.concatenate([mask, mask[:, (planes.shape[2] - 1) // 2 : 0 : -1]], axis=1)
+
+    def filter_complex(engine: Any, start: int, stop: int) -> None:
+        for x in planes[start:stop]:
+            engine.filter_complex(x, mask)
 
     def work(engine: Any, start: int, stop: int) -> None:
         spectrum = engine.spectrum_buffer(*planes.shape[1:], planes.dtype)
         for x in planes[start:stop]:
             engine.filter_real(x, mask, spectrum)
 
-    slices.run(work, planes)
+    slices.run(filter_complex if planes.dtype.kind == "c" else work, planes)
 
 
 def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary: str) -> None:
@@ -95,7 +102,7 @@ def _mask(planes: Array, *, radius: float, width: float) -> Array:
     """M(f) for the non-negative frequencies."""
     _, ny, nx = planes.shape
     ky, kx = _frequencies(ny)[: ny // 2 + 1], _frequencies(nx)[: nx // 2 + 1]
-    mask = np.empty((ky.size, kx.size), planes.dtype)
+    mask = np.empty((ky.size, kx.size), planes.real.dtype)
     for i in range(0, ky.size, 32):  # all at once, the float64 temporaries would be two slices
         rows = agnostic.low_pass(ky[i : i + 32], kx, radius=radius, width=width, xp=xp)
         mask[i : i + 32] = optics.without_tail(rows, mask.dtype)

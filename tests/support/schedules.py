@@ -39,7 +39,12 @@ def make_state(dtype="float32", seed=1, **changes):
         "wavelength": 0.0251,
         "slice_thickness": 8.0,
     }
-    return arraycon.State(**{**fields, **changes})
+    fields.update(changes)
+    held = (fields.get(name) for name in ("object_amplitude", "object_phase", "object"))
+    plane = next((array.shape[-2:] for array in held if array is not None), (14, 16))
+    fields.setdefault("illumination", rng.random(plane).astype(dtype))
+    fields.setdefault("vacuum_mask", rng.random(plane) > 0.7)
+    return arraycon.State(**fields)
 
 
 def snapshot(state):
