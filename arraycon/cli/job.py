@@ -11,9 +11,10 @@ from typing import Any
 
 from arraycon import figure, io
 from arraycon.blocks import Block
+from arraycon.io import single
 from arraycon.io.atomic import ReadError
 from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
-from arraycon.state import ARRAYS, State
+from arraycon.state import ARRAYS, READ_ONLY, State
 
 Progress = Callable[[range], Iterable[int]]
 
@@ -47,6 +48,8 @@ class Job:
         Before/after figure.
     in_place : bool
         Allow `target` to be `source`.
+    illumination, vacuum_mask : str, optional
+        ``FILE`` or ``FILE:dataset`` of these fields of the state, in place of what `source` holds.
     """
 
     source: Path
@@ -56,6 +59,8 @@ class Job:
     backend: str = "numpy"
     figure: Path | None = None
     in_place: bool = False
+    illumination: str | None = None
+    vacuum_mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,26 @@ def load(job: Job) -> tuple[io.Reconstruction, Constraints]:
     OutputError
         The result or the figure cannot be written where it should go.
     """
-    found = io.read(job.source)
+    found = _with_masks(io.read(job.source), job)
     constraints = Constraints.from_file(existing(job.params))
     io.check_target(job.target, job.source, in_place=job.in_place)
     if job.figure is not None:
         figure.check_figure(job.figure, found.state, keep=(job.source, job.target, job.params))
     return found, constraints
+
+
+def _with_masks(found: io.Reconstruction, job: Job) -> io.Reconstruction:
+    """Put in what the options name."""
+    state = found.state
+    for field in READ_ONLY:
+        text = getattr(job, field)
+        if text is None:
+            continue
+        try:
+            state = replace(state, **{field: single.read(text, field)})
+        except (TypeError, ValueError) as error:
+            raise ReadError(f"--{field.replace('_', '-')} {text}: {error}") from error
+    return replace(found, state=state)
 
 
 def iterations_of(job: Job, found: io.Reconstruction) -> range:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.io import npz, ptyrad
+from arraycon.io import npz, ptyrad, single
 from arraycon.io.atomic import (
     OutputError,
     ReadError,
@@ -24,7 +24,7 @@ from arraycon.io.atomic import (
     reason,
     replacing,
 )
-from arraycon.state import ARRAYS, State
+from arraycon.state import ARRAYS, READ_ONLY, State
 
 __all__ = [
     "OutputError",
@@ -84,6 +84,9 @@ def read(path: Path | str) -> Reconstruction:
     for field in ARRAYS:
         if field in fields:
             _require_finite(f"{path}: {layout.NAMES[field]}", fields[field])
+    for field in READ_ONLY:
+        if field in fields:
+            fields[field] = single.weights(fields[field], f"{path}: {layout.NAMES[field]}")
     try:
         return Reconstruction(path, State(**fields), iteration)
     except (TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from arraycon.io.atomic import ReadError, WriteError, reason
-from arraycon.state import ARRAYS, State
+from arraycon.state import ARRAYS, READ_ONLY, State
 
 SUFFIXES = (".npz",)
 NAMES = {field.name: field.name for field in dataclass_fields(State)}
@@ -53,7 +53,8 @@ def read(path: Path) -> tuple[dict[str, Any], int | None]:
 
 def write(draft: Path, source: Path, state: State) -> tuple[str, ...]:
     """Make `draft` a copy of `source` with the arrays of `state`; return the members changed."""
-    arrays = {f"{name}.npy": getattr(state, name) for name in ARRAYS}
+    written = (name for name in ARRAYS if name not in READ_ONLY)
+    arrays = {f"{name}.npy": getattr(state, name) for name in written}
     changed = []
     try:
         with zipfile.ZipFile(source) as old, zipfile.ZipFile(draft, "w") as new:

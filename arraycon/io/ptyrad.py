@@ -170,14 +170,14 @@ def opened(path: Path) -> Any:
 
 
 def _array(file: Any, path: Path, name: str) -> Any:
-    value = _value(file, path, name)
+    value = dataset(file, path, name)
     if value is None or value.dtype.kind not in "fc":
         return value
     return np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C")
 
 
 def _number(file: Any, path: Path, name: str) -> float | None:
-    value = _value(file, path, name)
+    value = dataset(file, path, name)
     if value is None:
         return None
     if value.size != 1 or value.dtype.kind not in "fiu":
@@ -187,7 +187,7 @@ def _number(file: Any, path: Path, name: str) -> float | None:
     return float(value.reshape(())[()])
 
 
-def _value(file: Any, path: Path, name: str) -> Any:
+def dataset(file: Any, path: Path, name: str) -> Any:
     """Value of a dataset as a NumPy array, None if it is absent or holds PtyRAD's None."""
     import h5py
 
