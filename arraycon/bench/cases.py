@@ -170,13 +170,14 @@ class Case:
 
     def fields(self) -> Fields:
         """Return fresh inputs, the same at every call."""
-        return {name: self._field(name) for name in self.needs}
+        return {name: self.field(name) for name in self.needs}
 
     def parts(self) -> Fields:
         """Return fresh amplitude and phase, the same at every call."""
-        return {name: self._field(name) for name in OBJECT}
+        return {name: self.field(name) for name in OBJECT}
 
-    def _field(self, name: str) -> Any:
+    def field(self, name: str) -> Any:
+        """Return a fresh value of one field of the state, the same at every call."""
         scalars: Mapping[str, Any] = {
             "dx": DX,
             "wavelength": WAVELENGTH,

@@ -129,7 +129,8 @@ def _with_masks(found: io.Reconstruction, job: Job) -> io.Reconstruction:
         if text is None:
             continue
         try:
-            state = replace(state, **{field: single.read(text, field)})
+            given: dict[str, Any] = {field: single.read(text, field)}
+            state = replace(state, **given)
         except (TypeError, ValueError) as error:
             raise ReadError(f"--{field.replace('_', '-')} {text}: {error}") from error
     return replace(found, state=state)

@@ -29,7 +29,18 @@ def _truncation(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> 
     ]
 
 
-@register(blur.obj_rblur, on="object", layout="slices", advice=_truncation)
+def _idle(block: Any) -> bool:
+    return bool(block.std == 0)  # of a single tap `_truncation` speaks
+
+
+@register(
+    blur.obj_rblur,
+    on="object",
+    layout="slices",
+    advice=_truncation,
+    smooths=lambda _: ("laterally",),
+    idle=_idle,
+)
 class ObjRblur(OnBlock):
     """Blur each slice of the object laterally with a Gaussian."""
 
@@ -38,7 +49,14 @@ class ObjRblur(OnBlock):
     std: float = Field(0.4, ge=0, description="standard deviation, px; 0: no blur")
 
 
-@register(blur.obj_zblur, on="object", layout="columns", advice=_truncation)
+@register(
+    blur.obj_zblur,
+    on="object",
+    layout="columns",
+    advice=_truncation,
+    smooths=lambda _: ("z",),
+    idle=_idle,
+)
 class ObjZblur(OnBlock):
     """Blur the object along z with a Gaussian."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from arraycon.blocks import Block
-from arraycon.constraints.registry import Advice, Constraint, Layout, add
+from arraycon.constraints.registry import Advice, Constraint, Layout, Smooths, add
 from arraycon.constraints.wiring import (
     NOT_OPTIONS,
     Inputs,
@@ -48,6 +48,8 @@ def register(
     layout: Layout | Sequence[Layout] = ...,
     advice: Advice | None = ...,
     typical: Mapping[str, Any] | None = ...,
+    smooths: Smooths | None = ...,
+    idle: Callable[[Any], bool] | None = ...,
 ) -> Callable[[M], M]: ...
 @overload
 def register(
@@ -78,6 +80,8 @@ def register(
     layout: Layout | Sequence[Layout] = (),
     advice: Advice | None = None,
     typical: Mapping[str, Any] | None = None,
+    smooths: Smooths | None = None,
+    idle: Callable[[Any], bool] | None = None,
 ) -> Any:
     """Declare a constraint that parameter files can switch on.
 
@@ -127,6 +131,10 @@ def register(
         Gets the name, all blocks by name, and the names of those that were given; returns warnings.
     typical : mapping, optional
         Values of parameters without which it does nothing or cannot run, for warm-up and benches.
+    smooths : callable, optional
+        From a block to where it is a low-pass, ``"laterally"``, ``"z"`` or both in a tuple.
+    idle : callable, optional
+        From a block to whether its parameters make it change nothing.
 
     Returns
     -------
@@ -168,7 +176,7 @@ def register(
             figures=figures or {},
         )
     told["by_parts"] = on == "object"
-    told["typical"] = typical or {}
+    told.update(typical=typical or {}, smooths=smooths, idle=idle)
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
     return _of_kernel(what, wired, {**told, "returns": tuple(returns)})
 

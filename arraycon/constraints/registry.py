@@ -19,6 +19,9 @@ Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[st
 Layout: TypeAlias = Literal["any", "slices", "columns"]
 """How arrays may be cut: anywhere, into whole slices, or into columns of full depth."""
 
+Smooths: TypeAlias = Callable[[Any], tuple[Literal["laterally", "z"], ...]]
+"""Where a block is a low-pass: two of them one after the other are hardly ever meant."""
+
 _HERE = __name__.rpartition(".")[0]
 _reserved = {name for name in dir(BaseModel) if not name.startswith("_")}
 
@@ -59,6 +62,10 @@ class Constraint:
         Whether it works on amplitude and phase each by itself.
     typical : mapping
         Values of parameters without which it does nothing or cannot run, for whoever tries it out.
+    smooths : callable or None
+        From a block to where it takes the high frequencies away.
+    idle : callable or None
+        Whether a block's parameters make it change nothing.
     """
 
     name: str
@@ -77,6 +84,8 @@ class Constraint:
     advice: Advice | None = None
     by_parts: bool = False
     typical: Mapping[str, Any] = field(default_factory=dict)
+    smooths: Smooths | None = None
+    idle: Callable[[Any], bool] | None = None
 
     def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
         """Return the block as a state's fields allow it, and a note where that is less than asked.

@@ -12,7 +12,7 @@ from arraycon.kernels.common.arrays import Array, Namespace
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
     """Keep the DCT coefficients of largest modulus."""
-    coefficients = parts.each(functools.partial(fft.dct2, xp=xp), obj, xp=xp)
+    coefficients = parts.each(functools.partial(fft.dctn, xp=xp), obj, xp=xp)
     if scope == "global":
         kept = _keep_largest(coefficients, thresh, xp)
     else:
@@ -22,7 +22,7 @@ def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
             xp.stack([_keep_largest(slices[i, ...], thresh, xp) for i in range(slices.shape[0])]),
             obj.shape,
         )
-    return parts.each(functools.partial(fft.idct2, xp=xp), kept, xp=xp)
+    return parts.each(functools.partial(fft.idctn, xp=xp), kept, xp=xp)
 
 
 def _keep_largest(coefficients: Array, thresh: float, xp: Namespace) -> Array:

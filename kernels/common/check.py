@@ -115,9 +115,10 @@ def number(
     low: float = -math.inf,
     high: float = math.inf,
     above: float = -math.inf,
+    below: float = math.inf,
 ) -> float:
-    """Return a finite float with low <= value <= high and value > above."""
-    expected = _interval(low, high, above)
+    """Return a finite float with low <= value <= high and above < value < below."""
+    expected = _interval(low, high, above, below)
     if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     try:
@@ -126,14 +127,29 @@ def number(
         raise ValueError(f"{name}: expected {expected}, got one that no float can hold") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}") from None
-    if not (math.isfinite(result) and low <= result <= high and result > above):
+    if not (math.isfinite(result) and low <= result <= high and above < result < below):
         _reject(name, expected, repr(result))
     return result
 
 
-def optional_number(name: str, value: Any, *, low: float, high: float = math.inf) -> float | None:
+def optional_number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> float | None:
     """Return None or a number as `number` does."""
-    return None if value is None else number(name, value, low=low, high=high)
+    return None if value is None else number(name, value, low=low, high=high, above=above)
+
+
+def per_axis(name: str, value: Any, *, above: float) -> tuple[float, float]:
+    """Return a pair (y, x) of numbers as `number` does; one number is for both."""
+    if not isinstance(value, tuple | list):
+        return (number(name, value, above=above),) * 2
+    y, x = _pair(name, value, f"a number > {above:g} or a pair (y, x) of them")
+    return number(f"{name}[0]", y, above=above), number(f"{name}[1]", x, above=above)
 
 
 def integer(name: str, value: Any, *, low: int) -> int:
@@ -190,7 +206,9 @@ def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
     return first, second
 
 
-def _interval(low: float, high: float, above: float) -> str:
+def _interval(low: float, high: float, above: float, below: float) -> str:
+    if below < math.inf:
+        return f"a number in ({above:g}, {below:g})"
     if above > -math.inf and high < math.inf:
         return f"a number in ({above:g}, {high:g}]"
     if above > -math.inf:

@@ -87,13 +87,13 @@ def test_the_phase_stays_on_its_branch():
 def test_steps_on_parts_and_whole_take_turns():
     """Each one sees what the one before has made, whatever the state holds."""
     constraints = only(
-        obj_rblur={"obj_type": "complex"}, kr_filter={"obj_type": "phase"}, objp_postiv={},
+        obj_zblur={"obj_type": "complex", "kernel_size": 7}, kr_filter={"obj_type": "phase"},
+        objp_postiv={},
         kr_thresh={"obj_type": "complex", "thresh": 0.5},
     )  # fmt: skip
     state = make_state("float64")
     expected, together = whole(state), held_whole(state)
-    expected = arraycon.obj_rblur(expected)
-    phase = np.maximum(arraycon.kr_filter(np.angle(expected)), 0)
+    expected = arraycon.obj_zblur(expected, kernel_size=7)
     # kr_thresh is the third of them, and positivity the last
     filtered = np.abs(expected) * np.exp(1j * arraycon.kr_filter(np.angle(expected)))
     sparse = arraycon.kr_thresh(filtered, thresh=0.5)

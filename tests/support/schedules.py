@@ -6,20 +6,27 @@ import numpy as np
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
+from arraycon.constraints import declared
 from arraycon.state import ARRAYS
 
 OFF = dict.fromkeys(ORDER)
+# on top of others they warn, which the tests of parameters cover
+DOUBLE = ("obj_zblur", "obj_gaussian", "obj_smooth", "obj_bandpass", "obj_wedge")
 EVERY = {
-    name: {"start_iter": 1}
+    name: None if name in DOUBLE else {"start_iter": 1, **declared()[name].typical}
     for name in ORDER
-    if name not in ("obj_zblur",)  # with kz_filter it warns, which the tests of parameters cover
-} | {"obj_zblur": None}
+}
+EVERY["obj_rblur"]["obj_type"], EVERY["kr_filter"]["obj_type"] = "amplitude", "phase"
 
 
 def only(**blocks):
     """Parameters with everything else off."""
     return arraycon.Constraints(
-        {**OFF, **{name: {"start_iter": 1, **block} for name, block in blocks.items()}}
+        OFF
+        | {
+            name: {"start_iter": 1, **declared()[name].typical, **block}
+            for name, block in blocks.items()
+        }
     )
 
 
