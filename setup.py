@@ -11,6 +11,7 @@ kernels = [f"arraycon.{name}" for name in find_packages(include=["kernels", "ker
 
 setup(
     packages=find_packages(include=["arraycon", "arraycon.*"]) + kernels,
+    py_modules=["arraycon_command"],
     package_dir={"arraycon.kernels": "kernels"},
     package_data={
         "arraycon": ["py.typed"],

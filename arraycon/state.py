@@ -64,7 +64,8 @@ class State:
         An array has a dtype outside float32/64 (complex64/128 for `object` and `probe`), or the
         arrays come from different libraries.
     ValueError
-        A shape or a number is impossible; the message names the field.
+        A shape or a number is impossible, or two arrays share memory, so that a constraint of one
+        would change the other; the message names the field.
     """
 
     object_amplitude: Any = None
@@ -89,6 +90,7 @@ class State:
         given = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
         if given:
             arrays.namespace(**given)
+            check.apart(given)
         self._validate_object(given)
         self._validate_masks(given)
         if self.probe is not None:
@@ -101,7 +103,8 @@ class State:
         for name in (*LENGTHS, "probe_intensity"):
             value = getattr(self, name)
             if value is not None:
-                setattr(self, name, check.number(name, value, above=0))
+                unit = "Å" if name in LENGTHS else ""
+                setattr(self, name, check.number(name, value, above=0, unit=unit))
 
     def _validate_object(self, given: dict[str, Any]) -> None:
         parts = [name for name in _PARTS if name in given]
@@ -130,7 +133,8 @@ class State:
     @property
     def present(self) -> frozenset[str]:
         """Names of the fields that have a value; an object counts as complex and as both parts."""
-        names = {field.name for field in fields(self) if getattr(self, field.name) is not None}
+        contents = self.__dict__
+        names = {name for name in FIELDS if contents[name] is not None}
         if "object" in names or names.issuperset(_PARTS):
             names.update(_OBJECTS)
         return frozenset(names)

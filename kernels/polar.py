@@ -8,7 +8,7 @@ from arraycon.kernels.agnostic import polar as agnostic
 from arraycon.kernels.common import arrays, check, dispatch
 from arraycon.kernels.common.arrays import Array
 
-__all__ = ["follow", "join", "split"]
+__all__ = ["amplitude", "follow", "join", "phase", "split", "with_amplitude", "with_phase"]
 
 
 def split(obj: Array, *, out: Sequence[Array | None] | None = None) -> tuple[Array, Array]:
@@ -53,6 +53,53 @@ def split(obj: Array, *, out: Sequence[Array | None] | None = None) -> tuple[Arr
     outs = check.outputs(out, {"amplitude": obj, "phase": obj}, dtype=dtype)
     parts = dispatch.run_into(agnostic.split, obj, dtypes=(dtype, dtype), outs=outs, xp=xp)
     return parts[0], parts[1]
+
+
+def amplitude(obj: Array, *, out: Array | None = None) -> Array:
+    r"""Return the modulus of a complex object, as `split` does, without its phase.
+
+    .. math:: A = |O|
+
+    Parameters
+    ----------
+    obj : array, shape (..., nz, ny, nx), complex64 or complex128
+    out : array, optional
+        Array for the result, real of the same precision.
+
+    Returns
+    -------
+    array, shape (..., nz, ny, nx), float32 or float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+    """
+    return _part(agnostic.amplitude, obj, out)
+
+
+def phase(obj: Array, *, out: Array | None = None) -> Array:
+    r"""Return the phase of a complex object, as `split` does, without its modulus.
+
+    .. math:: φ = φ_z + \arg(O e^{-iφ_z}), \quad φ_z = \arg \sum_{y,x} O
+
+    Parameters
+    ----------
+    obj : array, shape (..., nz, ny, nx), complex64 or complex128
+    out : array, optional
+        Array for the result, real of the same precision.
+
+    Returns
+    -------
+    array, shape (..., nz, ny, nx), float32 or float64
+        Phase in rad within π of the slice's reference phase.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+    """
+    return _part(agnostic.phase, obj, out)
 
 
 def join(amplitude: Array, phase: Array, *, out: Array | None = None) -> Array:
@@ -129,3 +176,74 @@ def follow(
     changed = (amplitude, phase)
     new = dispatch.run_several(agnostic.follow, changed, obj, outs=outs, xp=xp, elementwise=True)
     return new[0], new[1]
+
+
+def with_amplitude(obj: Array, amplitude: Array, *, out: Array | None = None) -> Array:
+    r"""Return a complex object with another modulus: what `join` makes of it and the old phase.
+
+    .. math:: O' = A e^{i \arg O}
+
+    Parameters
+    ----------
+    obj : array, shape (..., nz, ny, nx), complex64 or complex128
+        Where it is 0 its phase is 0.
+    amplitude : array, shape (..., nz, ny, nx), float32 or float64
+        Modulus, real of the same precision.
+    out : array, optional
+        Array for the object; may be `obj`.
+
+    Returns
+    -------
+    array, shape (..., nz, ny, nx), complex64 or complex128
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+    """
+    return _with_part(agnostic.with_amplitude, obj, "amplitude", amplitude, out)
+
+
+def with_phase(obj: Array, phase: Array, *, out: Array | None = None) -> Array:
+    r"""Return a complex object with another phase: what `join` makes of it and the old modulus.
+
+    .. math:: O' = |O| e^{iφ}
+
+    Parameters
+    ----------
+    obj : array, shape (..., nz, ny, nx), complex64 or complex128
+    phase : array, shape (..., nz, ny, nx), float32 or float64
+        Phase in rad, real of the same precision.
+    out : array, optional
+        Array for the object; may be `obj`.
+
+    Returns
+    -------
+    array, shape (..., nz, ny, nx), complex64 or complex128
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+    """
+    return _with_part(agnostic.with_phase, obj, "phase", phase, out)
+
+
+def _part(reference: dispatch.Reference, obj: Array, out: Array | None) -> Array:
+    xp = arrays.namespace(obj=obj)
+    check.array("obj", obj, kind="complex", ndim=3)
+    dtype = arrays.real_dtype(obj, xp=xp)
+    check.output(out, "obj", obj, dtype=dtype)
+    return dispatch.run_into(reference, obj, dtypes=(dtype,), outs=(out,), xp=xp)[0]
+
+
+def _with_part(
+    reference: dispatch.Reference, obj: Array, name: str, part: Array, out: Array | None
+) -> Array:
+    xp = arrays.namespace(obj=obj, **{name: part})
+    check.array("obj", obj, kind="complex", ndim=3)
+    check.same(name, part, "obj", obj, dtype=arrays.real_dtype(obj, xp=xp))
+    check.output(out, "obj", obj)
+    read = obj, part
+    outs, dtypes = (out,), (obj.dtype,)
+    return dispatch.run_into(reference, *read, dtypes=dtypes, outs=outs, xp=xp, elementwise=True)[0]

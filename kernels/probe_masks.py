@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from arraycon.kernels.agnostic import probe_masks as agnostic
-from arraycon.kernels.common import arrays, check, dispatch
+from arraycon.kernels.common import arrays, check, dispatch, limits
 from arraycon.kernels.common.arrays import Array
 
 __all__ = ["probe_mask_k", "probe_mask_r"]
@@ -101,13 +101,13 @@ def probe_mask_r(
     radius : float
         Radius of the window in half-widths of the array, ≥ 0.
     order : int
-        Order of the super-Gaussian, ≥ 1; high orders have sharp edges.
+        Order of the super-Gaussian, in [1, 10⁶]; high orders have sharp edges.
     power_thresh : float
         Fraction of the power, in [0, 1], that the masked modes hold at least.
     z_range : tuple of float
         First and last plane of the focus search in Å, ascending.
     z_steps : int
-        Number of planes, ≥ 1, both ends included; with 1 only the first.
+        Number of planes, in [1, 100 000], both ends included; with 1 only the first.
     out : array, optional
         Array for the result, of the same shape and dtype; may be `probe`.
 
@@ -128,13 +128,13 @@ def probe_mask_r(
     xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
     options: dict[str, Any] = {
-        "dx": check.number("dx", dx, above=0),
-        "wavelength": check.number("wavelength", wavelength, above=0),
+        "dx": check.number("dx", dx, above=0, unit="Å"),
+        "wavelength": check.number("wavelength", wavelength, above=0, unit="Å"),
         "radius": check.number("radius", radius, low=0),
-        "order": check.integer("order", order, low=1),
+        "order": check.integer("order", order, low=1, high=limits.ORDER),
         "power_thresh": check.number("power_thresh", power_thresh, low=0, high=1),
         "z_range": check.ascending("z_range", z_range),
-        "z_steps": check.integer("z_steps", z_steps, low=1),
+        "z_steps": check.integer("z_steps", z_steps, low=1, high=limits.PLANES),
     }
     check.output(out, "probe", probe)
     return dispatch.run(agnostic.probe_mask_r, probe, out=out, xp=xp, **options)

@@ -78,9 +78,9 @@ def obj_z_recenter(
     check.same("phase", phase, "amplitude", amplitude)
     check.modes("probe", probe)
     options: dict[str, Any] = {
-        "dx": check.number("dx", dx, above=0),
-        "wavelength": check.number("wavelength", wavelength, above=0),
-        "slice_thickness": check.number("slice_thickness", slice_thickness, above=0),
+        "dx": check.number("dx", dx, above=0, unit="Å"),
+        "wavelength": check.number("wavelength", wavelength, above=0, unit="Å"),
+        "slice_thickness": check.number("slice_thickness", slice_thickness, above=0, unit="Å"),
         "thresh": check.optional_number("thresh", thresh, low=0, high=100),
         "scale": check.number("scale", scale, low=0, high=1),
         "max_shift": check.optional_number("max_shift", max_shift, low=0),

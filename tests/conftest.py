@@ -83,5 +83,6 @@ def divided(monkeypatch):
     """Divide among the threads also what is too small to be worth it."""
     from arraycon.kernels.common import threads
 
-    run = threads.run
-    monkeypatch.setattr(threads, "run", lambda work, size, **_: run(work, size))
+    parts, ranges = threads._parts, threads._ranges
+    monkeypatch.setattr(threads, "_parts", lambda size, _: parts(size, 1))
+    monkeypatch.setattr(threads, "_ranges", lambda size, number, _: ranges(size, number, 1))

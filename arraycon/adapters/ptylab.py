@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from arraycon.adapters._hooks import Attachment
+from arraycon.adapters._loop import Loop, kept
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ _MOMENTA = ("probeBuffer", "probeMomentum")
 _ROTATION = "rotation"  # by-product of constraints that mix the modes
 
 
+class _Wavelength:
+    """What stays from one iteration to the next, for one wavelength.
+
+    PtyLab makes a new probe and new positions at each update, and keeps its object.
+    """
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.modes: Any = None
+        self.shifts: Any = None
+
+
 class PtyLabAttachment(Attachment):
     """What `attach` returns."""
 
@@ -65,6 +78,7 @@ class PtyLabAttachment(Attachment):
         )
         self._intensities: list[float] = []
         self._iteration = 0
+        self._wavelengths: list[_Wavelength] = []
 
     def _step(self, loop: int) -> None:
         with _switched_off(self._target.params, _SWITCHES if self._instead else ()):
@@ -77,34 +91,39 @@ class PtyLabAttachment(Attachment):
         pixel = float(reconstruction.dxo)
         xp = _namespace(reconstruction.probe)
         shifts = xp.asarray((reconstruction.encoder_corrected - data.encoder) / pixel)
+        missing = len(reconstruction.object) - len(self._wavelengths)
+        self._wavelengths += [_Wavelength() for _ in range(missing)]
         self.reports = tuple(
             self._apply(index, shifts) for index in range(len(reconstruction.object))
         )
         self._turn_momenta()
         moved = any("position_shifts" in record.targets for record in self.reports[0])
         if moved:
+            shifts = self._wavelengths[0].shifts  # the positions are those of all wavelengths
             host = shifts.get() if hasattr(shifts, "get") else shifts
             reconstruction.encoder_corrected = data.encoder + host * pixel
 
     def _apply(self, index: int, shifts: Any) -> Any:
         from arraycon.pipeline import MissingInputError
-        from arraycon.state import State
 
-        reconstruction = self._target.reconstruction
-        state = State(
-            object=reconstruction.object[index],
-            # in a thick object the further "slices" of the probe are how it arrives there
-            probe=reconstruction.probe[index, 0, :, 0],
-            probe_intensity=self._intensities[index],
-            # the positions are those of all wavelengths
-            position_shifts=shifts if index == 0 else shifts.copy(),
+        reconstruction, own = self._target.reconstruction, self._wavelengths[index]
+        # in a thick object the further "slices" of the probe are how it arrives there
+        modes = reconstruction.probe[index, 0, :, 0]
+        own.modes, own.shifts = kept(own.modes, modes), kept(own.shifts, shifts)
+        fields = {
+            "object": reconstruction.object[index],
+            "probe": own.modes,
+            "probe_intensity": self._intensities[index],
+            "position_shifts": own.shifts,
             **_lengths(reconstruction, index),
-        )
+        }
         try:
-            return self.constraints.apply(state, self._iteration, measure=self._measure)
+            return own.loop.apply(self.constraints, fields, self._iteration, measure=self._measure)
         except MissingInputError as error:
             reason = "PtyLab has no object tilts, and no slice thickness for a thin object"
             raise MissingInputError(f"{error}\n{reason}") from None
+        finally:  # what ran before an error stays
+            modes[...] = own.modes
 
     def _turn_momenta(self) -> None:
         """Turn what momentum engines remember of the modes together with the modes."""

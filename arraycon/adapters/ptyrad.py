@@ -6,17 +6,20 @@ NumPy or CuPy arrays that share their memory, and `Constraints` changes them in 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from arraycon.adapters._hooks import Undoable
+from arraycon.adapters._loop import Loop
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
     from arraycon.params import ConstraintParams
     from arraycon.pipeline import Constraints, Report
+    from arraycon.pipeline.lending import Loan
 
 __all__ = ["CombinedConstraint", "Installation", "install"]
 
@@ -43,7 +46,8 @@ class CombinedConstraint:
 
     Tensors on the CPU are seen as NumPy arrays and those on a CUDA device as CuPy arrays, on
     PyTorch's current stream; neither is copied. Without CuPy, and on other devices, the tensors
-    themselves take the slower array-API path.
+    themselves take the slower array-API path. As long as the model keeps its tensors in the same
+    memory nothing is checked again; see `Constraints.bind`.
 
     Parameters
     ----------
@@ -90,6 +94,10 @@ class CombinedConstraint:
         self.report: Report | None = None
         self._read: Any = None
         self._parsed: Constraints | None = None
+        self._loop = Loop()
+        self._loan: Loan | None = None
+        self._tensors: dict[str, Any] = {}
+        self._memory: list[Any] = []
         self._parse()  # a wrong parameter should be found now, not after a night
 
     @property
@@ -122,9 +130,6 @@ class CombinedConstraint:
         InterfaceError
             The model lacks an attribute that PtyRAD 1.0.0's has.
         """
-        from arraycon.pipeline.lending import Loan
-        from arraycon.state import State
-
         PTYRAD.check_has(model, (*_TENSORS.values(), *_NUMBERS.values(), *_SCAN, *_PROBE))
         tensors = {name: getattr(model, attribute) for name, attribute in _TENSORS.items()}
         tensors["probe"] = model.get_complex_probe_view()
@@ -132,11 +137,28 @@ class CombinedConstraint:
             raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
         numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
         scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
-        with Loan(tensors, needed=tensors, written=tensors) as loan:
+        with self._lent(tensors) as loan:
             # all of them: which ones have changed before an error is not known here
             loan.changed.update(tensors)
-            state = State(**loan.arrays, **numbers, scan_shape=(scan[0], scan[1]))
-            self.report = self.constraints.apply(state, int(niter), measure=self.measure)
+            fields = {**loan.arrays, **numbers, "scan_shape": (scan[0], scan[1])}
+            self.report = self._loop.apply(
+                self.constraints, fields, int(niter), measure=self.measure
+            )
+
+    @contextlib.contextmanager
+    def _lent(self, tensors: dict[str, Any]) -> Iterator[Loan]:
+        """Lend the tensors, or go on with the loan of the iteration before."""
+        from arraycon.pipeline.lending import Loan, memory_of
+
+        memory = [memory_of(tensor) for tensor in tensors.values()]
+        if self._loan is not None and self._loan.shared and memory == self._memory:
+            self._tensors.update(tensors)
+            with self._loan.again():
+                yield self._loan
+            return
+        self._tensors, self._memory = tensors, memory
+        with Loan(self._tensors, needed=tensors, written=tensors) as self._loan:
+            yield self._loan
 
     def __repr__(self) -> str:
         return f"<CombinedConstraint of arraycon: {self.constraints}>"

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from arraycon.adapters._hooks import Attachment
+from arraycon.adapters._loop import Loop, kept
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class Py4DSTEMAttachment(Attachment):
         )
         self._centre = centre
         self._intensity: float | None = None
+        self._loop = Loop()
+        self._shifts: Any = None
+        self._modes: Any = None
 
     def _step(
         self,
@@ -72,11 +76,13 @@ class Py4DSTEMAttachment(Attachment):
             self._intensity = _intensity(current_probe if first is None else first)
 
         xp = reconstruction._xp
-        shifts = xp.asarray(positions - initial_positions)  # they may be kept in the host's memory
+        # they may be kept in the host's memory
+        shifts = self._shifts = kept(self._shifts, xp.asarray(positions - initial_positions))
         modes = probe if probe.ndim == 3 else probe[None]
         centred = self._needs_centre(iteration)
         if centred:
-            modes = xp.fft.fftshift(modes, axes=(-2, -1))
+            modes = kept(self._modes, xp.fft.fftshift(modes, axes=(-2, -1)))
+            self._modes = modes
         self._apply(specimen, modes, shifts, iteration)
         if centred:
             probe[...] = xp.fft.ifftshift(modes, axes=(-2, -1)).reshape(probe.shape)
@@ -87,19 +93,18 @@ class Py4DSTEMAttachment(Attachment):
 
     def _apply(self, specimen: Any, modes: Any, shifts: Any, iteration: int) -> None:
         from arraycon.pipeline import MissingInputError
-        from arraycon.state import State
 
         slices = specimen if specimen.ndim > 2 else specimen[None]
         potential = self._target._object_type == "potential"
-        state = State(
-            probe=modes,
-            probe_intensity=self._intensity,
-            position_shifts=shifts,
-            **{"object_phase" if potential else "object": slices},
+        fields = {
+            "probe": modes,
+            "probe_intensity": self._intensity,
+            "position_shifts": shifts,
+            "object_phase" if potential else "object": slices,
             **_lengths(self._target),
-        )
+        }
         try:
-            report = self.constraints.apply(state, iteration, measure=self._measure)
+            report = self._loop.apply(self.constraints, fields, iteration, measure=self._measure)
         except MissingInputError as error:
             lacks = ["py4DSTEM has no object tilts, and lengths only where they are uniform"]
             if potential:

@@ -8,11 +8,14 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
+import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from arraycon.blocks import hints
 from arraycon.blocks.wording import (
+    HINTS,
     DeprecatedParameterWarning,
     allowed,
     detail,
@@ -21,6 +24,7 @@ from arraycon.blocks.wording import (
     unknown,
     warn,
 )
+from arraycon.kernels.common import meaning
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -36,16 +40,37 @@ def _leaves(annotation: Any) -> Iterator[Any]:
 
 
 def _number(value: object) -> object:
-    """Read NumPy scalars and the text that YAML 1.1 makes of 5e-1; refuse bool and the rest."""
+    """Read NumPy's numbers and the text that YAML 1.1 makes of 5e-1; refuse bool and the rest."""
     try:
-        number = float(value) if isinstance(value, str) else value
-    except ValueError:
-        number = False
-    if isinstance(number, bool) or not isinstance(number, Real | NoneType):
-        raise PydanticCustomError("not_a_number", "not a number")
-    if isinstance(number, Integral):
-        return int(number)
-    return number if number is None else float(number)
+        number = meaning.scalar(value)
+    except meaning.LostMeaningError as error:
+        raise PydanticCustomError("lost", "{lost}", {"lost": str(error)}) from None
+    if getattr(number, "shape", None) == ():  # a tensor
+        number = number.item()
+    try:
+        if isinstance(number, str) and not hints.is_ambiguous(number):
+            number = float(number)
+        if isinstance(number, bool) or not isinstance(number, Real | NoneType):
+            raise ValueError
+        # an integer that no float holds is out of range, as 1e999 is
+        size = None if number is None else float(number)
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("not_a_number", "not a number") from None
+    return int(number) if isinstance(number, Integral) else size
+
+
+def _is_item(value: object) -> bool:
+    """Whether NumPy has packed text or a bool."""
+    return isinstance(value, np.ndarray | np.generic) and not value.shape
+
+
+def _several(value: object) -> object:
+    """Read a pair given as a list, a tuple or an array of one axis."""
+    if isinstance(value, list | tuple):
+        return tuple(map(_number, value))
+    if len(getattr(value, "shape", ())) == 1 and meaning.unit_of(value) is None:
+        return tuple(map(_number, value))  # type: ignore[call-overload]
+    return _number(value)
 
 
 StartIter = Annotated[
@@ -103,8 +128,8 @@ class Block(BaseModel):
         # for every field of every model, so that a user's own model keeps the rules as well
         annotation = cls.model_fields[info.field_name or ""].annotation
         if not set(_leaves(annotation)) <= {int, float, NoneType, ...}:
-            return value
-        return tuple(map(_number, value)) if isinstance(value, list | tuple) else _number(value)
+            return value.item() if _is_item(value) else value
+        return _several(value)
 
     @pydantic.model_validator(mode="wrap")
     @classmethod
@@ -120,10 +145,11 @@ class Block(BaseModel):
         if not isinstance(data, Mapping | cls):
             text = f"got {show(data)}, allowed: a block of settings, null or false"
             raise ValidationError.from_exception_data(cls.__name__, [detail((), text, data)])
+        if type(data) is cls:  # model_copy and model_construct validate nothing
+            data = {key: getattr(data, key, None) for key in data.model_fields_set}
         values, problems = data, []
         if isinstance(data, Mapping):
-            others = [not_text(key) for key in data if not isinstance(key, str)]
-            problems = [detail((name,), text, data) for name, text in others]
+            problems = [detail((name,), text, data) for name, text in _other_keys(data)]
             data = values = {key: data[key] for key in data if isinstance(key, str)}
             if "freq" in data and "freq" not in cls.model_fields:
                 values, clash = _without_freq(data)
@@ -134,7 +160,7 @@ class Block(BaseModel):
             problems += cls._explain(error, data, place)
         if problems:
             raise ValidationError.from_exception_data(cls.__name__, problems)
-        if values is not data:
+        if values is not data and "start_iter" not in data:
             new = f"start_iter: 1, step: {block.step}" if block.enabled else "start_iter: null"
             warn(f"{place.name}: freq is deprecated, write {new}", DeprecatedParameterWarning)
         return block
@@ -149,12 +175,15 @@ class Block(BaseModel):
             if key not in cls.model_fields:
                 text = str(own or item["msg"])
                 if item["type"] == "extra_forbidden":
-                    text = cls._unknown(str(key), place)
+                    near = len(found) < HINTS
+                    text = cls._unknown(str(key), place) if near else "unknown key"
             else:
                 accepted = allowed(cls, str(key))
                 if key == "step" and "step" not in data:  # translated from freq
                     key, accepted = "freq", f"{accepted} or null"
-                text = f"got {show(data.get(key))}, {own or f'allowed: {accepted}'}"
+                value = data.get(key)
+                came = item.get("ctx", {}).get("lost") or f"{show(value)}{hints.about(value)}"
+                text = f"got {came}, {own or f'allowed: {accepted}'}"
             found.setdefault(key, detail(item["loc"] and (key,), text, item["input"]))
         return list(found.values())
 
@@ -165,10 +194,22 @@ class Block(BaseModel):
         return unknown(key, cls.model_fields)
 
 
+def _other_keys(data: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Find keys that are no text, and say what they may come from."""
+    before: object = None
+    for key, value in data.items():
+        if not isinstance(key, str):
+            name, text = not_text(key)
+            yield name, text + (hints.comma(before, key) if value is None else "")
+        before = value
+
+
 def _without_freq(data: dict[str, Any]) -> tuple[dict[str, Any], list[InitErrorDetails]]:
     """Translate the legacy `freq: n`."""
     freq, values = data["freq"], {key: data[key] for key in data if key != "freq"}
-    if beside := [key for key in ("start_iter", "step") if key in data]:
+    if freq is None and "start_iter" in data:  # as in PtyRAD, which looks at freq last
+        return values, []
+    if freq is not None and (beside := [key for key in ("start_iter", "step") if key in data]):
         text = f"the old spelling of start_iter: 1, step: n cannot stand beside {beside[0]}"
         return values, [detail(("freq",), text, freq)]
     if freq is None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+HINTS = 20
+"""Unknown keys for which a likely one is looked for: 20 000 of them took 20 s."""
+
+
 class ParameterWarning(UserWarning):
     """Valid parameters that probably do not do what was meant."""
 
@@ -76,10 +80,14 @@ def _words(schema: Mapping[str, Any]) -> str:
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     if low is not None and high is not None:
         left, right = "(["["minimum" in schema], ")]"["maximum" in schema]
-        return f"{kind} in {left}{low:g}, {high:g}{right}"
+        return f"{kind} in {left}{_bound(low)}, {_bound(high)}{right}"
     if low is not None:
-        return f"{kind} {'≥' if 'minimum' in schema else '>'} {low:g}"
-    return kind if high is None else f"{kind} {'≤' if 'maximum' in schema else '<'} {high:g}"
+        return f"{kind} {'≥' if 'minimum' in schema else '>'} {_bound(low)}"
+    return kind if high is None else f"{kind} {'≤' if 'maximum' in schema else '<'} {_bound(high)}"
+
+
+def _bound(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 _KINDS = {"number": "a number", "integer": "an integer", "boolean": "true or false"}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import signal
 import sys
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, NoReturn, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from rich.progress import track
+from typer.core import TyperGroup
 
-from arraycon.cli import bench, demo, doctor, job, tables
+from arraycon.cli import bench, demo, doctor, job, signals, tables
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
 from arraycon.kernels.common.threads import use_threads
@@ -23,6 +23,19 @@ from arraycon.params import templates
 from arraycon.pipeline import Constraints
 from arraycon.pipeline import warmup as ahead
 from arraycon.version import __version__
+
+
+class Verbs(TyperGroup):
+    """Commands of ``arraycon params``; a file without one before it gets a hint."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, or say which one reads files."""
+        name = args[0] if args else ""
+        known = Path(name).suffix.lower() in job.PARAMETER_SUFFIXES
+        if self.get_command(ctx, name) is None and (known or Path(name).is_file()):
+            ctx.fail(f"{name!r} is a file, expected a command: arraycon params check {name}")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     help="Physical constraints for ptychographic reconstructions.",
@@ -34,7 +47,9 @@ app = typer.Typer(
 )
 _NO_LOG = logging.NullHandler()
 _SPOKEN = Spoken()
-params_app = typer.Typer(help="Check parameter files, and make new ones.", no_args_is_help=True)
+params_app = typer.Typer(
+    cls=Verbs, help="Check parameter files, and make new ones.", no_args_is_help=True
+)
 app.add_typer(params_app, name="params")
 app.command("bench")(bench.command)
 app.command("demo")(demo.command)
@@ -50,6 +65,7 @@ class Kind(str, Enum):
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
 # typer before 0.15 cannot read `Path | None` on every Python that is supported
+Force = Annotated[bool, typer.Option("--force", help="Replace files that are there already.")]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", "-o", help="File to write; without it the text goes to the terminal."),
@@ -62,14 +78,8 @@ def main() -> None:
         # a terminal that cannot show Å gets a question mark instead of a traceback
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    if hasattr(signal, "SIGTERM"):
-        # batch systems end a job so; its temporary files must go as well
-        signal.signal(signal.SIGTERM, _terminate)
-    app(prog_name="arraycon")
-
-
-def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)
+    with signals.watched(last=True):
+        app(prog_name="arraycon")
 
 
 def _version(asked: bool) -> None:
@@ -100,9 +110,14 @@ def apply(
         ),
     ],
     params: Annotated[
-        Path,
-        typer.Option("--params", "-p", help="Parameters, .yaml, .toml or .json; PtyRAD's own do."),
-    ],
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "--params",
+            "-p",
+            help="Parameters, .yaml, .toml or .json; PtyRAD's own do, and so does its .hdf5. "
+            "By default those that FILE was made with.",
+        ),
+    ] = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--out", "-o", help="File to write, in the format of FILE."),
@@ -153,6 +168,7 @@ def apply(
             min=1, help="Threads to use; by default ARRAYCON_THREADS, else all processors."
         ),
     ] = None,
+    force: Force = False,
     debug: Debug = False,
 ) -> None:
     """Apply constraints to a saved reconstruction.
@@ -170,6 +186,7 @@ def apply(
             in_place=in_place,
             illumination=illumination,
             vacuum_mask=vacuum_mask,
+            force=force,
         )
         with use_threads(threads) if threads else contextlib.nullcontext():
             perform(todo)
@@ -180,6 +197,8 @@ def perform(todo: job.Job) -> job.Outcome:
     out = console()
     with shown_warnings():
         found, constraints = job.load(todo)
+    if todo.params is None:
+        out.print(f"parameters: those that {todo.source} was made with", soft_wrap=True)
     due = job.iterations_of(todo, found)
     why = ""
     if todo.iterations is None:
@@ -238,34 +257,33 @@ def params_check(
 
 
 @params_app.command("schema")
-def params_schema(out: Out = None, debug: Debug = False) -> None:
+def params_schema(out: Out = None, force: Force = False, debug: Debug = False) -> None:
     """Print the JSON schema of parameter files.
 
     Editors that know it complete and check parameters.
     """
     with reported(debug=debug):
-        _give(json.dumps(templates.schema(), indent=2, ensure_ascii=False) + "\n", out)
+        _give(json.dumps(templates.schema(), indent=2, ensure_ascii=False) + "\n", out, force)
 
 
 @params_app.command("template")
 def params_template(
     kind: Annotated[Kind, typer.Option(help="How much to write down.")] = Kind.recommended,
     out: Out = None,
+    force: Force = False,
     debug: Debug = False,
 ) -> None:
     """Print a parameter file to start from."""
     with reported(debug=debug):
-        if out is not None and out.exists():
-            # it may be somebody's edited parameters
-            raise atomic.OutputError(f"{out}: exists already; choose another name")
-        _give(templates.template(kind.value), out)
+        _give(templates.template(kind.value), out, force)
 
 
-def _give(text: str, out: Path | None) -> None:
+def _give(text: str, out: Path | None, force: bool) -> None:
     if out is None:
         typer.echo(text, nl=False)
     else:
-        atomic.write_text(out, text)
+        with shown_warnings():
+            atomic.write_text(out, text, replace=force)
         console().print(f"wrote {out}", soft_wrap=True)
 
 

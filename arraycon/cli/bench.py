@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.progress import track
 
-from arraycon.cli.errors import console, reported
+from arraycon.cli import signals
+from arraycon.cli.errors import console, reported, shown_warnings
 from arraycon.cli.job import require_gpu
 from arraycon.io import atomic
 from arraycon.plain import plain
@@ -64,6 +65,9 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", "-o", help=f"Folder for {', '.join(FILES)}; made if need be."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there already.")
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback when something fails.")
     ] = False,
@@ -79,7 +83,7 @@ def command(
         form = "complex" if complex_object else "parts"
         names = _names(only, form)
         if out is not None:
-            atomic.output_folder(out, FILES)
+            atomic.output_folder(out, FILES, replace=force)
         if on is Processor.gpu:
             require_gpu("--on gpu")
         done = bench.run(
@@ -97,20 +101,22 @@ def command(
         width = max(screen.width, reporting.WIDTH)
         screen.print(reporting.table(done), width=width, crop=False)
         if out is not None:
-            write(done, out)
+            signals.hold()
+            with shown_warnings():
+                write(done, out, replace=force)
             for name in FILES:
                 screen.print(f"wrote {out / name}", soft_wrap=True)
 
 
-def write(done: Bench, folder: Path) -> None:
+def write(done: Bench, folder: Path, *, replace: bool = True) -> None:
     """Write the results as JSON, chart and table into a folder that is there."""
     from arraycon.bench import chart, reporting
 
     data, picture, text = (folder / name for name in FILES)
-    atomic.write_text(data, json.dumps(reporting.as_json(done), indent=1) + "\n")
-    with atomic.replacing(picture) as draft:
+    atomic.write_text(data, json.dumps(reporting.as_json(done), indent=1) + "\n", replace=replace)
+    with atomic.replacing(picture, replace=replace) as draft:
         chart.save(done, draft)
-    atomic.write_text(text, plain(reporting.table(done), 2 * reporting.WIDTH))
+    atomic.write_text(text, plain(reporting.table(done), 2 * reporting.WIDTH), replace=replace)
 
 
 def _names(only: str | None, form: str) -> Sequence[str]:
@@ -129,5 +135,6 @@ def _names(only: str | None, form: str) -> Sequence[str]:
 def _progress(cases: Sequence[Case]) -> Iterable[Case]:
     bar = console(stderr=True)
     if not bar.is_terminal:
-        return cases
-    return track(cases, description="constraints", console=bar, transient=True)
+        return signals.between(cases)
+    shown = track(cases, description="constraints", console=bar, transient=True)
+    return signals.between(shown)

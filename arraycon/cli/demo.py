@@ -13,9 +13,11 @@ import numpy as np
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from arraycon.cli import signals
 from arraycon.cli.errors import console, reported, shown_warnings
 from arraycon.cli.job import Backend, existing, require_gpu
-from arraycon.io import atomic
+from arraycon.io import atomic, ptyrad
+from arraycon.params.files import READERS
 from arraycon.pipeline import Constraints
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ def command(
     backend: Annotated[
         Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
     ] = Backend.numpy,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there already.")
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback when something fails.")
     ] = False,
@@ -108,20 +113,25 @@ def command(
             plan = plans.measured(constraints, chosen, data, doses=_fractions(dose), split=split)
         else:
             plan = plans.known(constraints, chosen, data, truth, dose=_fraction(dose))
-        used = f"used_params{params.suffix.lower() if params else '.yaml'}"
+        textual = params is not None and params.suffix.lower() in READERS
+        used = f"used_params{params.suffix.lower() if params and textual else '.yaml'}"
         inputs = [path for path in (data, truth, params) if path is not None]
-        atomic.output_folder(out, report.FILES, keep=inputs)
-        atomic.check_output(out / used)  # it may be the file that was given: it stays as it is
+        # the parameters may be the file that was given: it then stays as it is
+        written = (*report.FILES, used) if _differs(out / used, given) else report.FILES
+        atomic.output_folder(out, written, keep=inputs, replace=force)
         results, judged, seconds = _reconstruct(plan, xp)
         with console(stderr=True).status("figure and files"):
-            report.write(judged, plan, results, out)
-            atomic.write_text(out / used, given)
+            signals.hold()
+            with shown_warnings():
+                report.write(judged, plan, results, out, replace=force)
+                if used in written:
+                    atomic.write_text(out / used, given, replace=force)
         console().print(report.table(judged))
         if plan.idle:
             idle = f"{', '.join(plan.idle)}: not due within {plan.settings.iterations} iterations"
             console().print(idle, soft_wrap=True)
         console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
-        for name in (*report.FILES, used):
+        for name in written:
             console().print(f"wrote {out / name}", soft_wrap=True)
 
 
@@ -134,7 +144,16 @@ def _refuse(what: str, there: object, options: Mapping[str, object]) -> None:
 
 def _text(path: Path) -> str:
     """Parameter file, of which a copy is left beside the results."""
-    return existing(path).read_bytes().decode("utf-8", "replace")
+    if ptyrad.recognises(existing(path)):
+        import yaml
+
+        return str(yaml.safe_dump(ptyrad.parameters(path), sort_keys=False))
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def _differs(path: Path, text: str) -> bool:
+    """Whether a file is not there, or holds something else."""
+    return not path.is_file() or path.read_bytes() != text.encode("utf-8", "replace")
 
 
 def _preset(text: str) -> Constraints:
@@ -187,6 +206,7 @@ def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report, float]
     with _progress(plan) as show:
 
         def tell(name: str, going: Reconstruction) -> None:
+            signals.look()
             show(name, going)
             if watch is not None:
                 watch(name, going)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -11,11 +12,19 @@ from typing import Any
 
 from arraycon import figure, io
 from arraycon.blocks import Block
-from arraycon.io import single
-from arraycon.io.atomic import ReadError
+from arraycon.cli import signals
+from arraycon.io import memory, ptyrad, single
+from arraycon.io.errors import ReadError
+from arraycon.io.regular import require_regular
+from arraycon.params.files import READERS
 from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
 from arraycon.state import ARRAYS, READ_ONLY, State
 
+PARAMETER_SUFFIXES = tuple(READERS)
+# bytes that loading and compiling the kernels takes beside the arrays: measured as 0.32 GB, and
+# 0.85 GB of addresses, of which threads and their heaps map more than they use
+_COMPILING, _MAPPED = 320 * 2**20, 560 * 2**20
+_PARTS = frozenset({"object_amplitude", "object_phase"})
 Progress = Callable[[range], Iterable[int]]
 
 
@@ -38,8 +47,8 @@ class Job:
     ----------
     source, target : Path
         The reconstruction, and where the result goes.
-    params : Path
-        Parameter file.
+    params : Path or None
+        Parameter file; None for the parameters that `source` was made with.
     iterations : range, optional
         Iterations, counted from 1; by default the one that the file ended with, else 1.
     backend : {'numpy', 'cupy'}
@@ -48,17 +57,20 @@ class Job:
         Before/after figure.
     in_place : bool
         Allow `target` to be `source`.
+    force : bool
+        Allow `target` and `figure` to be there already.
     illumination, vacuum_mask : str, optional
         ``FILE`` or ``FILE:dataset`` of these fields of the state, in place of what `source` holds.
     """
 
     source: Path
     target: Path
-    params: Path
+    params: Path | None
     iterations: range | None = None
     backend: str = "numpy"
     figure: Path | None = None
     in_place: bool = False
+    force: bool = False
     illumination: str | None = None
     vacuum_mask: str | None = None
 
@@ -106,34 +118,85 @@ class Outcome:
 def load(job: Job) -> tuple[io.Reconstruction, Constraints]:
     """Read both inputs and refuse whatever can be refused before anything runs.
 
+    Only those arrays are read that constraints or the figure use.
+
     Raises
     ------
     ReadError, ParameterError
-        One of the inputs is unusable.
+        One of the inputs is unusable, or does not fit into memory.
     OutputError
         The result or the figure cannot be written where it should go.
     """
-    found = _with_masks(io.read(job.source), job)
-    constraints = Constraints.from_file(existing(job.params))
-    io.check_target(job.target, job.source, in_place=job.in_place)
+    _require_reconstruction(job)
+    found = io.outline(job.source)
+    constraints = Constraints.from_file(_parameters(job))
+    io.check_target(job.target, job.source, in_place=job.in_place, replace=job.force)
+    wanted = _wanted(job, found, constraints)
+    _require_memory(job, [found[name].nbytes for name in wanted])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the outline has warned of the same
+        reconstruction = _with_masks(io.read(job.source, arrays=wanted), job)
     if job.figure is not None:
-        figure.check_figure(job.figure, found.state, keep=(job.source, job.target, job.params))
-    return found, constraints
+        keep = [path for path in (job.source, job.target, job.params) if path is not None]
+        figure.check_figure(job.figure, reconstruction.state, keep=keep, replace=job.force)
+    return reconstruction, constraints
+
+
+def _require_reconstruction(job: Job) -> None:
+    """Say so if the two inputs have changed places."""
+    if job.source.suffix.lower() in PARAMETER_SUFFIXES and job.source.is_file():
+        given: Path | str = job.params or "RECONSTRUCTION"
+        if Path(given).suffix.lower() in PARAMETER_SUFFIXES:
+            given = "RECONSTRUCTION"
+        raise ReadError(
+            f"{job.source}: is a parameter file, expected a reconstruction: "
+            f"arraycon apply {given} --params {job.source}"
+        )
+
+
+def _parameters(job: Job) -> Path:
+    """File that holds the parameters: the reconstruction itself if none is given."""
+    if job.params is not None:
+        return existing(job.params)
+    if not ptyrad.recognises(job.source):
+        raise ReadError(f"{job.source}: holds no parameters; expected --params FILE")
+    return job.source
+
+
+def _wanted(job: Job, found: Collection[str], constraints: Constraints) -> frozenset[str]:
+    """Arrays that constraints use at these iterations or later, or that are drawn."""
+    first = 1 if job.iterations is None else job.iterations[0]
+    parts = _PARTS if "object" in found else frozenset[str]()
+    names = set(figure.FIELDS) if job.figure is not None else set()
+    for step, block in constraints.steps:
+        if block.runs_from(first):
+            fitted, _ = step.fitted(block, frozenset(found) | parts)
+            names |= {*step.needs(fitted), *step.writes(fitted)}
+    names |= {"object"} if names & parts else set()
+    # what works on the object as a whole takes both parts where those are what there is
+    return frozenset(found) & (names | _PARTS if "object" in names else names)
+
+
+def _require_memory(job: Job, sizes: Sequence[int]) -> None:
+    """Refuse now what would end, after minutes, in LLVM's abort or the system's killer."""
+    # all of them, the largest once more to be measured and compared when it is written; a complex
+    # object in two parts takes as much again, and the parts are what is measured then
+    needed = sum(sizes) + 2 * max(sizes, default=0) + _COMPILING
+    memory.require(needed, f"{job.source}", mapped=_MAPPED)
 
 
 def _with_masks(found: io.Reconstruction, job: Job) -> io.Reconstruction:
-    """Put in what the options name."""
-    state = found.state
+    """Put in what the options name; the state stays the one that the file is known by."""
     for field in READ_ONLY:
         text = getattr(job, field)
         if text is None:
             continue
         try:
-            given: dict[str, Any] = {field: single.read(text, field)}
-            state = replace(state, **given)
+            setattr(found.state, field, single.read(text, field))
+            found.state.validate()
         except (TypeError, ValueError) as error:
             raise ReadError(f"--{field.replace('_', '-')} {text}: {error}") from error
-    return replace(found, state=state)
+    return found
 
 
 def iterations_of(job: Job, found: io.Reconstruction) -> range:
@@ -180,7 +243,7 @@ def run(
     ran: dict[str, Ran] = {}
     skipped: dict[str, Skipped] = {}
     with on_backend(state, job.backend) as working:
-        for iteration in progress(iterations):
+        for iteration in signals.between(progress(iterations)):
             report = constraints.apply(working, iteration, measure=True)
             # between the first and the last only the count is kept: records hold arrays
             for record in report:
@@ -193,8 +256,12 @@ def run(
             title = f"{job.source.name} · {say(iterations)}"
             # rendered first, named last: neither file appears without the other
             drawn = figure.draw(before, after, title=title)
-            stack.enter_context(figure.saved(drawn, job.figure))
-        changed = io.write(job.target, state, source=job.source, in_place=job.in_place)
+            stack.enter_context(figure.saved(drawn, job.figure, like=job.source, replace=job.force))
+        changed = stack.enter_context(
+            io.written(job.target, state, source=job.source,
+                       in_place=job.in_place, replace=job.force)
+        )  # fmt: skip
+        signals.hold()
     waiting = {
         name: next_due(block, iterations[-1])
         for name, block in constraints.params.blocks().items()
@@ -223,7 +290,7 @@ def parse_iterations(text: str) -> range:
         numbers = int(first), int(last)
     except ValueError:
         numbers = (0, 0)
-    if not colon or not 1 <= numbers[0] <= numbers[1]:
+    if not colon or not 1 <= numbers[0] <= numbers[1] < 2**53:
         raise ValueError(
             f"--iterations: expected A:B with 1 ≤ A ≤ B, from A to B with both included, "
             f"got {text!r}"
@@ -298,10 +365,6 @@ def existing(path: Path) -> Path:
     Raises
     ------
     ReadError
-        There is no such file, or it is a folder.
+        There is no such file, or it is a folder, a pipe or a device.
     """
-    if path.is_dir():
-        raise ReadError(f"{path}: is a folder, expected a parameter file")
-    if not path.exists():
-        raise ReadError(f"{path}: no such file")
-    return path
+    return require_regular(path, "a parameter file")

@@ -12,6 +12,7 @@ from arraycon.blocks import Block, OnBlock
 from arraycon.blocks.kinds import AnyObjType, Taps
 from arraycon.constraints.declare import register
 from arraycon.kernels import blur
+from arraycon.kernels.common import limits
 
 
 def _truncation(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> list[str]:
@@ -19,13 +20,13 @@ def _truncation(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> 
     size, std = blocks[name].kernel_size, blocks[name].std
     if name not in given or not blocks[name].enabled or size >= 6 * std + 1:
         return []
-    reach = min(size // 2, 9999)  # an absurd size must not take seconds to describe
-    taps = [(j * j, math.exp(-((j / std) ** 2) / 2)) for j in range(-reach, reach + 1)]
+    taps = [(j * j, math.exp(-((j / std) ** 2) / 2)) for j in range(-(size // 2), size // 2 + 1)]
     actual = math.sqrt(sum(jj * tap for jj, tap in taps) / sum(tap for _, tap in taps))
-    whole = f"{2 * math.ceil(3 * std) + 1}" if std < 1e6 else f"{6 * std + 1:.3g}"
+    whole = 2 * math.ceil(min(3 * std, limits.TAPS)) + 1
+    needed = f"needs kernel_size {whole}" if whole <= limits.TAPS else "fits into no kernel"
     return [
         f"{name}: kernel_size {size} cuts off the Gaussian of std {std:g}, which acts as "
-        f"std {actual:.3g}; all of it needs kernel_size {whole}"
+        f"std {actual:.3g}; all of it {needed}"
     ]
 
 
@@ -45,7 +46,7 @@ class ObjRblur(OnBlock):
     """Blur each slice of the object laterally with a Gaussian."""
 
     obj_type: AnyObjType = "both"
-    kernel_size: Taps = Field(5, description="length of the kernel, px")
+    kernel_size: Taps = Field(5, le=limits.TAPS, description="length of the kernel, px")
     std: float = Field(0.4, ge=0, description="standard deviation, px; 0: no blur")
 
 
@@ -61,7 +62,7 @@ class ObjZblur(OnBlock):
     """Blur the object along z with a Gaussian."""
 
     obj_type: AnyObjType = "both"
-    kernel_size: Taps = Field(5, description="length of the kernel, slices")
+    kernel_size: Taps = Field(5, le=limits.TAPS, description="length of the kernel, slices")
     std: float = Field(1.0, ge=0, description="standard deviation, slices; 0: no blur")
 
 

@@ -15,6 +15,7 @@ from arraycon.constraints.wiring import (
     NOT_OPTIONS,
     Inputs,
     Kernel,
+    Memory,
     Outcome,
     Scalars,
     Updates,
@@ -22,9 +23,10 @@ from arraycon.constraints.wiring import (
     wire,
     wire_parts,
 )
+from arraycon.kernels.common import dispatch
 from arraycon.state import ARRAYS, FIELDS, READ_ONLY
 
-Run: TypeAlias = Callable[[Inputs, Any], "Updates | tuple[Updates, Mapping[str, Any]]"]
+Run: TypeAlias = Callable[..., "Updates | tuple[Updates, Mapping[str, Any]]"]
 """A user's constraint: inputs and parameters in, new arrays (and metrics, if there are any) out."""
 
 Given: TypeAlias = "Mapping[str, str] | Sequence[str]"
@@ -89,7 +91,8 @@ def register(
     parameters, and the constraint has the kernel's name. With a name it decorates a function that
     gets the fields it needs as a mapping, and its parameters as an instance of `model`, and returns
     a mapping of new arrays, or a pair of that and a mapping of metrics. Such a function must not
-    write to its inputs: that is what makes a failing constraint leave the state untouched.
+    write to its inputs: that is what makes a failing constraint leave the state untouched. For the
+    same reason a kernel that is not this package's own gets no ``out``.
     PyTorch's tensors and JAX's arrays come as NumPy or CuPy arrays, where those can see them.
     Declaring a name again replaces it, as re-running a notebook's cell does.
 
@@ -119,7 +122,10 @@ def register(
         Whether it needs the probe in the middle of its array; by default what a user's constraint
         does is not known, so that one which takes the probe does.
     memory : bool
-        Whether it keeps arrays from one iteration to the next.
+        Whether it keeps something from one iteration to the next. It then gets a dict to keep it
+        in, as the argument `memory` of a kernel or the third one of a function. A schedule that is
+        bound to a state (`Constraints.bind`) gives it the same dict at each iteration, until it is
+        `reset`; `Constraints.apply` an empty one each time.
     returns : sequence of str
         By-products that a kernel returns behind its arrays. One that has an argument
         ``return_NAME`` is asked for it.
@@ -165,7 +171,7 @@ def register(
         return _of_function(what, model, needed, _fields("writes", written, ARRAYS), told)
     arguments = _scalars(scalars)
     if on == "object":
-        wired = wire_parts(what, scalars=arguments)
+        wired = wire_parts(what, scalars=arguments, memory=memory)
     else:
         wired = wire(
             what,
@@ -174,6 +180,7 @@ def register(
             scalars=arguments,
             returns=tuple(returns),
             figures=figures or {},
+            memory=memory,
         )
     told["by_parts"] = on == "object"
     told.update(typical=typical or {}, smooths=smooths, idle=idle)
@@ -199,12 +206,19 @@ def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[
         _check_model(model)
         parameters = inspect.signature(kernel).parameters
         own: type[Block] = model
+        if told["memory"] and "memory" not in parameters:
+            raise TypeError(f"{kernel.__name__}: expected an argument memory, which it declares")
         foreign = [key for key in own.model_fields if key not in {*NOT_OPTIONS, *parameters}]
         if foreign:
             raise TypeError(
                 f"{model.__name__}: expected fields that {kernel.__name__} takes, got {foreign[0]}"
             )
-        add(Constraint(kernel.__name__, model, **vars(wired), kernel=kernel, **told))
+        # what somebody else's kernel has written when it fails cannot be taken back
+        in_place = dispatch.is_door(kernel)
+        one = Constraint(
+            kernel.__name__, model, **vars(wired), kernel=kernel, in_place=in_place, **told
+        )
+        add(one)
         return model
 
     return decorate
@@ -214,8 +228,16 @@ def _of_function(
     name: str, model: Any, needs: tuple[str, ...], writes: tuple[str, ...], told: dict[str, Any]
 ) -> Callable[[Run], Run]:
     def decorate(function: Run) -> Run:
-        def run(inputs: Inputs, block: Block, _: Updates) -> Outcome:
-            answer = function(inputs, block)
+        def run(
+            inputs: Inputs, block: Block, _: Updates, *, memory: Memory | None = None
+        ) -> Outcome:
+            kept = ({} if memory is None else memory,) if told["memory"] else ()
+            answer = function(inputs, block, *kept)
+            if not isinstance(answer, (tuple, Mapping)):
+                raise TypeError(
+                    f"{name}: expected a mapping of new arrays by field, got "
+                    f"{type(answer).__name__}; is there a return?"
+                )
             return Outcome(*answer) if isinstance(answer, tuple) else Outcome(answer)
 
         _check_model(model)

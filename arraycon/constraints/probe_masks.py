@@ -10,6 +10,7 @@ from arraycon.blocks import Block
 from arraycon.blocks.kinds import Pair
 from arraycon.constraints.declare import register
 from arraycon.kernels import probe_masks
+from arraycon.kernels.common import limits
 
 PowerThresh = Annotated[
     float,
@@ -31,7 +32,11 @@ class ProbeMaskR(Block):
     """Limit the strongest probe modes in real space, at the focus."""
 
     radius: float = Field(0.95, ge=0, description="radius, fraction of half the window")
-    order: int = Field(6, ge=1, description="steepness: order of the super-Gaussian edge")
+    order: int = Field(
+        6, ge=1, le=limits.ORDER, description="steepness: order of the super-Gaussian edge"
+    )
     power_thresh: PowerThresh = 0.95
     z_range: Pair = Field((-500.0, 500.0), description="defocus searched for the focus, Å")
-    z_steps: int = Field(101, ge=1, description="number of defocus values tried in z_range")
+    z_steps: int = Field(
+        101, ge=1, le=limits.PLANES, description="number of defocus values tried in z_range"
+    )

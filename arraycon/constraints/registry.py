@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
 
 from arraycon.blocks import Block
 from arraycon.constraints.order import ORDER, arrange
-from arraycon.constraints.wiring import OBJECT, Kernel, Names, Prepare, RunInto
+from arraycon.constraints.wiring import OBJECT, Kernel, Memory, Names, Prepare, RunInto
 
 Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[str]]
 """From a constraint's name, all blocks, and the names of those that were given, to warnings."""
@@ -51,7 +52,7 @@ class Constraint:
     centre : bool or None
         Whether it needs the probe in the middle of its array; None where nobody has said so.
     memory : bool
-        Whether it keeps arrays from one iteration to the next, and so serves one state only.
+        Whether it keeps something from one iteration to the next, which its `run` then takes.
     returns : tuple of str
         By-products of the kernel, which the record keeps.
     layout : tuple of str
@@ -97,6 +98,13 @@ class Constraint:
             return block, ""
         part = there[0].removeprefix("object_")
         return block.model_copy(update={"obj_type": part}), f"{part} only, which is all there is"
+
+    def remembering(self, memories: dict[str, Memory]) -> Constraint:
+        """Return it with its own one of some memories by name, a new one where there is none."""
+        if not self.memory:
+            return self
+        own = memories.setdefault(self.name, {})
+        return replace(self, run=functools.partial(self.run, memory=own))
 
     @property
     def built_in(self) -> bool:

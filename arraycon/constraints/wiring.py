@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from arraycon.blocks import Block
 from arraycon.kernels.common import dispatch
@@ -50,8 +50,17 @@ class Outcome:
     returned: Mapping[str, Any] = field(default_factory=dict)
 
 
-RunInto: TypeAlias = Callable[[Inputs, Any, Updates], Outcome]
-"""A constraint that writes its results into the arrays of the last argument, where it has any."""
+Memory: TypeAlias = dict[str, Any]
+"""What a constraint keeps from one iteration to the next; it alone knows what that is."""
+
+
+class RunInto(Protocol):
+    """A constraint that writes its results into the arrays of `outs`, where it has any."""
+
+    def __call__(
+        self, inputs: Inputs, block: Any, outs: Updates, /, *, memory: Memory | None = None
+    ) -> Outcome:
+        """Run; one that has a memory starts with an empty one where it is given none."""
 
 
 Repeat: TypeAlias = Callable[[], Outcome]
@@ -89,16 +98,21 @@ def wire(
     scalars: Scalars,
     returns: Sequence[str] = (),
     figures: Mapping[str, str],
+    memory: bool = False,
 ) -> Wired:
     """Wire a kernel that takes the arrays `on` and `reads`, in this order, and changes `on`.
 
-    Where the block has an `obj_type`, it limits which parts of the object are written.
+    Where the block has an `obj_type`, it limits which parts of the object are written. One with a
+    memory gets it as `memory`.
     """
+    remembers = memory
     parameters = inspect.signature(kernel).parameters
     asked = {f"return_{name}": True for name in returns if f"return_{name}" in parameters}
 
-    def call(inputs: Inputs, block: Block, outs: Updates) -> tuple[Any, ...]:
+    def call(inputs: Inputs, block: Block, outs: Updates, memory: Memory | None) -> tuple[Any, ...]:
         given = {argument: inputs[source] for argument, source in scalars(block).items()}
+        if remembers:
+            given["memory"] = {} if memory is None else memory
         out = tuple(outs.get(name) for name in on)
         answer = kernel(
             *(inputs[name] for name in (*on, *reads)),
@@ -118,13 +132,15 @@ def wire(
             returned,
         )
 
-    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
-        return outcome(call(inputs, block, outs), writes(block))
+    def run(
+        inputs: Inputs, block: Block, outs: Updates, *, memory: Memory | None = None
+    ) -> Outcome:
+        return outcome(call(inputs, block, outs, memory), writes(block))
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
-        repeat = dispatch.prepare(lambda: call(inputs, block, outs))
+        start = dispatch.prepare(lambda: call(inputs, block, outs, None))
         written = writes(block)
-        return None if repeat is None else lambda: outcome(repeat(), written)
+        return None if start is None else lambda: outcome(start()(), written)
 
     def writes(block: Any) -> tuple[str, ...]:
         untouched = set(OBJECT) - set(parts(block))
@@ -133,38 +149,61 @@ def wire(
     def needs(block: Any) -> tuple[str, ...]:
         return (*on, *reads, *scalars(block).values())
 
-    return Wired(run, needs, writes, prepare)
+    prepared = prepare if dispatch.is_door(kernel) and not remembers else None
+    return Wired(run, needs, writes, prepared)
 
 
-def wire_parts(kernel: Kernel, *, scalars: Scalars) -> Wired:
+def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wired:
     """Wire a kernel that treats amplitude and phase alike, each by itself, as `obj_type` chooses.
 
-    A kernel with an argument `obj_type` is told which of the two it has. Where the block's is
-    complex, the kernel works on the complex object.
+    A kernel with an argument `obj_type` is told which of the two it has. One with a memory has one
+    for each of the two. Where the block's `obj_type` is complex, the kernel works on the complex
+    object.
     """
+    remembers = memory
     told = "obj_type" in inspect.signature(kernel).parameters
 
-    def call(name: str, inputs: Inputs, block: Block, outs: Updates) -> Any:
+    def call(
+        name: str, inputs: Inputs, block: Block, outs: Updates, memory: Memory | None = None
+    ) -> Any:
         given = {argument: inputs[source] for argument, source in scalars(block).items()}
+        if remembers:
+            given["memory"] = {} if memory is None else memory.setdefault(name, {})
         kind = {"obj_type": name.removeprefix("object_")} if told else {}
         return kernel(inputs[name], out=outs.get(name), **kind, **given, **options(block))
 
-    def run(inputs: Inputs, block: Block, outs: Updates) -> Outcome:
-        return Outcome({name: call(name, inputs, block, outs) for name in parts(block)})
-
-    def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
-        repeats = {
-            name: dispatch.prepare(functools.partial(call, name, inputs, block, outs))
+    def run(
+        inputs: Inputs, block: Block, outs: Updates, *, memory: Memory | None = None
+    ) -> Outcome:
+        calls = {
+            name: functools.partial(call, name, inputs, block, outs, memory)
             for name in parts(block)
         }
-        if None in repeats.values():
-            return None
-        return lambda: Outcome({name: repeat()[0] for name, repeat in repeats.items() if repeat})
+        if not dispatch.is_door(kernel):
+            return Outcome({name: one() for name, one in calls.items()})
+        # neither part is changed before both have the memory that they need
+        finishes = {name: dispatch.begin(one) for name, one in calls.items()}
+        return Outcome({name: finish()[0] for name, finish in finishes.items()})
+
+    def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
+        starts = {}
+        for name in parts(block):
+            start = dispatch.prepare(functools.partial(call, name, inputs, block, outs))
+            if start is None:
+                return None
+            starts[name] = start
+
+        def repeat() -> Outcome:
+            finishes = {name: start() for name, start in starts.items()}
+            return Outcome({name: finish()[0] for name, finish in finishes.items()})
+
+        return repeat
 
     def needs(block: Any) -> tuple[str, ...]:
         return (*parts(block), *scalars(block).values())
 
-    return Wired(run, needs, parts, prepare)
+    prepared = prepare if dispatch.is_door(kernel) and not remembers else None
+    return Wired(run, needs, parts, prepared)
 
 
 def options(block: Block) -> dict[str, Any]:
@@ -179,7 +218,8 @@ def _option_names(model: type[Block]) -> tuple[str, ...]:
 
 def parts(block: Any) -> tuple[str, ...]:
     """Fields of the object that a block's `obj_type` chooses, both parts without one."""
-    return _CHOSEN[getattr(block, "obj_type", "both")]
+    # a model answers for an attribute that it lacks in 3 µs
+    return _CHOSEN[block.__dict__.get("obj_type", "both")]
 
 
 _CHOSEN: dict[str, tuple[str, ...]] = {

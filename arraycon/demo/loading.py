@@ -13,7 +13,7 @@ import numpy as np
 from arraycon.demo import checks
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.simulate import focused_probe
-from arraycon.io import npz, ptyrad
+from arraycon.io import hdf5, memory, npz
 from arraycon.io.atomic import ReadError, reason
 
 _ATTRIBUTES = {
@@ -119,7 +119,7 @@ def _from_npz(path: Path) -> Dataset:
 
 def _from_hdf5(path: Path, slices: int) -> Dataset:
     _require_file(path)
-    with _reading(path), ptyrad.opened(path) as file:
+    with _reading(path), hdf5.opened(path) as file:
         _require(path, ("data", "scan_positions_A"), file, "dataset")
         _require(path, tuple(_ATTRIBUTES), file.attrs, "attribute")
         dx, wavelength, angle, c10, slab, slabs = (
@@ -164,14 +164,13 @@ def _attribute(path: Path, file: Any, name: str) -> float:
 
 
 def _dataset(path: Path, file: Any, name: str) -> Any:
-    import h5py
-
     with _reading(f"{path}: {name}"):
-        item = file[name]
-        if not isinstance(item, h5py.Dataset):
-            kind = type(item).__name__.lower()
-            raise ReadError(f"{path}: {name}: expected a dataset, got a {kind}")
-        return np.empty(0, np.float32) if item.shape is None else np.asarray(item[()])
+        item = hdf5.dataset(file, path, name)
+        if item is None:
+            return np.empty(0, np.float32)
+        hdf5.require_written(item, f"{path}: {name}")
+        memory.require(item.size * item.dtype.itemsize, f"{path}: {name}")
+        return np.asarray(item[()])
 
 
 def _members(path: Path, names: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:

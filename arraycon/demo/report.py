@@ -74,8 +74,15 @@ def table(report: Report) -> Table:
     return table
 
 
-def write(report: Report, plan: Plan, results: Mapping[str, Result], folder: Path) -> None:
-    """Write `FILES` into a folder that exists.
+def write(
+    report: Report,
+    plan: Plan,
+    results: Mapping[str, Result],
+    folder: Path,
+    *,
+    replace: bool = True,
+) -> None:
+    """Write `FILES` into a folder that exists; `replace` allows them to be there already.
 
     Raises
     ------
@@ -83,11 +90,11 @@ def write(report: Report, plan: Plan, results: Mapping[str, Result], folder: Pat
         The files cannot be written.
     """
     picture, text, without, constrained, record = (folder / name for name in FILES)
-    with figure.saved(report.drawn, picture):
+    with figure.saved(report.drawn, picture, replace=replace):
         pass
-    atomic.write_text(text, plain(table(report), _WIDTH))
+    atomic.write_text(text, plain(table(report), _WIDTH), replace=replace)
     for path, name in zip((without, constrained), report.kept, strict=True):
-        io.save(path, results[name].state)
+        io.save(path, results[name].state, replace=replace)
     # no times, and no digits that depend on the number of BLAS threads: equal seeds, equal files
     numbers = {
         "about": plan.about,
@@ -97,7 +104,8 @@ def write(report: Report, plan: Plan, results: Mapping[str, Result], folder: Pat
         "metrics": {name: [_six(v) for v in values] for name, values in report.rows.items()},
         "errors": {name: list(result.errors) for name, result in results.items()},
     }
-    atomic.write_text(record, json.dumps(numbers, indent=1, allow_nan=False) + "\n")
+    content = json.dumps(numbers, indent=1, allow_nan=False) + "\n"
+    atomic.write_text(record, content, replace=replace)
 
 
 def _six(value: float | None) -> float | None:

@@ -21,19 +21,23 @@ from arraycon.state import State
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Snapshot", "check_figure", "draw", "save", "saved", "snapshot"]
+__all__ = ["FIELDS", "Snapshot", "check_figure", "draw", "save", "saved", "snapshot"]
 
+FIELDS = ("object_amplitude", "object_phase", "object", "probe")
+"""Fields of a state that are drawn."""
 _DPI = 150
 
 
-def check_figure(path: Path, state: State, *, keep: Sequence[Path] = ()) -> None:
+def check_figure(
+    path: Path, state: State, *, keep: Sequence[Path] = (), replace: bool = True
+) -> None:
     """Refuse a figure that `save` could not write, or that would overwrite a file to keep.
 
     Raises
     ------
     OutputError
-        The suffix is no image format, the path cannot be written, or the state holds neither an
-        object nor a probe.
+        The suffix is no image format, the path cannot be written, is there already although
+        `replace` is False, or the state holds neither an object nor a probe.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -41,11 +45,11 @@ def check_figure(path: Path, state: State, *, keep: Sequence[Path] = ()) -> None
     if path.suffix.lower().lstrip(".") not in formats:
         names = ", ".join(f".{name}" for name in sorted(formats))
         raise OutputError(f"{path}: unknown image format; expected one of {names}")
-    if not state.present & {"object_amplitude", "object_phase", "probe"}:
+    if not state.present & set(FIELDS):
         raise OutputError(f"{path}: there is neither an object nor a probe to draw")
-    check_output(path)
     for other in keep:
         check_output(path, keep=other)
+    check_output(path, replace=replace)
 
 
 def draw(before: Snapshot, after: Snapshot, *, title: str = "") -> Figure:
@@ -88,10 +92,23 @@ def draw(before: Snapshot, after: Snapshot, *, title: str = "") -> Figure:
 
 
 @contextlib.contextmanager
-def saved(figure: Figure, path: Path | str) -> Iterator[None]:
+def saved(
+    figure: Figure, path: Path | str, *, like: Path | None = None, replace: bool = True
+) -> Iterator[None]:
     """Render a figure now, and give it its name when the block ends well.
 
     Two files can so appear together or not at all. The suffix names the format.
+
+    Parameters
+    ----------
+    figure : Figure
+        As `draw` has made it.
+    path : Path or str
+        Where it goes.
+    like : Path, optional
+        File that it shows: the figure may be read by nobody who may not read that.
+    replace : bool
+        Allow `path` to be there already.
 
     Raises
     ------
@@ -99,7 +116,7 @@ def saved(figure: Figure, path: Path | str) -> Iterator[None]:
         As `arraycon.io.write`.
     """
     path = Path(path)
-    with replacing(path) as draft:
+    with replacing(path, like=like, replace=replace) as draft:
         with warnings.catch_warnings():
             # a heading in a script that the font lacks is drawn as boxes: not worth a warning
             warnings.filterwarnings("ignore", message="Glyph")

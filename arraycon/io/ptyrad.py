@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from arraycon.io.atomic import ReadError, WriteError, reason
+from arraycon.io import apart, hdf5
+from arraycon.io.errors import ReadError, WriteError, reason
+from arraycon.io.outline import Outline
 from arraycon.state import State
 
 _ARRAYS = {
@@ -25,15 +29,17 @@ _NUMBERS = {
     "slice_thickness": "optimizable_tensors/slice_thickness",
 }
 _SCAN = ("model_attributes/N_scan_slow", "model_attributes/N_scan_fast")
+_KV = "params/init_params/probe_kv"
+_ILLUMINATION = "params/init_params/probe_illum_type"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_NONE = "__NONE__"  # how PtyRAD writes None
+_HC, _REST = 12.398419843320026, 510.99895069  # keV Å, keV (CODATA 2022)
+_LARGEST = 2**53  # beyond it a float does not hold every integer
+PARAMETERS = "params/constraint_params"
+"""Group of the constraints' parameters that the file was made with."""
 
 SUFFIXES = (".hdf5", ".h5", ".hdf")
 NAMES = {**_ARRAYS, **_NUMBERS, "scan_shape": _SCAN[0]}
 """Dataset of each `State` field."""
-
-# what h5py raises for a damaged file depends on which structure the damage hit
-_H5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
 def recognises(path: Path) -> bool:
@@ -47,42 +53,142 @@ def recognises(path: Path) -> bool:
     return False
 
 
-def read(path: Path) -> tuple[dict[str, Any], int | None]:
-    """Return the `State` fields that the file holds, and the number of iterations done.
+def outline(path: Path) -> dict[str, Outline]:
+    """Shape and dtype of each array that the file holds.
 
     Raises
     ------
     ReadError
         The file is no HDF5 file, is damaged, or a dataset is not what it should be.
     """
-    with opened(path) as file:
-        fields = {field: _array(file, path, name) for field, name in _ARRAYS.items()}
-        if all(array is None for array in fields.values()):
-            return {}, None
-        fields |= {field: _number(file, path, name) for field, name in _NUMBERS.items()}
-        slow, fast = (_number(file, path, name) for name in _SCAN)
-        if slow is not None and fast is not None:
+    with hdf5.opened(path) as file:
+        found = {field: hdf5.dataset(file, path, name) for field, name in _ARRAYS.items()}
+        there = {field: item for field, item in found.items() if item is not None}
+        _require_different(there, path)
+        return {
+            field: Outline(*hdf5.outline(item, f"{path}: {_ARRAYS[field]}", field))
+            for field, item in there.items()
+        }
+
+
+def read(path: Path, arrays: Collection[str]) -> tuple[dict[str, Any], int | None]:
+    """Return the numbers and some of the arrays, and how many iterations were done.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    arrays : collection of str
+        Fields of `State` that `outline` found, and that are wanted.
+
+    Raises
+    ------
+    ReadError
+        As `outline`.
+    """
+    with hdf5.opened(path) as file:
+        fields = {
+            field: hdf5.values(hdf5.dataset(file, path, name), f"{path}: {name}")
+            for field, name in _ARRAYS.items()
+            if field in arrays
+        }
+        fields |= {field: _float(file, path, name, field) for field, name in _NUMBERS.items()}
+        if fields["wavelength"] is None:
+            fields["wavelength"] = _wavelength(file, path)
+        scan = tuple(hdf5.number(file, path, name) for name in _SCAN)
+        if None not in scan:
             # State refuses a fraction, int() would hide it
-            fields["scan_shape"] = tuple(int(n) if n.is_integer() else n for n in (slow, fast))
-        done = _number(file, path, "niter")
+            fields["scan_shape"] = tuple(_whole(n) for n in scan)
+        done = hdf5.number(file, path, "niter")
     present = {field: value for field, value in fields.items() if value is not None}
-    return present, None if done is None else int(done)
+    return present, None if done is None else _iterations(path, done)
 
 
-def write(draft: Path, source: Path, state: State) -> tuple[str, ...]:
+def _whole(number: Any) -> Any:
+    return int(number) if math.isfinite(number) and number == int(number) else number
+
+
+def _iterations(path: Path, number: Any) -> int:
+    whole = _whole(number)
+    if not isinstance(whole, int) or not 0 <= whole <= _LARGEST:
+        raise ReadError(f"{path}: niter: expected a number of iterations, got {number}")
+    return whole
+
+
+def _float(file: Any, path: Path, name: str, field: str) -> float | None:
+    value = hdf5.number(file, path, name, field)
+    return None if value is None else float(value)
+
+
+def _wavelength(file: Any, path: Path) -> float | None:
+    """Wavelength in Å by the electrons' energy: PtyRAD 0.1.0b13 and before stored only that."""
+    kind = file.get(_ILLUMINATION)
+    if kind is not None and kind.shape == () and kind.asstr()[()] != "electron":
+        return None
+    energy = hdf5.number(file, path, _KV)
+    if energy is None:
+        return None
+    if not 0 < energy < 1e6:
+        raise ReadError(f"{path}: {_KV}: expected an energy in keV, got {energy}")
+    return _HC / math.sqrt(energy * (2 * _REST + energy))
+
+
+def _require_different(items: dict[str, Any], path: Path) -> None:
+    """Refuse one dataset under two names: each would be written over the other."""
+    seen: dict[str, Any] = {}
+    for field, item in items.items():
+        for other, known in seen.items():
+            if hdf5.same(item, known):
+                raise ReadError(
+                    f"{path}: {_ARRAYS[field]}: is the same dataset as {_ARRAYS[other]}, by a "
+                    f"link; expected two"
+                )
+        seen[field] = item
+
+
+def parameters(path: Path) -> dict[str, Any]:
+    """Return the parameters of constraints that PtyRAD has stored in a file.
+
+    Raises
+    ------
+    ReadError
+        There are none, or the file is damaged.
+    """
+    with hdf5.opened(path) as file:
+        if PARAMETERS not in file:
+            raise ReadError(f"{path}: holds no {PARAMETERS}: expected a file that PtyRAD has saved")
+        found = hdf5.tree(file[PARAMETERS], f"{path}: {PARAMETERS}")
+    return dict(found)
+
+
+def write(draft: Path, source: IO[bytes], state: State) -> tuple[str, ...]:
     """Make `draft` a copy of `source` with the arrays of `state`; return the datasets changed."""
+    with draft.open("wb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 24)
+
+    def update() -> tuple[str, ...]:
+        import h5py
+
+        with _Patient(draft) as storage, h5py.File(storage, "r+") as file:
+            return _update(file, state)
+
+    try:
+        # HDF5 itself crashes on some damage to the index of a chunked dataset, at the first write
+        return apart.run(update) if _is_chunked(draft) else update()
+    except OSError:
+        raise
+    except (*hdf5.ERRORS, apart.CrashedError) as error:
+        raise WriteError(
+            f"{source.name}: could not be updated, the file may be damaged: {reason(error)}"
+        ) from error
+
+
+def _is_chunked(path: Path) -> bool:
     import h5py
 
-    shutil.copyfile(source, draft)
-    with _Patient(draft) as storage:
-        try:
-            with h5py.File(storage, "r+") as file:
-                changed = _update(file, state)
-        except OSError:
-            raise
-        except _H5_ERRORS as error:
-            raise WriteError(f"{source}: could not be updated: {reason(error)}") from error
-    return changed
+    # by way of Python's file: HDF5 would find the draft locked, by this very process
+    with _Patient(path) as storage, h5py.File(storage, "r") as file:
+        return any(name in file and file[name].chunks is not None for name in _ARRAYS.values())
 
 
 def _update(file: Any, state: State) -> tuple[str, ...]:
@@ -149,67 +255,3 @@ class _Patient:
 
     def flush(self) -> None:
         """Do nothing: nothing is buffered here."""
-
-
-def opened(path: Path) -> Any:
-    """Open a file to read, and say in the library's own words why that is not possible."""
-    import h5py
-
-    try:
-        if not h5py.is_hdf5(path):
-            empty = " (it is empty)" if path.stat().st_size == 0 else ""
-            raise ReadError(f"{path}: is not an HDF5 file{empty}")
-        return h5py.File(path, "r")
-    except OSError as error:
-        message = reason(error)
-        if "truncated" in str(error):
-            message = f"the HDF5 file is truncated, {path.stat().st_size} bytes are there"
-        elif "lock" in str(error):
-            message = "another program has it open for writing"
-        raise ReadError(f"{path}: cannot be read: {message}") from error
-
-
-def _array(file: Any, path: Path, name: str) -> Any:
-    value = dataset(file, path, name)
-    if value is None or value.dtype.kind not in "fc":
-        return value
-    return np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C")
-
-
-def _number(file: Any, path: Path, name: str) -> float | None:
-    value = dataset(file, path, name)
-    if value is None:
-        return None
-    if value.size != 1 or value.dtype.kind not in "fiu":
-        raise ReadError(
-            f"{path}: {name}: expected one number, got {value.dtype} of shape {value.shape}"
-        )
-    return float(value.reshape(())[()])
-
-
-def dataset(file: Any, path: Path, name: str) -> Any:
-    """Value of a dataset as a NumPy array, None if it is absent or holds PtyRAD's None."""
-    import h5py
-
-    try:
-        item = file.get(name)
-        if item is None:
-            return None
-        if not isinstance(item, h5py.Dataset):
-            raise ReadError(f"{path}: {name}: expected a dataset, got a group")
-        if item.shape is None:
-            return None
-        if h5py.check_string_dtype(item.dtype) is not None:
-            text = item.asstr()[()]
-            if isinstance(text, str) and text == _NONE:
-                return None
-            raise ReadError(f"{path}: {name}: expected numbers, got text")
-        if item.file.filename != file.filename or item.is_virtual or item.external:
-            # writing it would change that other file
-            raise ReadError(f"{path}: {name}: its values lie in another file; expected them here")
-        return np.asarray(item[()])
-    except ReadError:
-        raise
-    except _H5_ERRORS as error:
-        raise ReadError(f"{path}: {name}: cannot be read, the file is damaged: "
-                        f"{reason(error)}") from error  # fmt: skip

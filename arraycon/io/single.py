@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arraycon.io import npz, ptyrad
-from arraycon.io.atomic import ReadError, reason
+from arraycon.io import hdf5, npz, ptyrad
+from arraycon.io.errors import ReadError, reason
 
 _NPY = b"\x93NUMPY"
 
@@ -85,11 +85,15 @@ def _hdf5(path: Path, name: str, field: str) -> Any:
     import h5py
 
     names: list[str] = []
-    with ptyrad.opened(path) as file:
+    with hdf5.opened(path) as file:
         file.visititems(
             lambda key, item: names.append(key) if isinstance(item, h5py.Dataset) else None
         )
-        return ptyrad.dataset(file, path, _chosen(path, name.strip("/"), field, names))
+        chosen = _chosen(path, name.strip("/"), field, names)
+        item = hdf5.dataset(file, path, chosen)
+        if item is None:
+            raise ReadError(f"{path}: {chosen}: expected an array, got none")
+        return hdf5.values(item, f"{path}: {chosen}")
 
 
 def _chosen(path: Path, name: str, field: str, names: list[str]) -> str:

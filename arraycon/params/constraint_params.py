@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arraycon.blocks import Block, Place
-from arraycon.blocks.wording import detail, not_text, unknown, warn
+from arraycon.blocks.wording import HINTS, detail, not_text, unknown, warn
 from arraycon.constraints import declared, reserve
 from arraycon.params import advice
 
@@ -24,6 +24,9 @@ SECTIONS = tuple(f"{part}_params" for part in PARTS)
 
 class _AllBlocks(BaseModel):
     """Parameters of all constraints; a block left out has its defaults, a null one is off.
+
+    `model_dump` has the blocks that were given, so that what is read from it again is the same;
+    `blocks` has all of them.
 
     Raises
     ------
@@ -90,9 +93,21 @@ class _AllBlocks(BaseModel):
     def is_valid(self) -> bool:
         """Whether the blocks that were given are what validation would have made of them."""
         known = declared()
-        return all(
-            name in known and type(getattr(self, name)) is known[name].model for name in self.given
-        )
+        for name in self.given:
+            block = getattr(self, name)
+            if name not in known or type(block) is not known[name].model:
+                return False
+            try:
+                if known[name].model.model_validate(block) != block:
+                    return False
+            except ValidationError:
+                return False
+        return True
+
+    @pydantic.model_serializer(mode="wrap")
+    def _dump(self, handler: pydantic.SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # a block that was left out stays left out: read again, its default would be asked for
+        return {name: block for name, block in handler(self).items() if name in self.given}
 
     def notes(self) -> list[str]:
         """Advice on parameters that are valid but probably not meant so; warned of on creation."""
@@ -115,7 +130,9 @@ class _AllBlocks(BaseModel):
                 problems.append(detail((shown,), text, value))
                 continue
             if name not in known:
-                problems.append(detail((name,), _unknown(name, list(known)), value))
+                near = len(problems) < HINTS
+                text = _unknown(name, list(known)) if near else "unknown key"
+                problems.append(detail((name,), text, value))
                 continue
             try:
                 place = Place(name, frozenset(known))

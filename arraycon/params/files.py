@@ -19,12 +19,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from arraycon.blocks import ParameterError
+from arraycon.blocks import ParameterError, hints
 from arraycon.blocks.wording import not_text, show, warn
 from arraycon.constraints import declared
+from arraycon.io import ptyrad
+from arraycon.io.errors import ReadError
+from arraycon.io.regular import kind_of
 from arraycon.params.constraint_params import SECTIONS, ConstraintParams
 
 SECTION = "constraint_params"
+_SHOWN = 100  # problems
+_EXAMINED = 500  # keys beside PtyRAD's sections that are compared with the constraints' names
+_LARGEST = 1 << 23  # bytes; PtyRAD's whole files have some thousands
 
 
 def load(path: str | os.PathLike[str]) -> ConstraintParams:
@@ -34,7 +40,8 @@ def load(path: str | os.PathLike[str]) -> ConstraintParams:
     ----------
     path : path
         A .yaml, .yml, .toml or .json file in UTF-8, holding constraint blocks or PtyRAD's whole
-        parameter file, of which only `constraint_params` is read.
+        parameter file, of which only `constraint_params` is read; or a reconstruction in PtyRAD's
+        HDF5 layout, which holds the parameters that it was made with.
 
     Returns
     -------
@@ -54,11 +61,15 @@ def load(path: str | os.PathLike[str]) -> ConstraintParams:
         The parameters are valid but probably not meant so.
     """
     file = Path(path)
-    if file.is_dir():
-        raise ParameterError(f"{file}: a folder, not a parameter file")
+    if kind := kind_of(file):  # a pipe or a terminal would be waited for
+        raise ParameterError(f"{file}: {kind}, not a parameter file")
     reader = READERS.get(file.suffix.lower())
+    if reader is None and ptyrad.recognises(file):
+        return _from_data(_stored(file), str(file))
     if reader is None:
         raise ParameterError(f"{file}: unknown kind of file, expected {', '.join(READERS)}")
+    if file.stat().st_size > _LARGEST:
+        raise ParameterError(f"{file}: larger than {_LARGEST >> 20} MiB, not a parameter file")
     raw = file.read_bytes()
     try:
         data = reader(raw.decode("utf-8-sig"))
@@ -119,13 +130,24 @@ def _from_data(data: object, source: str) -> ConstraintParams:
         problems += [(_path(item["loc"]), item["msg"]) for item in error.errors(include_url=False)]
     if problems:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"  {path}: {text}" for path, text in problems]
+        lines = [f"  {path}: {text}" for path, text in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"  and {len(problems) - _SHOWN} more")
         raise ParameterError("\n".join([f"{source}: {number} in the parameters", *lines]))
     return params
 
 
+def _stored(file: Path) -> dict[str, Any]:
+    """Parameters of the run that made a reconstruction."""
+    try:
+        return ptyrad.parameters(file)
+    except ReadError as error:
+        raise ParameterError(str(error)) from None
+
+
 def _path(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(key) if str(key).isprintable() else repr(key) for key in loc)
+    keys = (str(key) if str(key).isprintable() else repr(key) for key in loc)
+    return ".".join(key if len(key) <= 80 else f"{key[:77]}..." for key in keys)
 
 
 def _beside_sections(data: Mapping[Any, Any]) -> list[tuple[str, str]]:
@@ -134,13 +156,13 @@ def _beside_sections(data: Mapping[Any, Any]) -> list[tuple[str, str]]:
     Other keys pass: what PtyRAD's sections may be is for PtyRAD to say.
     """
     names, problems = list(declared()), []
-    for key in data:
+    for number, key in enumerate(data):
         if not isinstance(key, str):
             problems.append(not_text(key))
         elif key in names:
             text = f"would be ignored beside PtyRAD's sections, move it into {SECTION}"
             problems.append((key, text))
-        elif key not in SECTIONS:
+        elif key not in SECTIONS and number < _EXAMINED:
             near = difflib.get_close_matches(key.lower(), [SECTION, *names], n=1, cutoff=0.8)
             problems += [(key, f"unknown key, did you mean {name}?") for name in near]
     return problems
@@ -167,6 +189,21 @@ def _read_yaml(text: str) -> Any:
                 lines[name] = line
             return node
 
+        def construct_list(self, node: yaml.SequenceNode) -> list[Any]:
+            return self.construct_sequence(node, deep=True)
+
+        def construct_plainly(self, node: yaml.ScalarNode) -> Any:
+            # what YAML 1.1 takes for another number stays text, for the block to refuse by name
+            if hints.is_ambiguous(node.value):
+                return node.value
+            is_int = node.tag.endswith(":int")
+            return (self.construct_yaml_int if is_int else self.construct_yaml_float)(node)
+
+    for tag in ("int", "float"):
+        Loader.add_constructor(f"tag:yaml.org,2002:{tag}", Loader.construct_plainly)
+    # as yaml.dump writes the pairs of parameters
+    python_tuple = "tag:yaml.org,2002:python/tuple"
+    Loader.add_constructor(python_tuple, Loader.construct_list)
     try:
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:

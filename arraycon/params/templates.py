@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 
 from arraycon.blocks import Block, allowed
 from arraycon.constraints import Constraint, declared
+from arraycon.params import permissive
 from arraycon.params.constraint_params import ConstraintParams, nullable
 
 COMMENT_AT = 28
@@ -120,10 +121,11 @@ def _field(model: type[Block], key: str, value: Any, with_allowed: bool) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Write the JSON schema of a parameter file's constraint blocks.
+    """Write the JSON schema of a parameter file: of constraint blocks, or PtyRAD's whole file.
 
-    It holds the spelling that a file should have, for editors that check and complete: the old
-    `freq` and numbers written as text are read but not in it.
+    It takes what the loader takes, and more only where a schema cannot say it: the order of a
+    pair's numbers, the range of numbers written as text, and misspelt names beside PtyRAD's
+    sections.
 
     Returns
     -------
@@ -139,6 +141,6 @@ def schema() -> dict[str, Any]:
         root["properties"][name] = nullable(references[model, "validation"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **root,
-        "$defs": definitions,
+        **permissive.whole(root),
+        "$defs": {name: permissive.block(one) for name, one in definitions.items()},
     }

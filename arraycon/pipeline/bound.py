@@ -11,18 +11,17 @@ from arraycon.constraints import Constraint, Outcome
 from arraycon.kernels.common import arrays, check
 from arraycon.pipeline.fields import PARTS, Fields
 from arraycon.pipeline.graphs import Graphs
+from arraycon.pipeline.holding import Holding
 from arraycon.pipeline.report import Metrics, Record, Report
 from arraycon.pipeline.running import run
-from arraycon.state import ARRAYS, FIELDS, State
+from arraycon.pipeline.signals import Held
+from arraycon.state import ARRAYS, State
 
 if TYPE_CHECKING:
     from arraycon.constraints.wiring import Repeat
     from arraycon.pipeline.report import Skipped
 
 logger = logging.getLogger("arraycon")
-
-_OWN = ("numpy", "cupy")
-"""Libraries whose arrays stay where they are; others are lent anew at each call."""
 
 
 class Schedule(Protocol):
@@ -35,8 +34,15 @@ class Schedule(Protocol):
     def check(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
         """Check the state."""
 
-    def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
-        """Run what is due."""
+    def apply_with(
+        self,
+        memories: dict[str, dict[str, Any]],
+        state: State,
+        iteration: int,
+        *,
+        measure: bool = False,
+    ) -> Report:
+        """Run what is due, with what constraints that have a memory kept."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +55,22 @@ class _Step:
         What runs, and with what.
     repeat : callable or None
         What it is at each iteration; None where everything has to be done each time.
-    reads, writes : frozenset of str
-        Fields that it works on.
+    reads_parts, writes_parts : frozenset of str
+        Parts of a complex object that it works on.
+    whole : bool
+        Whether it changes the complex object.
+    changes : tuple of str
+        Fields of the state itself that it changes.
     """
 
     constraint: Constraint
     block: Block
     note: str
     repeat: Repeat | None
-    reads: frozenset[str]
-    writes: frozenset[str]
+    reads_parts: frozenset[str]
+    writes_parts: frozenset[str]
+    whole: bool
+    changes: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -69,9 +81,12 @@ class Bound:
     """A schedule bound to a state, for one thread; made by `Constraints.bind`.
 
     What `Constraints.apply` checks at each call is checked once here, and at each call only whether
-    the state holds the same arrays and numbers; where it does not, everything is bound again. Kept
-    are the kernels' calls, the parts of a complex object (two real arrays), and on CuPy one graph
-    for each set of constraints that is due, with the memory it needs.
+    the state holds the same memory and numbers; where it does not, everything is bound again. Kept
+    are the kernels' calls, PyTorch's tensors as NumPy or CuPy arrays of the same memory, the parts
+    of a complex object (two real arrays), the memory of constraints that have one, and on CuPy one
+    graph for each set of constraints that is due, with the memory it needs. JAX's arrays, which
+    cannot be written to, tensors that are conjugate or negative views, and arrays of other
+    libraries are checked and lent at each call.
 
     Parameters
     ----------
@@ -93,26 +108,35 @@ class Bound:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what is kept, and check and bind everything again."""
-        state = self.state
-        skipped = {skip.name: skip for skip in self.constraints.check(state)}
-        self._seen = [state.__dict__[name] for name in FIELDS]
-        self._library = next((arrays.library(x) for x in self._arrays()), "numpy")
-        self._fields = Fields(state, keep=True)
-        self._is_complex = state.object is not None
-        self._graphs = Graphs[list[Outcome]]() if self._graph and self._library == "cupy" else None
+        """Forget what is kept, the memory of constraints included, and bind everything again."""
+        self._memories: dict[str, dict[str, Any]] = {}
+        self._bind()
+
+    def _bind(self) -> None:
+        skipped = {skip.name: skip for skip in self.constraints.check(self.state)}
         enabled = [(step, block) for step, block in self.constraints.steps if block.enabled]
         self._skipped = [
             (skipped[step.name], block) for step, block in enabled if step.name in skipped
         ]
-        self._steps = [
-            self._bound(step, block)
+        present = self.state.present
+        fitted = [
+            (step, *step.fitted(block, present))
             for step, block in enabled
-            if step.name not in skipped and self._library in _OWN
+            if step.name not in skipped
         ]
+        uses = ((step.needs(block), step.writes(block)) for step, block, _ in fitted)
+        self._holding = Holding(self.state, uses)
+        self._fields = Fields(self._holding.state, self._holding.loan, keep=True)
+        lasting = self._holding.lasting
+        self._steps = [self._bound(*each) for each in fitted] if lasting else []
+        replays = self._graph and lasting and self._library() == "cupy"
+        self._graphs = Graphs[list[Outcome]]() if replays else None
 
     def apply(self, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration, as `Constraints.apply` does on the same state.
+
+        What that says of constraints that fail and of signals holds here, too. A recorded CUDA
+        graph is one launch, between whose constraints nothing is called.
 
         Parameters
         ----------
@@ -134,56 +158,81 @@ class Bound:
         """
         if type(iteration) is not int or iteration < 1:
             iteration = check.integer("iteration", iteration, low=1)
-        contents = self.state.__dict__
-        if any(contents[name] is not seen for name, seen in zip(FIELDS, self._seen, strict=True)):
-            self.reset()
-        if measure or self._library not in _OWN:
-            return self.constraints.apply(self.state, iteration, measure=measure)
+        if not self.is_current():
+            self._bind()
+        if measure or not self._holding.lasting:
+            memories = self._memories
+            return self.constraints.apply_with(memories, self.state, iteration, measure=measure)
         due = [step for step in self._steps if step.block.is_due(iteration)]
         skipped = [skip for skip, block in self._skipped if block.is_due(iteration)]
-        if self._graphs is not None and due and all(step.repeat is not None for step in due):
-            return Report(self._replayed(due, iteration), tuple(skipped))
-        self._fields.renew()
-        try:
-            records = tuple(self._run(step, iteration) for step in due)
-        finally:
-            self._fields.join()
-        return Report(records, tuple(skipped))
+        loan = self._holding.loan
+        if loan is None:
+            return Report(self._records(due, iteration), tuple(skipped))
+        with loan.again():
+            return Report(self._records(due, iteration), tuple(skipped))
+
+    def is_current(self) -> bool:
+        """Whether the state has the memory and the numbers that this is bound to."""
+        return self._holding.is_current()
 
     def __repr__(self) -> str:
         return f"<Bound: {self.constraints} on {self.state}>"
 
-    def _arrays(self) -> list[Any]:
-        found = (self.state.__dict__[name] for name in ARRAYS)
-        return [array for array in found if array is not None]
+    def _library(self) -> str:
+        found = (self._holding.state.__dict__[name] for name in ARRAYS)
+        return next((arrays.library(array) for array in found if array is not None), "numpy")
 
-    def _bound(self, step: Constraint, asked: Block) -> _Step:
-        block, note = step.fitted(asked, self.state.present)
+    def _bound(self, step: Constraint, block: Block, note: str) -> _Step:
         writes, repeat = step.writes(block), None
+        parts = PARTS if self.state.object is not None else frozenset[str]()
+        reads_parts = parts.intersection(step.needs(block))
+        self._fields.reserve(reads_parts)
         if step.prepare is not None:
             repeat = step.prepare(self._fields, block, self._fields.writable(writes))
-        needs = frozenset(step.needs(block))
-        return _Step(step, block, note, repeat, needs, frozenset(writes))
+        return _Step(
+            step.remembering(self._memories),
+            block,
+            note,
+            repeat,
+            reads_parts=reads_parts,
+            writes_parts=parts.intersection(writes),
+            whole="object" in writes,
+            changes=self._fields.held(name for name in writes if name not in parts),
+        )
 
-    def _run(self, step: _Step, iteration: int) -> Record:
+    def _records(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:
+        if self._graphs is not None and due and all(step.repeat is not None for step in due):
+            return self._replayed(due, iteration)
+        self._fields.renew()
+        with Held() as held:
+            try:
+                return tuple([self._run(step, iteration, held) for step in due])
+            finally:
+                self._fields.join()
+
+    def _run(self, step: _Step, iteration: int, held: Held) -> Record:
         if step.repeat is None:
-            return run(step.constraint, step.block, self._fields, iteration, note=step.note)
+            self._fields.expect(step.reads_parts)
+            return run(step.constraint, step.block, self._fields, iteration, held, note=step.note)
         try:
-            return _record(step, self._outcome(step), iteration)
+            record = self._record(step, self._outcome(step), iteration)
+            held.deliver()
+            return record
         except BaseException:
             logger.error("iteration %d: %s failed", iteration, step.name)
             raise
 
     def _outcome(self, step: _Step) -> Outcome:
-        if self._is_complex and not PARTS.isdisjoint(step.reads):
-            self._fields.split()
-        if "object" in step.reads:
+        if step.reads_parts:
+            self._fields.split(step.reads_parts)
+        if step.whole:
             self._fields.whole()
         outcome = step.repeat() if step.repeat is not None else Outcome({})
-        if not PARTS.isdisjoint(step.writes):
-            self._fields.parts_changed()
-        if "object" in step.writes:
+        if step.writes_parts:
+            self._fields.parts_changed(step.writes_parts)
+        if step.whole:
             self._fields.whole_changed()
+        self._fields.changed(step.changes)
         return outcome
 
     def _replayed(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:
@@ -196,15 +245,17 @@ class Bound:
 
         assert self._graphs is not None
         outcomes = self._graphs.run(tuple(step.name for step in due), work)
+        for step in due:  # a replay calls none of the above
+            self._fields.changed((*step.changes, "object") if step.writes_parts else step.changes)
         return tuple(
-            _record(step, _copied(outcome), iteration)
+            self._record(step, _copied(outcome), iteration)
             for step, outcome in zip(due, outcomes, strict=True)
         )
 
-
-def _record(step: _Step, outcome: Outcome, iteration: int) -> Record:
-    targets, figures = tuple(outcome.updates), Metrics(outcome.figures)
-    return Record(step.name, iteration, targets, figures, outcome.returned, step.note)
+    def _record(self, step: _Step, outcome: Outcome, iteration: int) -> Record:
+        targets, figures = tuple(outcome.updates), Metrics(outcome.figures)
+        returned = self._fields.returned(outcome.returned)
+        return Record(step.name, iteration, targets, figures, returned, step.note)
 
 
 def _copied(outcome: Outcome) -> Outcome:

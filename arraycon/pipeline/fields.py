@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import array_api_compat
+import numpy as np
 
 from arraycon.kernels import polar
-from arraycon.kernels.common import arrays, check
+from arraycon.kernels.common import arrays, check, memory
 from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
@@ -20,11 +22,12 @@ PARTS = frozenset(_PARTS)
 class Fields(Mapping[str, Any]):
     """The state's fields by name, with an object seen as complex and as amplitude and phase.
 
-    The parts of a complex object are made when they are first asked for, and joined when the object
-    itself is asked for or at the end, if one of them was changed: an iteration without object
-    constraints does not touch the object. They are the only memory that a complex object costs.
-    The other way round, the complex object of a state that holds parts lasts for one constraint,
-    after which both parts are written, the phase on the branch that it was on.
+    Each part of a complex object is made when it is first asked for, and what has changed is
+    written into the object when that itself is asked for or at the end: an iteration without object
+    constraints does not touch the object, and one that needs the amplitude alone takes neither
+    angles nor sines. The parts are the only memory that a complex object costs. The other way
+    round, the complex object of a state that holds parts lasts for one constraint, after which both
+    parts are written, the phase on the branch that it was on.
 
     Parameters
     ----------
@@ -42,11 +45,13 @@ class Fields(Mapping[str, Any]):
         self._parts: dict[str, Any] = {}
         self._whole: Any = None
         self._memory: dict[str, Any] = {}
-        self._joined = True
+        self._changed: set[str] = set()
+        self._expected: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Any:
         if name in _PARTS and self._state.object is not None:
-            return self.split()[name]
+            self.split(self._expected | {name})
+            return self._parts[name]
         if name == "object":
             return self.whole()
         return getattr(self._state, name)
@@ -62,11 +67,7 @@ class Fields(Mapping[str, Any]):
         if not PARTS.isdisjoint(names):
             self._whole = None  # which they were
         arrays = {name: self[name] for name in names}
-        return {
-            name: array
-            for name, array in arrays.items()
-            if array_api_compat.is_writeable_array(array)
-        }
+        return {name: array for name, array in arrays.items() if _is_writable(array)}
 
     def validate(self, name: str, updates: Mapping[str, Any], writes: tuple[str, ...]) -> None:
         """Check that all of what constraint `name` returned can take its fields' places."""
@@ -76,12 +77,22 @@ class Fields(Mapping[str, Any]):
                     f"{name}: expected new arrays for {' and '.join(writes)} only, got {field}"
                 )
             current = self[field]
+            if new is current:
+                continue
             arrays.namespace(**{f"{name}'s {field}": new, f"state.{field}": current})
             check.same(f"{name}'s {field}", new, f"state.{field}", current)
 
     def commit(self, updates: Mapping[str, Any]) -> None:
-        """Take over new arrays."""
-        for field, new in updates.items():
+        """Take over new arrays; views of fields are copied before the first one is written."""
+        targets = {field: self[field] for field in updates}
+        own = {
+            field: arrays.copy(new, xp=arrays.namespace(array=new))
+            if new is not targets[field]
+            and any(memory.shared(new, target) for target in targets.values())
+            else new
+            for field, new in updates.items()
+        }
+        for field, new in own.items():
             self._write(field, new)
 
     def returned(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -90,19 +101,39 @@ class Fields(Mapping[str, Any]):
             return values
         return {name: self._loan.back(value) for name, value in values.items()}
 
-    def split(self) -> Mapping[str, Any]:
-        """Parts of the complex object as it is now."""
-        if not self._parts:
-            memory = tuple(self._memory.get(part) for part in _PARTS)
-            parts = polar.split(self._state.object, out=memory)
-            self._parts = dict(zip(_PARTS, parts, strict=True))
-            if self._keep:
-                self._memory = self._parts
-        return self._parts
+    def expect(self, names: Collection[str]) -> None:
+        """Take note of what is asked for next: both parts together cost less than one by one."""
+        self._expected = PARTS.intersection(names)
+
+    def split(self, names: Collection[str]) -> None:
+        """Make those of the parts of the complex object that are not there yet."""
+        missing = [part for part in _PARTS if part in names and part not in self._parts]
+        if not missing:
+            return
+        obj, memory = self._state.object, [self._memory.get(part) for part in missing]
+        if len(missing) == len(_PARTS):
+            made: tuple[Any, ...] = polar.split(obj, out=memory)
+        else:
+            one = polar.amplitude if missing == ["object_amplitude"] else polar.phase
+            made = (one(obj, out=memory[0]),)
+        self._parts.update(zip(missing, made, strict=True))
+        if self._keep:
+            self._memory.update(self._parts)
+
+    def reserve(self, names: Collection[str]) -> None:
+        """Have memory for parts, until they are made with whatever is in it."""
+        for name in PARTS.intersection(names) - self._memory.keys():
+            obj = self._state.object
+            xp = arrays.namespace(object=obj)
+            self._memory[name] = arrays.new(obj, arrays.real_dtype(obj, xp=xp), xp=xp)
+        self._parts = dict(self._memory)
 
     def whole(self) -> Any:
         """Return the complex object as it is now, None where the state has too little for one."""
-        self.join()
+        if self._changed:
+            self.join()
+            # of a negative or vanished amplitude the object says something else than its parts
+            self.renew()
         parts = [getattr(self._state, part) for part in _PARTS]
         if self._state.object is not None or any(part is None for part in parts):
             return self._state.object
@@ -114,11 +145,11 @@ class Fields(Mapping[str, Any]):
 
     def renew(self) -> None:
         """Let what is made of the state's values be made anew when it is asked for next."""
-        self._parts, self._whole, self._joined = {}, None, True
+        self._parts, self._whole, self._changed = {}, None, set()
 
-    def parts_changed(self) -> None:
-        """Take note that the parts were worked on in place."""
-        self._joined, self._whole = self._state.object is None, None
+    def parts_changed(self, names: Collection[str]) -> None:
+        """Take note that parts were worked on in place."""
+        self._changed.update(names)
 
     def whole_changed(self) -> None:
         """Take note that the complex object was worked on in place."""
@@ -127,21 +158,42 @@ class Fields(Mapping[str, Any]):
         else:
             self._commit_whole(self._whole)
 
+    def changed(self, names: tuple[str, ...]) -> None:
+        """Take note that fields of the state were worked on in place."""
+        self._whole = None
+        if self._loan is not None:
+            self._loan.changed.update(names)
+
+    def held(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the fields of the state that hold what is seen under these names."""
+        apart = self._state.object is None
+        fields = (_PARTS if apart and name == "object" else (name,) for name in names)
+        return tuple(itertools.chain.from_iterable(fields))
+
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
-        if self._joined:
+        if not self._changed:
             return
-        parts, obj = [self._parts[part] for part in _PARTS], self._state.object
-        self._assign("object", polar.join(*parts, out=None if _replaced(obj) else obj))
-        self._joined = True
+        obj, parts = self._state.object, self._parts
+        out = None if _replaced(obj) else obj
+        if self._changed == {"object_amplitude"}:
+            new = polar.with_amplitude(obj, parts["object_amplitude"], out=out)
+        elif "object_amplitude" not in parts:
+            new = polar.with_phase(obj, parts["object_phase"], out=out)
+        else:
+            new = polar.join(*(parts[part] for part in _PARTS), out=out)
+        self._assign("object", new)
+        self._changed.clear()
 
     def _write(self, field: str, new: Any) -> None:
         if field in _PARTS and self._state.object is not None:
-            self._joined = False
+            self._changed.add(field)
             if not self._keep:
                 self._parts[field] = new
-            elif new is not self._parts[field]:
-                self._parts[field][...] = new
+                return
+            self._parts[field] = self._memory[field]
+            if new is not self._memory[field]:
+                self._memory[field][...] = new
             return
         if field == "object" and self._state.object is None:
             self._commit_whole(new)
@@ -171,18 +223,37 @@ class Fields(Mapping[str, Any]):
 
 def read_only(state: State) -> frozenset[str]:
     """Array fields that can neither be written to nor, as JAX's, be replaced."""
-    arrays = {name: getattr(state, name) for name in ARRAYS}
+    contents = state.__dict__
     names = {
         name
-        for name, array in arrays.items()
-        if array is not None
-        and not array_api_compat.is_writeable_array(array)
+        for name in ARRAYS
+        if (array := contents[name]) is not None
+        and not _is_writable(array)
         and not _replaced(array)
     }
-    seen_as = {"object": PARTS, **dict.fromkeys(_PARTS, ("object",))}
-    return frozenset(names.union(*(seen_as.get(name, ()) for name in names)))
+    return _seen_as(names)
+
+
+def _is_writable(array: Any) -> bool:
+    # array-api-compat goes through all libraries, which takes ten times as long
+    if type(array) is np.ndarray:
+        return array.flags.writeable
+    return bool(array_api_compat.is_writeable_array(array))
+
+
+def repeated(state: State) -> frozenset[str]:
+    """Array fields in which elements share memory."""
+    arrays = {name: getattr(state, name) for name in ARRAYS}
+    names = {name for name, x in arrays.items() if x is not None and memory.repeats(x)}
+    return _seen_as(names)
+
+
+def _seen_as(names: Collection[str]) -> frozenset[str]:
+    """Add what else an object is seen as."""
+    others = {"object": PARTS, **dict.fromkeys(_PARTS, ("object",))}
+    return frozenset(names).union(*(others.get(name, ()) for name in names))
 
 
 def _replaced(array: Any) -> bool:
     """Whether new values come in a new array: JAX's cannot be written to."""
-    return array_api_compat.is_jax_array(array)
+    return type(array) is not np.ndarray and array_api_compat.is_jax_array(array)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from arraycon.blocks import Block
 from arraycon.constraints import Constraint
-from arraycon.pipeline.fields import read_only
+from arraycon.pipeline.fields import read_only, repeated
 from arraycon.pipeline.report import Skipped
 from arraycon.state import State
 
@@ -40,9 +40,9 @@ def check(
     MissingInputError
         Constraints that were asked for lack fields.
     ValueError
-        An array that is to be changed is read-only.
+        An array that is to be changed is read-only, or elements of it share memory.
     """
-    present, fixed = state.present, read_only(state)
+    present, fixed, repeating = state.present, read_only(state), repeated(state)
     skipped, problems = [], []
     for step, given in steps:
         if not given.runs_from(iteration):
@@ -57,6 +57,12 @@ def check(
             raise ValueError(
                 f"{' and '.join(frozen)}: expected writable arrays, because {step.name} "
                 f"changes them in place, got read-only ones; give copies"
+            )
+        elif folded := sorted(repeating.intersection(step.writes(block))):
+            raise ValueError(
+                f"{' and '.join(folded)}: expected elements with memory of their own, because "
+                f"{step.name} changes them in place, got some that share it (a broadcast or "
+                f"overlapping view); give copies"
             )
     if problems:
         raise MissingInputError("\n".join(problems))

@@ -61,12 +61,29 @@ def _same(array: Array) -> Array:
     return array
 
 
+def _new(_: Array, new: Array) -> Array:
+    return new
+
+
 class _Terms(NamedTuple):
-    """As what one array is lent, and how its new value and a by-product become its library's."""
+    """As what one array is lent, and how that comes back.
+
+    Parameters
+    ----------
+    array : array
+        What is lent.
+    settle : callable
+        From the owner's array and what was lent, changed, to the array that the owner has then.
+    back : callable
+        From a by-product to an array of the owner's library.
+    shared : bool
+        Whether it is the owner's memory, so that it may be lent again without being looked at.
+    """
 
     array: Array
-    settle: Callable[[Array], Array] = _same
+    settle: Callable[[Array, Array], Array] = _new
     back: Callable[[Array], Array] = _same
+    shared: bool = False
 
 
 class Loan:
@@ -131,13 +148,27 @@ class Loan:
     def __exit__(self, *_: object) -> None:
         try:
             for name in self.changed:
-                self._owner[name] = self._terms[name].settle(self.arrays[name])
+                settle = self._terms[name].settle
+                self._owner[name] = settle(self._owner[name], self.arrays[name])
         finally:
             self._leave()
 
     def _leave(self) -> None:
         if self._stack is not None:
             self._stack.close()
+            self._stack = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether all that is lent is the owner's memory, and may be lent `again`."""
+        return all(terms.shared for terms in self._terms.values())
+
+    def again(self) -> AbstractContextManager[Any]:
+        """Return a context for a further block on the same memory, which the owner still has.
+
+        PyTorch's current stream may be another one than before.
+        """
+        return _Again(self)
 
     def back(self, array: Array) -> Array:
         """Return a by-product as an array of the owner's library."""
@@ -156,16 +187,16 @@ class Loan:
 
     def _torch(self, name: str, tensor: Array) -> _Terms:
         torch = sys.modules["torch"]
-        own = plain = tensor.detach()
+        own = plain = tensor.detach() if tensor.requires_grad else tensor
         if own.is_conj() or own.is_neg():
             plain = own.resolve_conj().resolve_neg()
 
-        def settle(_: Array) -> Array:
+        def settle(current: Array, _: Array) -> Array:
             if plain is not own:
                 own.copy_(plain)
             else:  # autograd cannot see a change through another library's array
-                torch.autograd.graph.increment_version(own)
-            return tensor
+                torch.autograd.graph.increment_version(current)
+            return current
 
         try:
             lent = plain.numpy() if own.device.type == "cpu" else self._on_device(torch, plain)
@@ -176,7 +207,12 @@ class Loan:
                 f"{name}: expected elements with memory of their own, got an expanded tensor; "
                 f"give a copy"
             )
-        return _Terms(lent, settle, torch.as_tensor)
+        return _Terms(lent, settle, torch.as_tensor, plain is own and lent is not plain)
+
+    def _resume(self) -> None:
+        self.changed.clear()
+        for device in self._devices:
+            self._enter(sys.modules["torch"], device)
 
     def _on_device(self, torch: Any, tensor: Array) -> Array:
         device = tensor.device
@@ -198,6 +234,19 @@ class Loan:
         self._stack.enter_context(cupy.cuda.ExternalStream(stream, device.index))
         from_dlpack: Callable[[Array], Array] = cupy.from_dlpack
         return from_dlpack
+
+
+class _Again:
+    """A further block of a loan."""
+
+    def __init__(self, loan: Loan) -> None:
+        self._loan = loan
+
+    def __enter__(self) -> None:
+        self._loan._resume()
+
+    def __exit__(self, *problem: object) -> None:
+        self._loan.__exit__(*problem)
 
 
 class _StateLoan(Loan):
@@ -222,6 +271,21 @@ class _StateLoan(Loan):
         fields.update(self.arrays)
         self.arrays = fields  # what cannot be written to is replaced on the state, and found there
         return self._state, self
+
+
+def memory_of(tensor: Array) -> tuple[Any, ...]:
+    """Return what is the same as long as a loan of a tensor of PyTorch is good.
+
+    The tensor's identity is not: it may get other memory, and another one may have the same.
+    """
+    return (
+        tensor.data_ptr(),
+        tensor.shape,
+        tensor.stride(),
+        tensor.dtype,
+        tensor.is_conj(),
+        tensor.is_neg(),
+    )
 
 
 def _is_own(array: Array) -> bool:
@@ -253,7 +317,7 @@ def _jax(array: Array, written: bool) -> _Terms:
         _note(f"JAX arrays on {' and '.join(sorted(platforms))} take the slower array-API path")
         return _Terms(array)
 
-    def settle(new: Array) -> Array:
+    def settle(_: Array, new: Array) -> Array:
         # an array that JAX may place where it likes stays such a one
         place = array.sharding if array.committed else None
         with _precision(jax, array):

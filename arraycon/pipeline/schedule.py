@@ -21,6 +21,7 @@ from arraycon.pipeline.report import (
     Skipped,
 )
 from arraycon.pipeline.running import run
+from arraycon.pipeline.signals import Held
 from arraycon.state import State
 
 logger = logging.getLogger("arraycon")
@@ -79,6 +80,12 @@ class Constraints:
                 "params: expected constraints, got none: say what is to run, as in "
                 'Constraints({"kz_filter": {"start_iter": 1}}), or read a file, '
                 "Constraints.from_file(path)"
+            )
+        if isinstance(params, str | os.PathLike):
+            path = os.fspath(params)
+            raise TypeError(
+                f"params: expected constraint blocks by name, got a text; to read a file, "
+                f"Constraints.from_file({path!r})"
             )
         if not isinstance(params, ConstraintParams):
             params = files.from_mapping(params)
@@ -149,6 +156,7 @@ class Constraints:
             raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
         self._params = params
         self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+        self._enabled = tuple((step, block) for step, block in self._steps if block.enabled)
 
     @property
     def _does(self) -> tuple[tuple[str, Block], ...]:
@@ -197,13 +205,20 @@ class Constraints:
             raise TypeError(f"state: expected a State, got {type(state).__name__}")
         iteration = check.integer("iteration", iteration, low=1)
         state.validate()
-        return inputs.check(self._steps, state, iteration, asked=self._params.given)
+        return inputs.check(self._enabled, state, iteration, asked=self._params.given)
 
     def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
 
-        A constraint that fails leaves the state as it was before that constraint; those that ran
-        before it have been applied.
+        A constraint is done or not begun. One that fails, for lack of memory too, leaves the state
+        as it was before that constraint, amplitude and phase alike; those that ran before it have
+        been applied. (What cannot be had ahead is a few kB that compiled loops and libraries of
+        transforms take for themselves; on a GPU a kernel that the driver refuses halfway.) SIGINT,
+        as from Ctrl-C, and SIGTERM wait for the end of the constraint that is running, if this is
+        the main thread and they have a handler in Python; then that is called, and what it raises
+        ends the call. Constraints that are registered as functions write nothing while they run:
+        they are interrupted at once, and have not begun then. A process that is killed otherwise
+        leaves arrays in whatever state they are.
 
         Parameters
         ----------
@@ -216,9 +231,11 @@ class Constraints:
         iteration : int
             Counted from 1.
         measure : bool
-            Whether to record how much each target changed. That takes a temporary copy of each
-            target and one more pass over both; from the copy it is restored should the constraint
-            fail midway. Figures of arrays on a GPU are fetched when they are read.
+            Whether to record how much each target changed. Most kernels take the sums along, block
+            by block; positions and the masks of the probe, some on a GPU, and what is computed by
+            the array API or by a registered function are compared with the old arrays. Filters that
+            leave the sums to their spectra say nothing about their rounding. Figures of arrays on a
+            GPU are fetched when they are read.
 
         Returns
         -------
@@ -230,16 +247,27 @@ class Constraints:
         MissingInputError, TypeError, ValueError
             As `check`, before anything runs.
         """
+        return self.apply_with({}, state, iteration, measure=measure)
+
+    def apply_with(
+        self,
+        memories: dict[str, dict[str, Any]],
+        state: State,
+        iteration: int,
+        *,
+        measure: bool = False,
+    ) -> Report:
+        """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
         missing = {skip.name: skip for skip in self.check(state, iteration)}
         records, skipped = [], []
         present = state.present
         due = [
             (step, *step.fitted(block, present))
-            for step, block in self._steps
+            for step, block in self._enabled
             if block.is_due(iteration)
         ]
         uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)
-        with lend_state(state, uses) as (lent, loan):
+        with Held() as held, lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
             try:
                 for step, block, note in due:
@@ -247,7 +275,10 @@ class Constraints:
                         skipped.append(missing[step.name])
                         logger.debug("iteration %d: %s", iteration, missing[step.name])
                         continue
-                    records.append(run(step, block, fields, iteration, measure=measure, note=note))
+                    fields.expect(step.needs(block))
+                    step = step.remembering(memories)
+                    record = run(step, block, fields, iteration, held, measure=measure, note=note)
+                    records.append(record)
             finally:
                 fields.join()
         return Report(tuple(records), tuple(skipped))

@@ -38,7 +38,9 @@ def warmup() -> dict[str, float]:
     own = {name: one for name, one in declared().items() if one.built_in}
     seconds = dict.fromkeys(own, 0.0)
     for dtype in ("float32", "float64"):
-        polar.split(polar.join(_amplitude(dtype), _phase(dtype)))
+        obj = polar.join(_amplitude(dtype), _phase(dtype))
+        polar.split(obj)
+        polar.with_phase(polar.with_amplitude(obj, polar.amplitude(obj)), polar.phase(obj))
         for name, one in own.items():
             start = time.perf_counter()
             for block in _choices(one.model, one.typical):

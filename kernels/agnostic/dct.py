@@ -12,22 +12,25 @@ from arraycon.kernels.common.arrays import Array, Namespace
 
 def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
     """Keep the DCT coefficients of largest modulus."""
+    ny, nx = obj.shape[-2:]
+    size = math.prod(obj.shape) if scope == "global" else ny * nx
+    n_keep = max(1, math.floor(thresh * size))
+    if n_keep == size:  # nothing is dropped; a transform would spread NaN and infinities
+        return arrays.copy(obj, xp=xp)
     coefficients = parts.each(functools.partial(fft.dctn, xp=xp), obj, xp=xp)
     if scope == "global":
-        kept = _keep_largest(coefficients, thresh, xp)
+        kept = _keep_largest(coefficients, n_keep, xp)
     else:
-        ny, nx = obj.shape[-2:]
         slices = xp.reshape(coefficients, (-1, ny, nx))
         kept = xp.reshape(
-            xp.stack([_keep_largest(slices[i, ...], thresh, xp) for i in range(slices.shape[0])]),
+            xp.stack([_keep_largest(slices[i, ...], n_keep, xp) for i in range(slices.shape[0])]),
             obj.shape,
         )
     return parts.each(functools.partial(fft.idctn, xp=xp), kept, xp=xp)
 
 
-def _keep_largest(coefficients: Array, thresh: float, xp: Namespace) -> Array:
+def _keep_largest(coefficients: Array, n_keep: int, xp: Namespace) -> Array:
     size = math.prod(coefficients.shape)
-    n_keep = max(1, math.floor(thresh * size))
     modulus = xp.abs(coefficients)
     smallest_kept = arrays.kth_smallest(xp.reshape(modulus, (-1,)), size - n_keep, xp=xp)
     # "not smaller" rather than "at least as large" keeps NaN visible

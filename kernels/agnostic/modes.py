@@ -27,11 +27,16 @@ def mode_powers(probe: Array, *, xp: Namespace) -> Array:
 def fix_probe_int(probe: Array, *, intensity: float, xp: Namespace) -> Array:
     """Scale to a total intensity."""
     total = xp.sum(mode_powers(probe, xp=xp))
-    has_power = total > 0
-    factor = xp.where(has_power, xp.sqrt(intensity / xp.where(has_power, total, 1.0)), 1.0)
+    has_power = total != 0  # NaN has, so that it stays visible
+    # two roots: of a total below 1e-308 the quotient would overflow
+    factor = xp.where(
+        has_power, math.sqrt(intensity) / xp.sqrt(xp.where(has_power, total, 1.0)), 1.0
+    )
     # an overflowed total must not turn into a silent zero
     factor = xp.where(xp.isinf(total), xp.nan, factor)
-    return probe * xp.astype(factor, arrays.real_dtype(probe, xp=xp))
+    # a probe of 1e-40 times its factor fits into float32, the factor does not
+    wide = xp.astype(probe, arrays.wide_complex(probe, xp=xp))
+    return xp.astype(wide * factor, probe.dtype)
 
 
 def ortho_pmode(probe: Array, *, xp: Namespace) -> tuple[Array, Array]:
@@ -69,10 +74,14 @@ def unitary(gram: Array, *, noise: float, xp: Namespace) -> Array:
     finite = xp.isfinite(total)
     identity = xp.eye(gram.shape[0], dtype=gram.dtype, device=arrays.device(gram))
     # Overlaps below the noise are none: equally strong modes would be mixed at random by them.
-    expected = noise * xp.sqrt(power[:, None] * power[None, :])
+    expected = noise * xp.sqrt(power)[:, None] * xp.sqrt(power)[None, :]
     gram = xp.where(xp.abs(gram) <= expected, gram * identity, gram)
     # An eigensolver may hang or fail on NaN, and gives NaN for zeros on some GPUs.
     usable = finite & (total > 0)
+    # 1 / total would overflow below 1e-308
+    least = math.sqrt(float(xp.finfo(power.dtype).smallest_normal))
+    lift = xp.where(total < least, xp.full_like(total, 1 / least), xp.ones_like(total))
+    gram, total = gram * xp.astype(lift, gram.dtype), total * lift
     gram = xp.where(usable, gram / xp.astype(xp.where(usable, total, 1.0), gram.dtype), identity)
     eigenvalues, eigenvectors = xp.linalg.eigh(gram)
     rows = xp.conj(xp.matrix_transpose(eigenvectors))

@@ -13,19 +13,39 @@ TURN = 2 * math.pi
 
 def split(obj: Array, *, xp: Namespace) -> tuple[Array, Array]:
     """Return modulus and phase, the latter within π of its slice's reference phase."""
+    return amplitude(obj, xp=xp), phase(obj, xp=xp)
+
+
+def amplitude(obj: Array, *, xp: Namespace) -> Array:
+    """Return the modulus."""
+    return xp.abs(obj)
+
+
+def phase(obj: Array, *, xp: Namespace) -> Array:
+    """Return the phase, within π of its slice's reference phase."""
     dtype = arrays.wide(obj, xp=xp)
     real, imag = xp.real(obj), xp.imag(obj)
     sums = (xp.sum(part, axis=(-2, -1), dtype=dtype) for part in (real, imag))
     reference = xp.astype(reference_phases(*sums, xp=xp), real.dtype)[..., None, None]
     angle = _angle(real, imag, xp)
     # turning O itself back by the reference phase would cost accuracy where O is small
-    return xp.abs(obj), angle + TURN * xp.round((reference - angle) / TURN)
+    return angle + TURN * xp.round((reference - angle) / TURN)
 
 
 def join(amplitude: Array, phase: Array, *, xp: Namespace) -> Array:
     """Return A·exp(iφ)."""
     dtype = arrays.complex_dtype(amplitude, xp=xp)
     return xp.astype(amplitude, dtype) * optics.phasor(phase, dtype, xp=xp)
+
+
+def with_amplitude(obj: Array, amplitude: Array, *, xp: Namespace) -> Array:
+    """Return A·exp(i arg O)."""
+    return join(amplitude, _angle(xp.real(obj), xp.imag(obj), xp), xp=xp)
+
+
+def with_phase(obj: Array, phase: Array, *, xp: Namespace) -> Array:
+    """Return |O|·exp(iφ)."""
+    return join(xp.abs(obj), phase, xp=xp)
 
 
 def reference_phases(real: Array, imag: Array, *, xp: Namespace) -> Array:

@@ -80,7 +80,7 @@ def _focus(
 ) -> Array:
     """Defocus (0-d array) at which Σ|P|⁴ is largest."""
     # in double precision: neighbouring planes may differ by less than float32 resolves
-    mode = xp.astype(mode, arrays.wide_complex(mode, xp=xp))
+    mode = _of_order_one(xp.astype(mode, arrays.wide_complex(mode, xp=xp)), xp)
     spectrum = fft.fftn(mode, axes=fft.LATERAL, xp=xp)
     step = (z_range[1] - z_range[0]) / max(z_steps - 1, 1)
     planes = [z_range[0] + i * step for i in range(z_steps)]
@@ -103,6 +103,17 @@ def _focus(
     sharpest = sharpness >= (1 - TIE) * xp.max(sharpness)
     first = xp.argmax(xp.astype(sharpest, xp.int32))
     return z_range[0] + xp.astype(first, ramp.dtype) * step
+
+
+def _of_order_one(mode: Array, xp: Namespace) -> Array:
+    """Scale a mode so that no fourth power overflows or vanishes; not one of zeros or NaN."""
+    largest = xp.max(xp.abs(mode))
+    least = math.sqrt(float(xp.finfo(largest.dtype).smallest_normal))
+    # by steps: the reciprocal of the smallest numbers would overflow
+    lift = xp.where(largest < least, xp.full_like(largest, 1 / least), xp.ones_like(largest))
+    mode, largest = mode * lift, largest * lift
+    usable = (largest > 0) & xp.isfinite(largest)
+    return mode * (1 / xp.where(usable, largest, xp.ones_like(largest)))
 
 
 def super_gaussian(probe: Array, *, radius: float, order: int, xp: Namespace) -> Array:

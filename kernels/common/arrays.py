@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import array_api_compat
 import numpy as np
 
+from arraycon.kernels.common import meaning
+
 Array: TypeAlias = Any
 """An array of any library that array-api-compat knows; the standard has no type to name."""
 
@@ -26,17 +28,20 @@ def namespace(**named: Array) -> Namespace:
     Raises
     ------
     TypeError
-        One of them is not an array, or they come from different libraries.
+        One of them is not an array or one that means more than its elements (with units, a mask or
+        labels), or they come from different libraries.
     """
     types = set(map(type, named.values()))
     if len(types) == 1 and (known := _known.get(*types)) is not None:
         return known  # what follows takes 4 µs and more, several times per constraint
     for name, array in named.items():
+        expected = f"{name}: expected an array (NumPy, CuPy, PyTorch, JAX, ...), got"
+        try:
+            meaning.array(array)
+        except meaning.LostMeaningError as error:
+            raise TypeError(f"{expected} {error}") from None
         if not array_api_compat.is_array_api_obj(array):
-            raise TypeError(
-                f"{name}: expected an array (NumPy, CuPy, PyTorch, JAX, ...), "
-                f"got {type(array).__name__}"
-            )
+            raise TypeError(f"{expected} {type(array).__name__}")
     try:
         xp = array_api_compat.array_namespace(*named.values())
     except TypeError:
@@ -64,6 +69,8 @@ def library(array: Array) -> str:
 
 def device(array: Array) -> Any:
     """Device of an array."""
+    if type(array) in _known and not isinstance(array, np.ndarray):
+        return array.device  # array-api-compat asks every library first
     return array_api_compat.device(array)
 
 

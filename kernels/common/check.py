@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
+import sys
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal, NoReturn
 
 import array_api_compat
 import numpy as np
 
-from arraycon.kernels.common import arrays
+from arraycon.kernels.common import arrays, meaning, memory
 from arraycon.kernels.common.arrays import Array
 
 Kind = Literal["real", "complex", "floating", "mask"]
@@ -20,16 +22,20 @@ _DTYPES: dict[Kind, tuple[str, ...]] = {
     "floating": ("float32", "float64", "complex64", "complex128"),
     "mask": ("bool", "float32", "float64"),
 }
+_OF_NUMPY = {kind: frozenset(map(np.dtype, names)) for kind, names in _DTYPES.items()}
 _AXES = ("...", "nz", "ny", "nx")
 
 
 def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
     """Require a dtype of `kind` and at least `ndim` axes."""
-    # the namespace of an ordinary array needs not be looked for: between calls on large arrays
-    # all this is out of the caches, and takes ten times as long as in a loop; NumPy 1 has no bool
-    plain = type(x) is np.ndarray and kind != "mask"
-    xp = np if plain else arrays.namespace(**{name: x})
-    if not any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind]):
+    # the namespace of an ordinary array needs not be looked for: between calls on large arrays all
+    # this is out of the caches, and takes ten times as long as in a loop
+    if type(x) is np.ndarray:
+        fits = x.dtype in _OF_NUMPY[kind]
+    else:
+        xp = arrays.namespace(**{name: x})
+        fits = any(x.dtype == getattr(xp, dtype) for dtype in _DTYPES[kind])
+    if not fits:
         raise TypeError(f"{name}: expected {_either(_DTYPES[kind])}, got {_dtype(x)}")
     if x.ndim < ndim:
         axes = ", ".join(_AXES[-ndim:])
@@ -70,7 +76,9 @@ def same(name: str, x: Array, other_name: str, other: Array, *, dtype: Any = Non
     if dtype is None and x.dtype != other.dtype:
         raise TypeError(f"{name}: expected the dtype of {other_name}, {_dtype(other)}, "
                         f"got {_dtype(x)}")  # fmt: skip
-    device, expected = array_api_compat.device(x), array_api_compat.device(other)
+    if type(x) is type(other) is np.ndarray:
+        return
+    device, expected = arrays.device(x), arrays.device(other)
     if device != expected:
         _reject(name, f"the device of {other_name}, {expected}", f"{device}")
 
@@ -84,6 +92,7 @@ def output(
     if out is like and type(out) is np.ndarray and dtype in (None, out.dtype):
         if not out.flags.writeable:
             _reject(name, "a writable array", "a read-only one")
+        _no_repeats(name, out)
         return
     arrays.namespace(**{name: out, like_name: like})
     same(name, out, like_name, like, dtype=dtype)
@@ -91,6 +100,7 @@ def output(
         raise TypeError(f"{name}: expected None, because JAX arrays cannot be written to, got one")
     if not array_api_compat.is_writeable_array(out):
         _reject(name, "a writable array", "a read-only one")
+    _no_repeats(name, out)
 
 
 def outputs(
@@ -105,7 +115,26 @@ def outputs(
     # None in place of one array: that result is returned in a new one
     for i, (item, (name, array)) in enumerate(zip(out, like.items(), strict=True)):
         output(item, name, array, name=f"out[{i}]", dtype=dtype)
+    apart({f"out[{i}]": item for i, item in enumerate(out) if item is not None})
     return tuple(out)
+
+
+def apart(named: Mapping[str, Array]) -> None:
+    """Require arrays of which none shares memory with another one."""
+    for (name, x), (other_name, other) in itertools.combinations(named.items(), 2):
+        if memory.shared(x, other):
+            _reject(
+                name, f"memory of its own, not that of {other_name}", "shared memory; give a copy"
+            )
+
+
+def _no_repeats(name: str, out: Array) -> None:
+    if memory.repeats(out):
+        _reject(
+            name,
+            "elements with memory of their own",
+            "some that share it (a broadcast or overlapping view); give a copy",
+        )
 
 
 def number(
@@ -116,9 +145,14 @@ def number(
     high: float = math.inf,
     above: float = -math.inf,
     below: float = math.inf,
+    unit: str = "",
 ) -> float:
-    """Return a finite float with low <= value <= high and above < value < below."""
+    """Return a finite float with low <= value <= high, above < value < below, in `unit`."""
+    fits = low <= value <= high and above < value < below if type(value) is float else False
+    if fits and math.isfinite(value):
+        return float(value)
     expected = _interval(low, high, above, below)
+    value = _scalar(name, value, f"{expected}, in {unit}" if unit else expected)
     if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     try:
@@ -152,23 +186,26 @@ def per_axis(name: str, value: Any, *, above: float) -> tuple[float, float]:
     return number(f"{name}[0]", y, above=above), number(f"{name}[1]", x, above=above)
 
 
-def integer(name: str, value: Any, *, low: int) -> int:
-    """Return an int of at least `low`."""
-    expected = f"an integer ≥ {low}"
+def integer(name: str, value: Any, *, low: int, high: float = math.inf) -> int:
+    """Return an int with low <= value <= high that a float can hold."""
+    expected = f"an integer in [{low}, {high}]" if high < math.inf else f"an integer ≥ {low}"
+    value = _scalar(name, value, expected)
     if isinstance(value, bool):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     try:
         result = operator.index(value)
     except TypeError:
         raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
-    if result < low:
+    if abs(result) > sys.float_info.max:
+        _reject(name, expected, "one that no float can hold")
+    if not low <= result <= high:
         _reject(name, expected, repr(result))
     return result
 
 
-def odd(name: str, value: Any) -> int:
-    """Return an odd int of at least 1."""
-    result = integer(name, value, low=1)
+def odd(name: str, value: Any, *, high: int) -> int:
+    """Return an odd int in [1, high]."""
+    result = integer(name, value, low=1, high=high)
     if result % 2 == 0:
         _reject(name, "an odd integer (an even kernel would shift the array)", repr(result))
     return result
@@ -204,6 +241,13 @@ def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected {expected}, got {value!r}") from None
     return first, second
+
+
+def _scalar(name: str, value: Any, expected: str) -> Any:
+    try:
+        return meaning.scalar(value)
+    except meaning.LostMeaningError as error:
+        raise TypeError(f"{name}: expected {expected}, got {error}") from None
 
 
 def _interval(low: float, high: float, above: float, below: float) -> str:

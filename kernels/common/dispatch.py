@@ -11,15 +11,16 @@ import contextvars
 import functools
 import importlib
 import importlib.util
+import inspect
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import array_api_compat
 import numpy as np
 
-from arraycon.kernels.common import arrays
+from arraycon.kernels.common import arrays, changes
 from arraycon.kernels.common.arrays import Array, Namespace
 
 logger = logging.getLogger("arraycon")
@@ -31,6 +32,9 @@ _KERNELS = __package__.rpartition(".")[0]
 
 Reference = Callable[..., Any]
 """A function of `agnostic`: new arrays, and by-products behind them if there are any."""
+
+Finish: TypeAlias = Callable[[], tuple[Any, ...]]
+"""The second half of a call: writes results, and has all memory that it needs."""
 
 
 def run(
@@ -87,18 +91,16 @@ def run_several(
     if any(arrays.is_empty(array) for array in changed):
         return unchanged(changed, outs, xp=xp)
     twin = _twin(reference, xp)
-    given = changed, read, outs, elementwise, options
-    if _preparing.get():
-        raise _Prepared(twin and functools.partial(_compute, twin, *given))
     if twin is None:
-        answer = reference(*changed, *read, xp=xp, **options)
-        results = answer if isinstance(answer, tuple) else (answer,)
-        new, by_products = results[: len(changed)], results[len(changed) :]
-        return (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
-    return _compute(twin, *given)
+        start = functools.partial(_compute, reference, changed, read, outs, xp, options)
+    else:
+        start = functools.partial(_work, twin, changed, read, outs, xp, elementwise, options)
+    if _preparing.get():
+        raise _Prepared(start, repeatable=twin is not None)
+    return start()()
 
 
-def prepare(call: Callable[[], Any]) -> Callable[[], tuple[Any, ...]] | None:
+def prepare(call: Callable[[], Any]) -> Callable[[], Finish] | None:
     """Return what is left of a door's call when it is repeated on the same arrays and numbers.
 
     Parameters
@@ -109,63 +111,192 @@ def prepare(call: Callable[[], Any]) -> Callable[[], tuple[Any, ...]] | None:
     Returns
     -------
     callable or None
-        Does what `run_several` does behind the choice of the layer, and returns the same. None
+        Does what `run_several` does behind the choice of the layer, in two halves as `begin`. None
         where no hand-written kernel serves these arrays, or the door answers by itself; what
         `call` does has then to be done each time.
     """
-    token = _preparing.set(True)
-    try:
-        call()
-    except _Prepared as found:
-        return found.call
-    finally:
-        _preparing.reset(token)
-    return None
+    found = _prepared(call)
+    return found.start if isinstance(found, _Prepared) and found.repeatable else None
+
+
+def begin(call: Callable[[], Any]) -> Finish:
+    """Do the first half of a door's call, which writes to no array that was given.
+
+    Where several calls belong together, none writes before all have what they need.
+
+    Parameters
+    ----------
+    call : callable
+        Calls one door.
+
+    Returns
+    -------
+    callable
+        The second half; returns what `run_several` does.
+    """
+    found = _prepared(call)
+    if isinstance(found, _Prepared):
+        return found.start()
+    return lambda: found if isinstance(found, tuple) else (found,)
+
+
+def is_door(function: Any) -> bool:
+    """Whether a function is a door of this package, of which each makes one call of `run`."""
+    return str(getattr(function, "__module__", "")).rpartition(".")[0] == _KERNELS
 
 
 class _Prepared(Exception):
     """Carries a call out of the door that it was prepared in."""
 
-    def __init__(self, call: Callable[[], tuple[Any, ...]] | None) -> None:
+    def __init__(self, start: Callable[[], Finish], *, repeatable: bool) -> None:
         super().__init__()
-        self.call = call
+        self.start, self.repeatable = start, repeatable
+
+
+def _prepared(call: Callable[[], Any]) -> Any:
+    """Return a call as it is in front of its kernel, or the answer of a door that needs none."""
+    token = _preparing.set(True)
+    try:
+        return call()
+    except _Prepared as found:
+        return found
+    finally:
+        _preparing.reset(token)
 
 
 def _compute(
+    reference: Reference,
+    changed: Sequence[Array],
+    read: Sequence[Array],
+    outs: Sequence[Array | None],
+    xp: Namespace,
+    options: dict[str, Any],
+) -> Finish:
+    """Begin with a reference: it computes new arrays, which are still to be stored."""
+    answer = reference(*changed, *read, xp=xp, **options)
+    results = answer if isinstance(answer, tuple) else (answer,)
+    new, by_products = results[: len(changed)], results[len(changed) :]
+    asked = changes.collecting()
+    if asked is not None:
+        asked.compared(new, changed, outs, xp=xp)
+    return lambda: (*(store(x, out) for x, out in zip(new, outs, strict=True)), *by_products)
+
+
+def _work(
     twin: Callable[..., Any],
     changed: Sequence[Array],
     read: Sequence[Array],
     outs: Sequence[Array | None],
+    xp: Namespace,
     elementwise: bool,
     options: dict[str, Any],
-) -> tuple[Any, ...]:
-    """Let a twin work; return the new arrays and the by-product, if there is one."""
-    if elementwise and _all_transposed((*changed, *read, *outs)):
+) -> Finish:
+    """Begin with a twin, which works in place."""
+    turned = elementwise and _all_transposed((*changed, *read, *outs))
+    flat, also, targets = changed, read, outs
+    if turned:
         # one view of each, so that an output that is an input is recognised
         views = {id(x): x.T for x in (*changed, *read, *outs) if x is not None}
         flat, also, targets = ([views.get(id(x)) for x in group] for group in (changed, read, outs))
-        done, by_products = _in_place(twin, flat, also, targets, options)
-        back = (x.T if out is None else out for x, out in zip(done, outs, strict=True))
-        return (*back, *by_products)
-    done, by_products = _in_place(twin, changed, read, outs, options)
-    return (*done, *by_products)
+    finish = _in_place(twin, flat, also, targets, outs, xp, options)
+    if not turned:
+        return finish
+
+    def turn_back() -> tuple[Any, ...]:
+        results = finish()
+        back = (x.T if out is None else out for x, out in zip(results, outs, strict=False))
+        return (*back, *results[len(outs) :])
+
+    return turn_back
+
+
+class _Traits(NamedTuple):
+    """How a twin is called.
+
+    Parameters
+    ----------
+    halves : bool
+        It is a generator function that yields once, when it has all memory that it needs and has
+        written to nothing. Others do all that by themselves: they write when they have it.
+    sums : bool
+        It takes an array `sums`, one row for each array that it changes, and fills it with
+        Σ|new - old|² and Σ|old|².
+    """
+
+    halves: bool
+    sums: bool
+
+
+@functools.cache
+def _traits(twin: Callable[..., Any]) -> _Traits:
+    return _Traits(inspect.isgeneratorfunction(twin), "sums" in inspect.signature(twin).parameters)
 
 
 def _in_place(
     twin: Callable[..., Any],
     changed: Sequence[Array],
     read: Sequence[Array],
+    targets: Sequence[Array | None],
     outs: Sequence[Array | None],
+    xp: Namespace,
     options: dict[str, Any],
-) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-    """Let a twin work in place: on the outputs themselves wherever that is possible."""
-    work = [
-        _working_copy(array, out, (*(other for other in changed if other is not array), *read))
-        for array, out in zip(changed, outs, strict=True)
-    ]
-    by_product = twin(*work, *map(arrays.contiguous, read), **options)
-    done = tuple(_finish(array, out) for array, out in zip(work, outs, strict=True))
-    return done, () if by_product is None else (by_product,)
+) -> Finish:
+    """Let a twin work in place: on the targets themselves wherever that is possible.
+
+    The targets are the outputs, or what the twin is to see of them.
+    """
+    work, given = _working_arrays(changed, read, targets)
+    also = [arrays.contiguous(array) for array in read]
+    traits, asked = _traits(twin), changes.collecting()
+    sums, old = None, []
+    if asked is not None and traits.sums:
+        options = {**options, "sums": (sums := _sums(work[0], len(work), xp))}
+    elif asked is not None:
+        old = [arrays.contiguous_copy(array) for array in given]
+    halves = twin(*work, *also, **options) if traits.halves else None
+    if halves is not None:
+        next(halves)
+
+    def finish() -> tuple[Any, ...]:
+        for array, source in zip(work, given, strict=True):
+            if array is not source:
+                _assign(array, source)
+        by_product = twin(*work, *also, **options) if halves is None else _result(halves)
+        if asked is not None:
+            _note(asked, work, old, sums, outs, xp)
+        done = (_finish(array, out) for array, out in zip(work, targets, strict=True))
+        return (*done,) if by_product is None else (*done, by_product)
+
+    return finish
+
+
+def _note(
+    asked: changes.Changes,
+    work: Sequence[Array],
+    old: Sequence[Array],
+    sums: Array | None,
+    outs: Sequence[Array | None],
+    xp: Namespace,
+) -> None:
+    """Take note of the changes: of the sums, or of the comparison with the old arrays."""
+    if sums is not None:
+        asked.add(outs, sums)
+        return
+    try:
+        asked.compared(work, old, outs, xp=xp)
+    except BaseException:
+        for array, source in zip(work, old, strict=True):
+            _assign(array, source)
+        raise
+
+
+def _result(halves: Generator[None, None, Any]) -> Any:
+    """Run the second half of a twin, and return its by-product."""
+    try:
+        next(halves)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a kernel yielded twice")
 
 
 def _all_transposed(given: Sequence[Array | None]) -> bool:
@@ -179,6 +310,7 @@ def run_into(
     dtypes: Sequence[Any],
     outs: Sequence[Array | None],
     xp: Namespace,
+    elementwise: bool = False,
     **options: Any,
 ) -> tuple[Array, ...]:
     """Make arrays of another kind than those that are read; what `run` is for what changes arrays.
@@ -195,6 +327,8 @@ def run_into(
         Of the results.
     outs : sequence of array or None
         Where they are to go; validated.
+    elementwise : bool
+        Each element is made of those in its place, so that an output may be what is read.
     xp, **options
         As for `run`.
     """
@@ -206,7 +340,10 @@ def run_into(
         return tuple(store(new, out) for new, out in zip(results, outs, strict=True))
     work = [
         arrays.new(like, dtype, xp=xp)
-        if out is None or any(np.may_share_memory(out, other) for other in read)
+        if out is None
+        or any(
+            np.may_share_memory(out, other) for other in read if not (elementwise and other is out)
+        )
         else out
         for dtype, out in zip(dtypes, outs, strict=True)
     ]
@@ -304,21 +441,33 @@ def _numba_works() -> bool:
     return True
 
 
-def _working_copy(array: Array, out: Array | None, read_later: Sequence[Array]) -> Array:
-    """Return a C-contiguous array with the values of `array`, to be worked on in place.
+def _working_arrays(
+    changed: Sequence[Array], read: Sequence[Array], targets: Sequence[Array | None]
+) -> tuple[list[Array], list[Array]]:
+    """Return C-contiguous arrays to be worked on in place, and what holds their values so far.
 
-    It is `out` itself wherever that is possible, which it is not if `out` shares memory with an
-    array that is still to be read.
+    The former are the targets themselves wherever that is possible, which it is not where one
+    shares memory with an array that is still to be read, or is another view of its own: a copy in
+    blocks, or by CuPy, would read what it has written.
     """
-    if (
-        out is None
-        or not (out.flags.c_contiguous and getattr(out.flags, "aligned", True))
-        or any(np.may_share_memory(out, other) for other in read_later)
-    ):
-        return arrays.contiguous_copy(array)
-    if out is not array:
-        _assign(out, array)
-    return out
+    work, given = [], []
+    for array, out in zip(changed, targets, strict=True):
+        if out is None or not (out.flags.c_contiguous and getattr(out.flags, "aligned", True)):
+            usable = False
+        else:
+            others = [*(x for x in changed if x is not array or out is not array), *read]
+            usable = not any(np.may_share_memory(out, other) for other in others)
+        work.append(out if usable else arrays.contiguous_copy(array))
+        given.append(array if usable else work[-1])
+    return work, given
+
+
+def _sums(like: Array, number: int, xp: Namespace) -> Array:
+    """Return memory for the sums of so many arrays, on the device of one of them."""
+    if isinstance(like, np.ndarray):
+        return np.empty((number, 2))
+    with like.device:  # CuPy makes arrays on the device that is current
+        return xp.empty((number, 2), dtype=xp.float64)
 
 
 def _finish(work: Array, out: Array | None) -> Array:

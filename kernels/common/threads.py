@@ -11,10 +11,12 @@ from __future__ import annotations
 import _thread
 import contextlib
 import contextvars
+import functools
 import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 SETTING = "ARRAYCON_THREADS"
 
@@ -68,17 +70,32 @@ def use_threads(number: int) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
+def memory(make: Callable[[], Any], size: int, *, grain: int = 1) -> list[Any]:
+    """Return scratch memory for `run` with the same size and grain, had before anything is written.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the scratch memory of one thread.
+    """
+    return [make() for _ in range(_parts(size, grain))]
+
+
+def run(
+    work: Callable[..., None], size: int, *, grain: int = 1, memory: list[Any] | None = None
+) -> None:
     """Call ``work(start, stop)`` on ranges that together cover ``range(size)``.
 
     Parameters
     ----------
     work : callable
-        Releases the GIL while it works, and allocates its own scratch memory.
+        Releases the GIL while it works.
     size : int
         Number of items.
     grain : int
         Least number of items that is worth a thread.
+    memory : list, optional
+        Of `memory`. One of its members is a third argument of `work`, and nobody else's meanwhile.
 
     Notes
     -----
@@ -93,8 +110,10 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
     kernel is loaded, or those of a pool. One interrupted run in ten hung with `concurrent.futures`,
     one in thirty with one range in the calling thread.
     """
-    parts = min(count(), size // grain)
-    if parts <= 1:
+    if memory is not None:
+        work = functools.partial(_with_memory, work, memory)
+    parts = _parts(size, grain)
+    if parts == 1:
         _work(work, 0, size)
         return
     job = _Job(work, _ranges(size, parts, grain))
@@ -114,6 +133,19 @@ def run(work: Callable[[int, int], None], size: int, *, grain: int = 1) -> None:
         raise interruption
     if job.failures:
         raise job.failures[0]
+
+
+def _parts(size: int, grain: int) -> int:
+    worth = size // grain
+    return min(count(), worth) if worth > 1 else 1  # to ask how many threads there are takes 3 µs
+
+
+def _with_memory(work: Callable[..., None], memory: list[Any], start: int, stop: int) -> None:
+    scratch = memory.pop()
+    try:
+        work(start, stop, scratch)
+    finally:
+        memory.append(scratch)
 
 
 def _ranges(size: int, parts: int, grain: int) -> list[tuple[int, int]]:

@@ -12,11 +12,8 @@ from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import elementary
 from arraycon.kernels.cpu.tools.compiled import kernel, summing
+from arraycon.kernels.cpu.tools.sums import BLOCK, CHUNK, keep_values, run_blocks, squares
 
-# Elements that are summed up at a time, so that the number of threads does not change the result.
-_BLOCK = 1 << 16
-# Elements that stay in the first-level cache from one loop to the next.
-_CHUNK = 1 << 10
 # Fewer elements than this are done before a second thread has woken up: logarithms or exponentials,
 # and one loop of multiplications, of which two slices of 256² took twice as long with two threads.
 _GRAIN = 1 << 17
@@ -28,30 +25,48 @@ _MOST_FACTORS = 16
 _SCALES = 1e-30, 1e15
 
 
-def complex_ratio(amplitude: Array, phase: Array, *, alpha1: float, alpha2: float) -> None:
+def complex_ratio(
+    amplitude: Array,
+    phase: Array,
+    *,
+    alpha1: float,
+    alpha2: float,
+    sums: Array | None = None,
+) -> None:
     """Pull ln(amplitude) and phase towards one common ratio.
 
     The amplitude is replaced by its logarithm in the first pass: taking it a second time took half
-    as long again.
+    as long again, which is the price of the sums, for which it has to stay.
     """
     amplitude, phase = amplitude.reshape(-1), phase.reshape(-1)
     cast, tables = amplitude.dtype.type, elementary.tables(amplitude.dtype)
-    try:
-        ratio = _ratio(amplitude, phase, tables)
-    except BaseException:  # Ctrl-C, which comes out when the pass is complete
-        np.exp(amplitude, out=amplitude)
-        raise
+    floor = cast(SMALLEST_AMPLITUDE)
+    totals = np.empty((-(-amplitude.size // BLOCK), 2))
+    ratio = _ratio(amplitude, phase, floor, tables, totals, keep=sums is not None)
     weights = cast(1 - alpha1), cast(alpha1 * ratio)
     phase_weights = cast(1 - alpha2), cast(alpha2 / (ratio + GUARD))
+    numbers = *weights, *phase_weights, tables
 
     def work(part: slice) -> None:
-        _mix(amplitude[part], phase[part], *weights, *phase_weights, tables)
+        _mix(amplitude[part], phase[part], *numbers)
 
-    _run_chunks(work, amplitude.size, grain=_GRAIN)
+    def measure(part: slice) -> Any:
+        return _mix_measured(amplitude[part], phase[part], floor, *numbers)
+
+    if sums is None:
+        _run_chunks(work, amplitude.size, grain=_GRAIN)
+    else:
+        run_blocks(measure, amplitude.size, sums.reshape(-1), grain=_GRAIN)
 
 
 def mirrored_amp(
-    amplitude: Array, phase: Array, *, relax: float, scale: float, power: float
+    amplitude: Array,
+    phase: Array,
+    *,
+    relax: float,
+    scale: float,
+    power: float,
+    sums: Array | None = None,
 ) -> None:
     """Relax the amplitude towards what the positive phase predicts."""
     amplitude, phase = amplitude.reshape(-1), phase.reshape(-1)
@@ -60,16 +75,32 @@ def mirrored_amp(
     with np.errstate(over="ignore"):
         weights = cast(relax), cast(1 - relax), min(cast(scale), largest)
         exponent = min(cast(power), largest)
-    if power in (1, 2, 4):
-        _run_squares(amplitude, phase, weights, int(power), tables)
-        return
-    route = _route(scale, power)
-    factors = int(power) if route == _PRODUCT else 0
+    # powers of two, the usual 4 among them, need no scratch, and 2 s less to compile
+    by_squares = power in (1, 2, 4)
+    if by_squares:
+        route, factors = _PRODUCT, int(power)
+    else:
+        route = _route(scale, power)
+        factors = int(power) if route == _PRODUCT else 0
+    grain = _LIGHT_GRAIN if route == _PRODUCT else _GRAIN
 
     def work(part: slice) -> None:
-        _absorb(amplitude[part], phase[part], *weights, exponent, factors, route, tables)
+        a, p = amplitude[part], phase[part]
+        if by_squares:
+            _mirror(a, p, p, *weights, factors, tables)
+        else:
+            _absorb(a, p, *weights, exponent, factors, route, tables)
 
-    _run_chunks(work, amplitude.size, grain=_LIGHT_GRAIN if route == _PRODUCT else _GRAIN)
+    def measure(part: slice) -> Any:
+        a, p = amplitude[part], phase[part]
+        if by_squares:
+            return _mirror_measured(a, p, *weights, factors, tables)
+        return _absorb_measured(a, p, *weights, exponent, factors, route, tables)
+
+    if sums is None:
+        _run_chunks(work, amplitude.size, grain=grain)
+    else:
+        run_blocks(measure, amplitude.size, sums[0], grain=_GRAIN)
 
 
 def _run_chunks(work: Callable[[slice], None], size: int, *, grain: int) -> None:
@@ -77,23 +108,10 @@ def _run_chunks(work: Callable[[slice], None], size: int, *, grain: int) -> None
 
     What one number needs, all of its chunk get: the exact exponential rounds otherwise.
     """
-    chunks = -(-size // _CHUNK)
+    chunks = -(-size // CHUNK)
     threads.run(
-        lambda i, j: work(slice(i * _CHUNK, j * _CHUNK)), chunks, grain=max(1, grain // _CHUNK)
+        lambda i, j: work(slice(i * CHUNK, j * CHUNK)), chunks, grain=max(1, grain // CHUNK)
     )
-
-
-def _run_squares(
-    amplitude: Array, phase: Array, weights: Any, factors: int, tables: elementary.Tables
-) -> None:
-    """Absorb with powers of two, the usual 4 among them: no scratch, and 2 s less to compile."""
-    relax, keep, scale = weights
-
-    def work(start: int, stop: int) -> None:
-        a, p = amplitude[start:stop], phase[start:stop]
-        _mirror(a, p, p, relax, keep, scale, factors, tables)
-
-    threads.run(work, amplitude.size, grain=_LIGHT_GRAIN)
 
 
 def _route(scale: float, power: float) -> int:
@@ -105,18 +123,25 @@ def _route(scale: float, power: float) -> int:
     return _EXPONENTIAL if power > 0 and ordinary else _ANY
 
 
-def _ratio(amplitude: Array, phase: Array, tables: elementary.Tables) -> float:
-    """Σ|ln A| / (Σ|φ| + 10⁻⁸); the amplitude becomes its logarithm."""
-    sums = np.empty((-(-amplitude.size // _BLOCK), 2))
-    floor = amplitude.dtype.type(SMALLEST_AMPLITUDE)
+def _ratio(
+    amplitude: Array,
+    phase: Array,
+    floor: Any,
+    tables: elementary.Tables,
+    totals: Array,
+    *,
+    keep: bool,
+) -> float:
+    """Σ|ln A| / (Σ|φ| + 10⁻⁸); without `keep` the amplitude becomes its logarithm."""
+    absorption = _sum_logarithms if keep else _take_logarithms
 
     def work(first: int, last: int) -> None:
         for i in range(first, last):
-            block = slice(i * _BLOCK, (i + 1) * _BLOCK)
-            sums[i] = _take_logarithms(amplitude[block], floor, tables), _sum(phase[block])
+            block = slice(i * BLOCK, (i + 1) * BLOCK)
+            totals[i] = absorption(amplitude[block], floor, tables), _sum(phase[block])
 
-    threads.run(work, len(sums), grain=_GRAIN // _BLOCK)
-    absorbed, shifted = np.sum(sums, axis=0)
+    threads.run(work, len(totals), grain=_GRAIN // BLOCK)
+    absorbed, shifted = np.sum(totals, axis=0)
     return float(absorbed / (shifted + GUARD))
 
 
@@ -124,15 +149,34 @@ def _ratio(amplitude: Array, phase: Array, tables: elementary.Tables) -> float:
 def _take_logarithms(amplitude, floor, tables):
     """Replace amplitudes by their logarithms; return the sum of the moduli."""
     total = 0.0
-    for start in range(0, amplitude.size, _CHUNK):
-        chunk = amplitude[start : start + _CHUNK]
-        for i in range(chunk.size):
-            # 0, but NaN for an infinite value, which the logarithm of its bits would hide
-            infinite = chunk[i] - chunk[i]
-            value = floor if chunk[i] < floor else chunk[i]
-            chunk[i] = elementary.logarithm(value, tables) + infinite
+    for start in range(0, amplitude.size, CHUNK):
+        chunk = amplitude[start : start + CHUNK]
+        _to_logarithms(chunk, floor, tables)
         total += _sum(chunk)
     return total
+
+
+@kernel
+def _sum_logarithms(amplitude, floor, tables):
+    """As `_take_logarithms`, but the amplitudes stay."""
+    scratch = np.empty(CHUNK, amplitude.dtype)
+    total = 0.0
+    for start in range(0, amplitude.size, CHUNK):
+        chunk = amplitude[start : start + CHUNK]
+        logarithms = scratch[: chunk.size]
+        keep_values(chunk, logarithms)
+        _to_logarithms(logarithms, floor, tables)
+        total += _sum(logarithms)
+    return total
+
+
+@kernel
+def _to_logarithms(chunk, floor, tables):
+    for i in range(chunk.size):
+        # 0, but NaN for an infinite value, which the logarithm of its bits would hide
+        infinite = chunk[i] - chunk[i]
+        value = floor if chunk[i] < floor else chunk[i]
+        chunk[i] = elementary.logarithm(value, tables) + infinite
 
 
 @summing
@@ -145,8 +189,8 @@ def _sum(x):
 
 @kernel
 def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log, tables):
-    for start in range(0, logarithm.size, _CHUNK):
-        a, p = logarithm[start : start + _CHUNK], phase[start : start + _CHUNK]
+    for start in range(0, logarithm.size, CHUNK):
+        a, p = logarithm[start : start + CHUNK], phase[start : start + CHUNK]
         for i in range(a.size):
             value, angle = a[i], p[i]
             a[i] = keep * value - to_phase * angle
@@ -155,11 +199,32 @@ def _mix(logarithm, phase, keep, to_phase, keep_phase, to_log, tables):
 
 
 @kernel
+def _mix_measured(amplitude, phase, floor, keep, to_phase, keep_phase, to_log, tables):
+    """Mix, and return the sums of the amplitude's change and then of the phase's."""
+    scratch = np.empty((2, CHUNK), phase.dtype)
+    a_changed = a_before = p_changed = p_before = 0.0
+    for start in range(0, amplitude.size, CHUNK):
+        a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
+        old_a, old_p = scratch[0, : a.size], scratch[1, : a.size]
+        keep_values(a, old_a)
+        keep_values(p, old_p)
+        _to_logarithms(a, floor, tables)
+        _mix(a, p, keep, to_phase, keep_phase, to_log, tables)
+        more, size = squares(a, old_a)
+        a_changed += more
+        a_before += size
+        more, size = squares(p, old_p)
+        p_changed += more
+        p_before += size
+    return a_changed, a_before, p_changed, p_before
+
+
+@kernel
 def _absorb(amplitude, phase, relax, keep, scale, power, factors, route, tables):
     """Replace amplitudes by relax·A + keep·max(1 - scale·max(φ, 0)^power, 0)."""
-    scratch = np.empty((2, _CHUNK), phase.dtype)
-    for start in range(0, amplitude.size, _CHUNK):
-        a, p = amplitude[start : start + _CHUNK], phase[start : start + _CHUNK]
+    scratch = np.empty((2, CHUNK), phase.dtype)
+    for start in range(0, amplitude.size, CHUNK):
+        a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
         strength, base = scratch[0, : a.size], scratch[1, : a.size]
         if route == _PRODUCT:
             _multiply_out(p, factors, strength, base, tables)
@@ -182,6 +247,36 @@ def _mirror(amplitude, phase, strength, relax, keep, scale, factors, tables):
         left = tables.one - scale * power + (phase[i] - phase[i])
         left = tables.zero if left < tables.zero else left
         amplitude[i] = relax * amplitude[i] + keep * left
+
+
+@kernel
+def _absorb_measured(amplitude, phase, relax, keep, scale, power, factors, route, tables):
+    old = np.empty(CHUNK, amplitude.dtype)
+    changed = before = 0.0
+    for start in range(0, amplitude.size, CHUNK):
+        a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
+        was = old[: a.size]
+        keep_values(a, was)
+        _absorb(a, p, relax, keep, scale, power, factors, route, tables)
+        more, size = squares(a, was)
+        changed += more
+        before += size
+    return changed, before
+
+
+@kernel
+def _mirror_measured(amplitude, phase, relax, keep, scale, factors, tables):
+    old = np.empty(CHUNK, amplitude.dtype)
+    changed = before = 0.0
+    for start in range(0, amplitude.size, CHUNK):
+        a, p = amplitude[start : start + CHUNK], phase[start : start + CHUNK]
+        was = old[: a.size]
+        keep_values(a, was)
+        _mirror(a, p, p, relax, keep, scale, factors, tables)
+        more, size = squares(a, was)
+        changed += more
+        before += size
+    return changed, before
 
 
 @kernel

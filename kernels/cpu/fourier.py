@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import array_api_compat.numpy as xp
@@ -15,6 +17,7 @@ from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools import elementary, optics
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.matrix import product
+from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 
 # Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
 _AXIS = 1e-3
@@ -32,31 +35,70 @@ _BLOCK = 1 << 20
 _GRAIN = 1 << 16
 
 
-def kr_filter(obj: Array, *, radius: float, width: float) -> None:
+def kr_filter(
+    obj: Array, *, radius: float, width: float, sums: Array | None = None
+) -> Iterator[None]:
     """Soft circular low-pass filter of each slice."""
     planes = obj.reshape(-1, *obj.shape[-2:])
     mask = _mask(planes, radius=radius, width=width)
     if planes.dtype.kind == "c":
         # the rest of the frequencies kx, in the order that they have
         mask = np.concatenate([mask, mask[:, (planes.shape[2] - 1) // 2 : 0 : -1]], axis=1)
+        yield from _filter_complex(planes, mask, sums)
+        return
+    memory = _spectra(planes)
+    changes = np.empty((len(planes), 2))
 
-    def filter_complex(engine: Any, start: int, stop: int) -> None:
-        for x in planes[start:stop]:
-            engine.filter_complex(x, mask)
-
-    def work(engine: Any, start: int, stop: int) -> None:
-        spectrum = engine.spectrum_buffer(*planes.shape[1:], planes.dtype)
+    def work(engine: Any, start: int, stop: int, spectrum: Array) -> None:
         for x in planes[start:stop]:
             engine.filter_real(x, mask, spectrum)
 
-    slices.run(filter_complex if planes.dtype.kind == "c" else work, planes)
+    def measure(engine: Any, start: int, stop: int, spectrum: Array) -> None:
+        for i in range(start, stop):
+            changes[i] = engine.filter_real_measured(planes[i], mask, spectrum)
+
+    yield
+    slices.run(work if sums is None else measure, planes, memory)
+    if sums is not None:
+        np.sum(changes, axis=0, out=sums[0])
 
 
-def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary: str) -> None:
+def _filter_complex(planes: Array, mask: Array, sums: Array | None) -> Iterator[None]:
+    measured = sums is not None
+    memory = slices.memory(lambda _: np.empty_like(planes[0]) if measured else None, planes)
+    changes = np.empty((len(planes), 2))
+
+    def work(engine: Any, start: int, stop: int, old: Array | None) -> None:
+        for i in range(start, stop):
+            if old is not None:
+                old[...] = planes[i]
+            engine.filter_complex(planes[i], mask)
+            if old is not None:
+                changes[i] = squares(as_real(planes[i]), as_real(old))
+
+    yield
+    slices.run(work, planes, memory)
+    if sums is not None:
+        np.sum(changes, axis=0, out=sums[0])
+
+
+def kz_filter(
+    obj: Array,
+    *,
+    beta: float,
+    alpha: float,
+    obj_type: str,
+    boundary: str,
+    sums: Array | None = None,
+) -> Iterator[None]:
     """Missing-wedge filter over the last three axes.
 
     The lateral spectrum takes the place of the object, but for one frequency that does not fit.
     Real and imaginary parts lie side by side there; along z they are filtered independently.
+
+    The object's change is that of its lateral spectra, by Parseval's theorem: rows of them are at
+    hand before and after the filter in depth, the object itself is not. What is missing is the
+    rounding of the lateral transforms, some 10⁻⁷ of the object and unrelated to the change.
     """
     nz, ny, nx = obj.shape[-3:]
     volumes = obj.reshape(-1, nz, ny, nx)
@@ -65,25 +107,42 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
     # the highest frequency along x: ky takes the place of kx
     last = np.zeros((nz, 1, 2 * ny), obj.dtype)
     last_wedge = wedge._replace(ky2=wedge.kx2[-1:], kx2=wedge.ky2)
+    # frequencies kx > 0 stand for -kx too, but for the highest of an even number
+    most = 1.0 if nx % 2 == 0 else 2.0
+    offset = (1 - scale) * ny * nx  # 1 + 0.9 (F - 1) of an amplitude
+    measured = sums is not None
+    filters = (
+        _DepthFilter(volumes[0], wedge, mirror, offset, (1.0, 2.0), measured),
+        _DepthFilter(last, last_wedge, mirror, 0.0, (most, most), measured),
+    )
+    memory = _spectra(volumes[0])
+
+    yield
+    changes = np.zeros(2)
     for volume in volumes:
-        _transform(volume, last.reshape(nz, ny, 2))
-        _filter_depth(volume, wedge, mirror)
-        _filter_depth(last, last_wedge, mirror)
-        volume[:, 0, 0] += (1 - scale) * ny * nx  # 1 + 0.9 (F - 1) of an amplitude
-        _transform(volume, last.reshape(nz, ny, 2), inverse=True)
+        _transform(volume, last.reshape(nz, ny, 2), memory)
+        for x, filter_depth in zip((volume, last), filters, strict=True):
+            changes += filter_depth(x)
+        _transform(volume, last.reshape(nz, ny, 2), memory, inverse=True)
+    if sums is not None:
+        sums[0] = changes / (ny * nx)
 
 
-def _transform(volume: Array, last: Array, *, inverse: bool = False) -> None:
+def _spectra(planes: Array) -> list[Any]:
+    ny, nx = planes.shape[-2:]
+    return slices.memory(lambda engine: engine.spectrum_buffer(ny, nx, planes.dtype), planes)
+
+
+def _transform(volume: Array, last: Array, memory: list[Any], *, inverse: bool = False) -> None:
     """Replace slices by their spectra, or back.
 
     By way of a buffer that stays in the cache: 34 ms for 20×512×512 on one thread, there and back.
     Straight into an array of the spectra, and out of it, 44.
     """
-    _, ny, nx = volume.shape
+    nx = volume.shape[-1]
     rest = 2 - nx % 2
 
-    def work(engine: Any, start: int, stop: int) -> None:
-        spectrum = engine.spectrum_buffer(ny, nx, volume.dtype)
+    def work(engine: Any, start: int, stop: int, spectrum: Array) -> None:
         pairs = spectrum.view(volume.dtype)
         fitting, remaining = pairs[:, :nx], pairs[:, nx : nx + rest]
         for x, remainder in zip(volume[start:stop], last[start:stop], strict=True):
@@ -95,7 +154,7 @@ def _transform(volume: Array, last: Array, *, inverse: bool = False) -> None:
                 x[...], remainder[:, :rest] = fitting, remaining
                 remainder[:, rest:] = 0  # an odd nx leaves what the last volume's depth FFT wrote
 
-    slices.run(work, volume)
+    slices.run(work, volume, memory)
 
 
 def _mask(planes: Array, *, radius: float, width: float) -> Array:
@@ -136,29 +195,77 @@ def _wedge(volume: Array, *, beta: float, alpha: float, scale: float, mirror: bo
     return _Wedge(ky**2, kx**2, (kz**2).astype(volume.dtype), alpha, beta, scale, tables)
 
 
-def _filter_depth(x: Array, wedge: _Wedge, mirror: bool) -> None:
-    """Transform along z, multiply by Wa and transform back, in blocks that stay in the cache."""
-    nz, ny, nx = x.shape
-    if nz <= _DENSE:
-        basis = _basis(nz, mirror, x.dtype)
-        # ky and -ky have the same weights
-        grain = max(1, _GRAIN // (2 * nz * nx))
-        threads.run(lambda i, j: _filter_rows(x, i, j, basis, wedge), ny // 2 + 1, grain=grain)
-        return
-    which = np.arange(nz) if mirror else np.minimum(np.arange(nz), nz - np.arange(nz))
-    rows = max(1, _BLOCK // x[:, 0].nbytes)
+class _DepthFilter:
+    """Transform along z, multiply by Wa and transform back, in blocks that stay in the cache.
 
-    def work(first: int, last: int) -> None:
-        for i in range(first, last, rows):
-            part = x[:, i : min(i + rows, last)]
-            block = np.zeros((*part.shape[:2], nx + nx % 2), x.dtype)
-            block[..., :nx] = part
-            _along_z(block, mirror)
-            _weigh(block, i, which, wedge)
-            _along_z(block, mirror, inverse=True)
+    Parameters
+    ----------
+    like : array, shape (nz, ny, n)
+        What is to be filtered; real and imaginary parts in turn.
+    wedge, mirror
+        What with.
+    offset : float
+        What is added to the first number of each slice afterwards.
+    counts : tuple of float
+        What the first pair of numbers of each row, and what all others, count in the sums.
+    measured : bool
+        Whether the sums of the change are asked for; otherwise they come out as 0.
+    """
+
+    def __init__(
+        self,
+        like: Array,
+        wedge: _Wedge,
+        mirror: bool,
+        offset: float,
+        counts: tuple[float, float],
+        measured: bool,
+    ) -> None:
+        nz, ny, nx = like.shape
+        self._wedge, self._mirror, self._counts = wedge, mirror, counts
+        self._offset, self._measured = like.dtype.type(offset), measured
+        self._changes = np.zeros((ny, 2))
+        self._basis, self._memory = None, None
+        if nz <= _DENSE:
+            self._basis = _basis(nz, mirror, like.dtype)
+            # ky and -ky have the same weights
+            self._rows, self._grain = ny // 2 + 1, max(1, _GRAIN // (2 * nz * nx))
+            return
+        self._rows, self._grain = ny, max(1, _GRAIN // (nz * nx))
+        self._at_a_time = max(1, min(ny, _BLOCK // like[:, 0].nbytes))
+        self._which = np.arange(nz) if mirror else np.minimum(np.arange(nz), nz - np.arange(nz))
+        size = nz * self._at_a_time * (nx + nx % 2)
+        self._memory = threads.memory(
+            lambda: np.empty(size, like.dtype), self._rows, grain=self._grain
+        )
+
+    def __call__(self, x: Array) -> Array:
+        """Filter; return the sums of the change."""
+        work = functools.partial(self._by_fft if self._basis is None else self._by_basis, x)
+        threads.run(work, self._rows, grain=self._grain, memory=self._memory)
+        total: Array = np.sum(self._changes, axis=0)
+        return total
+
+    def _by_basis(self, x: Array, first: int, last: int) -> None:
+        numbers = self._offset, self._counts, self._measured
+        _filter_rows(x, first, last, self._basis, self._wedge, *numbers, self._changes)
+
+    def _by_fft(self, x: Array, first: int, last: int, memory: Array) -> None:
+        nz, _, nx = x.shape
+        for i in range(first, last, self._at_a_time):
+            part = x[:, i : min(i + self._at_a_time, last)]
+            shape = nz, part.shape[1], nx + nx % 2
+            block = memory[: math.prod(shape)].reshape(shape)
+            block[..., :nx], block[..., nx:] = part, 0
+            _along_z(block, self._mirror)
+            _weigh(block, i, self._which, self._wedge)
+            _along_z(block, self._mirror, inverse=True)
+            if i == 0:
+                block[:, 0, 0] += self._offset
+            if self._measured:
+                for row in range(part.shape[1]):
+                    self._changes[i + row] = _compare(block, row, x, i + row, self._counts)
             part[...] = block[..., :nx]
-
-    threads.run(work, ny, grain=max(1, _GRAIN // (nz * nx)))
 
 
 def _along_z(block: Array, mirror: bool, *, inverse: bool = False) -> None:
@@ -199,13 +306,14 @@ def _basis(nz: int, mirror: bool, dtype: Any) -> _Basis:
 
 
 @kernel
-def _filter_rows(x: Array, first: int, last: int, basis: _Basis, wedge: _Wedge) -> None:
-    """Filter the rows ky and -ky of x (nz, ny, nx), first <= ky < last."""
+def _filter_rows(x, first, last, basis, wedge, offset, counts, measured, changes):
+    """Filter the rows ky and -ky of x (nz, ny, nx), first <= ky < last; write each row's sums."""
     nz, ny, width = x.shape
     pairs = basis.partner.size
     slice_rows = np.empty((nz, 1, width), x.dtype)  # 41 kB at 20 slices of 512 pixels
     slices = slice_rows.reshape((nz, width))
-    vectors = np.empty((nz, width), x.dtype)
+    vector_rows = np.empty((nz, 1, width), x.dtype)
+    vectors = vector_rows.reshape((nz, width))
     weights = np.empty((wedge.kz2.size, wedge.kx2.size), x.dtype)
     for ky in range(first, last):
         _weights(weights, ky, wedge)
@@ -217,9 +325,41 @@ def _filter_rows(x: Array, first: int, last: int, basis: _Basis, wedge: _Wedge) 
                 _multiply(vectors[i], weights[basis.which[i]])
             product(basis.cosines_back, vectors[:pairs], slices[:pairs])
             product(basis.sines_back, vectors[pairs:], slices[pairs:])
-            _fold(slice_rows, 0, x, row, basis.partner)
+            if measured:  # the vectors' memory is free by now, and the old rows are still there
+                _fold(slice_rows, 0, vector_rows, 0, basis.partner)
+                if row == 0:
+                    _add_offset(vector_rows, offset)
+                changes[row] = _compare(vector_rows, 0, x, row, counts)
+                for z in range(nz):
+                    keep_values(vectors[z], x[z, row])
+            else:
+                _fold(slice_rows, 0, x, row, basis.partner)
+                if row == 0:
+                    _add_offset(x, offset)
             if (ny - ky) % ny == ky:
                 break
+
+
+@kernel
+def _add_offset(x, offset):
+    for z in range(len(x)):
+        x[z, 0, 0] += offset
+
+
+@kernel
+def _compare(new, place, old, row, counts):
+    """Σ|new - old|² and Σ|old|² of one row of spectra, whose pairs of numbers count differently."""
+    changed = before = 0.0
+    for z in range(len(old)):
+        given = old[z, row]
+        after = new[z, place, : given.size]
+        more, size = squares(after[:2], given[:2])
+        changed += counts[0] * more
+        before += counts[0] * size
+        more, size = squares(after[2:], given[2:])
+        changed += counts[1] * more
+        before += counts[1] * size
+    return changed, before
 
 
 @kernel

@@ -8,7 +8,15 @@ import numpy as np
 from arraycon.kernels.agnostic import modes as agnostic
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.cpu.tools.compiled import summing
+from arraycon.kernels.cpu.tools.compiled import kernel, summing
+from arraycon.kernels.cpu.tools.sums import (
+    CHUNK,
+    add_unchanged,
+    as_real,
+    keep_values,
+    run_blocks,
+    squares,
+)
 
 # Pixels of all modes that are worked on at a time, with their real and imaginary parts apart. Eight
 # modes of them are 32 kB in float64, and the products of pairs vectorise: the Gram matrix of eight
@@ -30,11 +38,11 @@ _LIGHT_GRAIN = 1 << 19
 _PRODUCTS = 1 << 19
 
 
-def mode_powers(probe: Array) -> Array:
-    """Σ|P|² of each mode, accumulated in float64."""
+def mode_powers(probe: Array, memory: Array | None = None) -> Array:
+    """Σ|P|² of each mode, accumulated in float64; `memory` is what `power_memory` returns."""
     pixels = _pixels(probe)
     bounds = _bounds(pixels, _LIGHT_GRAIN)
-    powers = np.empty((len(bounds) - 1, len(probe)))
+    powers = power_memory(probe) if memory is None else memory
     values = pixels.view(pixels.real.dtype)
 
     def work(first: int, last: int) -> None:
@@ -45,30 +53,46 @@ def mode_powers(probe: Array) -> Array:
     return np.sum(powers, axis=0)
 
 
-def fix_probe_int(probe: Array, *, intensity: float) -> None:
+def power_memory(probe: Array) -> Array:
+    """Return what `mode_powers` needs, for whoever has written to the probe before it."""
+    return np.empty((len(_bounds(_pixels(probe), _LIGHT_GRAIN)) - 1, len(probe)))
+
+
+def fix_probe_int(probe: Array, *, intensity: float, sums: Array | None = None) -> None:
     """Scale to a total intensity."""
     total = np.sum(mode_powers(probe))
     if total == 0:
+        if sums is not None:
+            add_unchanged(probe, sums[0])
         return
     # an overflowed total must not turn into a silent zero
-    factor = np.nan if np.isinf(total) else np.sqrt(intensity / total)
-    flat, factor = probe.reshape(-1), probe.real.dtype.type(factor)
+    factor = np.nan if np.isinf(total) else np.sqrt(intensity) / np.sqrt(total)
+    values = as_real(probe)
 
     def work(start: int, stop: int) -> None:
-        with np.errstate(all="ignore"):  # a warning made an error would stop halfway
-            np.multiply(flat[start:stop], factor, out=flat[start:stop])
+        _scale(values[start:stop], factor)
 
-    threads.run(work, flat.size, grain=_LIGHT_GRAIN)
+    if sums is None:
+        threads.run(work, values.size, grain=2 * _LIGHT_GRAIN)
+    else:
+        run_blocks(
+            lambda part: _scale_measured(values[part], factor),
+            values.size,
+            sums[0],
+            grain=_LIGHT_GRAIN,
+        )
 
 
-def ortho_pmode(probe: Array) -> Array:
+def ortho_pmode(probe: Array, *, sums: Array | None = None) -> Array:
     """Make the modes orthogonal, strongest first; return the unitary that does it."""
     pixels = _pixels(probe)
     rotation = agnostic.unitary(_gram(pixels), noise=agnostic.rounding_noise(probe, xp), xp=xp)
     rotation = rotation.astype(probe.dtype)
     # the usual case after the first iteration but for rounding; NaN is not equal to anything
     if not np.array_equal(rotation, np.eye(len(probe))):
-        _rotate(pixels, rotation)
+        _rotate(pixels, rotation, sums)
+    elif sums is not None:
+        add_unchanged(probe, sums[0])
     return rotation
 
 
@@ -99,18 +123,34 @@ def _gram(pixels: Array) -> Array:
     return real + 1j * imag
 
 
-def _rotate(pixels: Array, rotation: Array) -> None:
+def _rotate(pixels: Array, rotation: Array, sums: Array | None) -> None:
     modes, size = pixels.shape
     values = pixels.view(pixels.real.dtype)
     even = modes + modes % 2  # the loops take two modes at a time: the last may be one of zeros
     weights = np.zeros((2, modes, even), values.dtype)
     weights[0, :, :modes], weights[1, :, :modes] = rotation.real, rotation.imag
+    # always the same blocks, so that the number of threads does not change the sums
+    blocks = -(-2 * size // _ROTATED)
+    grain = max(1, 2 * _PRODUCTS // (modes * modes * _ROTATED))
+    memory = threads.memory(
+        lambda: np.zeros((2, even, _ROTATED), values.dtype), blocks, grain=grain
+    )
+    changes = np.zeros((blocks, 2))
+    measured = sums is not None
 
-    def work(start: int, stop: int) -> None:
-        scratch = np.zeros((2, even, _ROTATED), values.dtype)
-        _mix(values, 2 * start, 2 * stop, weights, scratch)
+    def work(first: int, last: int, scratch: Array) -> None:
+        _mix(values, first, last, weights, scratch, measured, changes)
 
-    threads.run(work, size, grain=max(1, _PRODUCTS // (modes * modes)))
+    threads.run(work, blocks, grain=grain, memory=memory)
+    if sums is not None:
+        np.sum(changes, axis=0, out=sums[0])
+
+
+@summing
+def _scale(values: Array, factor: float) -> None:
+    # the product in float64: a probe of 1e-40 fits into float32, its factor does not
+    for i in range(values.size):
+        values[i] = np.float64(values[i]) * factor
 
 
 @summing
@@ -165,11 +205,12 @@ def _split(values: Array, real: Array, imag: Array) -> None:
 
 
 @summing
-def _mix(values: Array, start: int, stop: int, weights: Array, scratch: Array) -> None:
-    """Replace a range of the modes by Σ (a + ib)·P = Σ a·P + b·(iP), with a and b the weights."""
+def _mix(values, first_block, last_block, weights, scratch, measured, changes):
+    """Replace blocks of the modes by Σ (a + ib)·P = Σ a·P + b·(iP), with a and b the weights."""
     width = scratch.shape[2]
-    for first in range(start, stop, width):
-        n = min(width, stop - first)
+    for block in range(first_block, last_block):
+        first = block * width
+        n = min(width, values.shape[1] - first)
         for i in range(len(values)):
             _copy_and_turn(values[i, first : first + n], scratch[0, i, :n], scratch[1, i, :n])
         for i in range(len(values)):
@@ -181,6 +222,10 @@ def _mix(values: Array, start: int, stop: int, weights: Array, scratch: Array) -
                 x, y, u, v = scratch[0, j], scratch[1, j], scratch[0, j + 1], scratch[1, j + 1]
                 for k in range(mixed.size):
                     mixed[k] += a * x[k] + b * y[k] + c * u[k] + d * v[k]
+            if measured:
+                more, size = squares(mixed, scratch[0, i, :n])
+                changes[block, 0] += more
+                changes[block, 1] += size
 
 
 @summing
@@ -191,3 +236,18 @@ def _copy_and_turn(values: Array, same: Array, turned: Array) -> None:
     for k in range(values.size // 2):
         turned[2 * k] = -values[2 * k + 1]
         turned[2 * k + 1] = values[2 * k]
+
+
+@kernel
+def _scale_measured(values, factor):
+    old = np.empty(CHUNK, values.dtype)
+    changed = before = 0.0
+    for start in range(0, values.size, CHUNK):
+        part = values[start : start + CHUNK]
+        was = old[: part.size]
+        keep_values(part, was)
+        _scale(part, factor)
+        more, size = squares(part, was)
+        changed += more
+        before += size
+    return changed, before

@@ -24,8 +24,8 @@ _GRAIN = 1 << 15
 _CHUNK = 1 << 10
 
 
-def split(obj: Array, amplitude: Array, phase: Array) -> None:
-    """Write modulus and phase, the latter within π of its slice's reference phase.
+def split(obj: Array, amplitude: Array | None, phase: Array) -> None:
+    """Write modulus, if it is wanted, and phase within π of its slice's reference phase.
 
     The sums that the reference phases come from are taken along with the angles, after which most
     objects are done.
@@ -36,10 +36,13 @@ def split(obj: Array, amplitude: Array, phase: Array) -> None:
     sums, near = np.empty((*blocks.sums, 2)), np.empty(blocks.sums, np.bool_)
 
     def take(index: Any, place: Any) -> None:
-        a, p = _writable(amplitude[index]), _writable(phase[index])
-        results = _slices(a), _slices(p), sums[place], near[place]
+        a = None if amplitude is None else _writable(amplitude[index])
+        p = _writable(phase[index])
+        moduli = None if a is None else _slices(a)
+        results = moduli, _slices(p), sums[place], near[place]
         _take(_numbers(obj[index]), *results, smallest, largest, tables)
-        _store(a, amplitude, index)
+        if a is not None:
+            _store(a, amplitude, index)
         _store(p, phase, index)
 
     blocks.each(take)
@@ -56,6 +59,23 @@ def split(obj: Array, amplitude: Array, phase: Array) -> None:
     blocks.each(turn)
 
 
+def amplitude(obj: Array, amplitude: Array) -> None:
+    """Write the modulus."""
+    limits = _ordinary(amplitude.dtype)
+
+    def part(index: Any, _: Any) -> None:
+        a = _writable(amplitude[index])
+        _take_moduli(_numbers(obj[index]).reshape(-1), a.reshape(-1), *limits)
+        _store(a, amplitude, index)
+
+    _Blocks(obj.shape).each(part)
+
+
+def phase(obj: Array, phase: Array) -> None:
+    """Write the phase, within π of its slice's reference phase."""
+    split(obj, None, phase)
+
+
 def join(amplitude: Array, phase: Array, obj: Array) -> None:
     """Write A·exp(iφ)."""
     tables = elementary.tables(phase.dtype)
@@ -67,6 +87,31 @@ def join(amplitude: Array, phase: Array, obj: Array) -> None:
         _store(target, obj, index)
 
     _Blocks(obj.shape).each(part)
+
+
+def with_amplitude(obj: Array, amplitude: Array, target: Array) -> None:
+    """Write A·exp(i arg O): O times A/|O|, which takes neither angles nor their sines."""
+    _replace(_scale, obj, amplitude, target)
+
+
+def with_phase(obj: Array, phase: Array, target: Array) -> None:
+    """Write |O|·exp(iφ)."""
+    _replace(_point, obj, phase, target)
+
+
+def _replace(kernel: Callable[..., None], obj: Array, part: Array, target: Array) -> None:
+    """Let a kernel write the modulus or the phase into each block of a copy of the object."""
+    tables, limits = elementary.tables(part.dtype), _ordinary(part.dtype)
+
+    def one(index: Any, _: Any) -> None:
+        block = _writable(target[index])
+        if target is not obj or not np.may_share_memory(block, obj):
+            block[...] = obj[index]
+        values = _plain(part[index]).reshape(-1)
+        kernel(_numbers(block).reshape(-1), values, *limits, tables)
+        _store(block, target, index)
+
+    _Blocks(obj.shape).each(one)
 
 
 def follow(amplitude: Array, phase: Array, obj: Array) -> None:
@@ -144,9 +189,9 @@ def _numbers(block: Array) -> Array:
 
 
 def _ordinary(dtype: Any) -> tuple[Any, Any]:
-    """Range of moduli whose quotients and sums are exact; beside it, 0 is ordinary too."""
+    """Range of moduli whose quotients and sums of squares are exact; 0 is ordinary too."""
     info = np.finfo(dtype)
-    return info.tiny / info.eps, info.max / 4
+    return np.sqrt(info.tiny / info.eps), np.sqrt(info.max / 4)
 
 
 @summing
@@ -162,29 +207,91 @@ def _sum(z: Array) -> tuple[float, float]:
 def _take(z, amplitude, phase, sums, near, smallest, largest, tables):
     """Write moduli, angles, sums, and whether all angles of a slice are within π/2."""
     for i in range(len(z)):
-        near[i] = _to_angles(z[i], amplitude[i], phase[i], smallest, largest, tables)
+        if amplitude is not None:
+            near[i] = _to_parts(z[i], amplitude[i], phase[i], smallest, largest, tables)
+        else:
+            near[i] = _to_angles(z[i], phase[i], smallest, largest, tables)
         sums[i, 0], sums[i, 1] = _sum(z[i])
 
 
 @kernel
-def _to_angles(z, amplitude, phase, smallest, largest, tables):
-    near, quarter = True, tables.half_turn / 2
+def _to_parts(z, amplitude, phase, smallest, largest, tables):
+    near = True
     for start in range(0, phase.size, _CHUNK):
         a, p = amplitude[start : start + _CHUNK], phase[start : start + _CHUNK]
         numbers = z[2 * start : 2 * (start + p.size)]
         if _all_ordinary(numbers, smallest, largest):
+            # in one loop; in one for each they take a fifth more time
             for i in range(p.size):
                 x, y = numbers[2 * i], numbers[2 * i + 1]
-                a[i] = elementary.modulus(x, y, tables)
+                a[i] = _modulus(x, y)
                 p[i] = elementary.arctangent(y, x, tables)
         else:
-            for i in range(p.size):
-                x, y = numbers[2 * i], numbers[2 * i + 1]
-                a[i] = math.hypot(x, y)
-                # of negative zeros atan2 makes -π, or π instead of 0
-                p[i] = math.atan2(tables.zero if y == 0 else y, tables.zero if x == 0 else x)
+            _moduli(numbers, a, smallest, largest)
+            _angles(numbers, p, False, tables)
+        near &= _all_near(p, tables)
+    return near
+
+
+@kernel
+def _to_angles(z, phase, smallest, largest, tables):
+    near = True
+    for start in range(0, phase.size, _CHUNK):
+        p = phase[start : start + _CHUNK]
+        numbers = z[2 * start : 2 * (start + p.size)]
+        _angles(numbers, p, _all_ordinary(numbers, smallest, largest), tables)
+        near &= _all_near(p, tables)
+    return near
+
+
+@kernel
+def _take_moduli(z, amplitude, smallest, largest):
+    for start in range(0, amplitude.size, _CHUNK):
+        a = amplitude[start : start + _CHUNK]
+        _moduli(z[2 * start : 2 * (start + a.size)], a, smallest, largest)
+
+
+@kernel
+def _modulus(x, y):
+    return math.sqrt(x * x + y * y)
+
+
+@kernel
+def _moduli(numbers, a, smallest, largest):
+    """Write moduli, and return whether all are 0 or within the range.
+
+    In one loop; with another one for the range, the amplitude alone took half as long again.
+    """
+    fine, low, high = True, smallest * smallest, largest * largest
+    for i in range(a.size):
+        x, y = numbers[2 * i], numbers[2 * i + 1]
+        square = x * x + y * y
+        a[i] = math.sqrt(square)
+        fine &= ((square >= low) & (square <= high)) | ((x == 0) & (y == 0))
+    if not fine:
+        for i in range(a.size):
+            a[i] = math.hypot(numbers[2 * i], numbers[2 * i + 1])
+    return fine
+
+
+@kernel
+def _angles(numbers, p, fine, tables):
+    if fine:
         for i in range(p.size):
-            near &= abs(p[i]) <= quarter
+            p[i] = elementary.arctangent(numbers[2 * i + 1], numbers[2 * i], tables)
+    else:
+        for i in range(p.size):
+            x, y = numbers[2 * i], numbers[2 * i + 1]
+            # of negative zeros atan2 makes -π, or π instead of 0
+            p[i] = math.atan2(tables.zero if y == 0 else y, tables.zero if x == 0 else x)
+
+
+@kernel
+def _all_near(p, tables):
+    """Whether all angles are within π/2."""
+    near, quarter = True, tables.half_turn / 2
+    for i in range(p.size):
+        near &= abs(p[i]) <= quarter
     return near
 
 
@@ -207,7 +314,7 @@ def _follow(z, amplitude, phase, smallest, largest, tables):
         a, p = amplitude[start : start + _CHUNK], phase[start : start + _CHUNK]
         for i in range(p.size):
             before[i] = p[i]
-        _to_angles(z[2 * start : 2 * (start + p.size)], a, p, smallest, largest, tables)
+        _to_parts(z[2 * start : 2 * (start + p.size)], a, p, smallest, largest, tables)
         for i in range(p.size):
             near = p[i] + turn * np.rint((before[i] - p[i]) / turn)
             p[i] = before[i] if a[i] == 0 else near
@@ -233,3 +340,49 @@ def _join(amplitude, phase, z, tables):
         numbers = z[2 * start : 2 * (start + p.size)]
         for i in range(p.size):
             numbers[2 * i], numbers[2 * i + 1] = a[i] * cosines[i], a[i] * sines[i]
+
+
+@kernel
+def _scale(z, amplitude, smallest, largest, tables):
+    moduli, angles = np.empty(_CHUNK, amplitude.dtype), np.empty(_CHUNK, amplitude.dtype)
+    for start in range(0, amplitude.size, _CHUNK):
+        a = amplitude[start : start + _CHUNK]
+        m, numbers = moduli[: a.size], z[2 * start : 2 * (start + a.size)]
+        if _moduli(numbers, m, smallest, largest):
+            everywhere = True
+            for i in range(a.size):
+                everywhere &= m[i] != tables.zero
+                m[i] = tables.one / (tables.one if m[i] == tables.zero else m[i])
+            for i in range(a.size):
+                # A/|O| may overflow, x/|O| cannot
+                numbers[2 * i] = a[i] * (numbers[2 * i] * m[i])
+                numbers[2 * i + 1] = a[i] * (numbers[2 * i + 1] * m[i])
+            if (
+                not everywhere
+            ):  # 0 has phase 0; in the loop above this would take half its time more
+                _fill_zeros(numbers, a)
+        else:
+            p = angles[: a.size]
+            _angles(numbers, p, False, tables)
+            for i in range(a.size):
+                numbers[2 * i], numbers[2 * i + 1] = a[i] * math.cos(p[i]), a[i] * math.sin(p[i])
+
+
+@kernel
+def _fill_zeros(numbers, a):
+    for i in range(a.size):
+        if numbers[2 * i] == 0 and numbers[2 * i + 1] == 0:
+            numbers[2 * i] = a[i]
+
+
+@kernel
+def _point(z, phase, smallest, largest, tables):
+    moduli = np.empty(_CHUNK, phase.dtype)
+    sines, cosines = np.empty(_CHUNK, phase.dtype), np.empty(_CHUNK, phase.dtype)
+    for start in range(0, phase.size, _CHUNK):
+        p = phase[start : start + _CHUNK]
+        m, numbers = moduli[: p.size], z[2 * start : 2 * (start + p.size)]
+        _moduli(numbers, m, smallest, largest)
+        elementary.sines_and_cosines(p, sines, cosines, tables)
+        for i in range(p.size):
+            numbers[2 * i], numbers[2 * i + 1] = m[i] * cosines[i], m[i] * sines[i]

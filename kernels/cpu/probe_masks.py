@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import array_api_compat.numpy as xp
 import numpy as np
@@ -20,6 +20,8 @@ from arraycon.kernels.cpu.tools.compiled import summing
 _UNCERTAINTY = 1e-5
 # Planes after which the phasor is computed afresh instead of being multiplied by one step more.
 _RESTART = 32
+# Largest number that is multiplied before it is divided by.
+_TINY = 2.0**-512
 # Pixels of all planes that are looked at before a second thread has woken up.
 _GRAIN = 1 << 16
 
@@ -32,10 +34,11 @@ def probe_mask_k(probe: Array, *, radius: float, width: float, power_thresh: flo
     ky, kx = (np.arange(n // 2 + 1) / n for n in (ny, nx))
     mask = agnostic_optics.low_pass(ky, kx, radius=radius, width=width, xp=xp)
     mask = optics.unfold(optics.without_tail(mask, probe.real.dtype), nx)
+    scratch = _Scratch(np.empty_like(probe[0]), modes.power_memory(probe))
     # from here on the probe is written to: all that takes memory comes before
-    chosen = _permute(probe, order)[:number]
+    chosen = _permute(probe, order, scratch.mode)[:number]
     optics.for_each(lambda engine, mode: engine.filter_complex(mode, mask), chosen)
-    _sort(probe)
+    _sort(probe, scratch)
 
 
 @np.errstate(all="ignore")
@@ -58,14 +61,22 @@ def probe_mask_r(
     window = optics.without_tail(window, probe.real.dtype)
     there = optics.phasors(rate, defocus, probe.shape[-1], probe.dtype)
     back = there.conj()
+    scratch = _Scratch(np.empty_like(probe[0]), modes.power_memory(probe))
 
     def mask(engine: Any, mode: Array) -> None:
         engine.filter_complex(mode, there)
         mode *= window
         engine.filter_complex(mode, back)
 
-    optics.for_each(mask, _permute(probe, chosen)[:number])
-    _sort(probe)
+    optics.for_each(mask, _permute(probe, chosen, scratch.mode)[:number])
+    _sort(probe, scratch)
+
+
+class _Scratch(NamedTuple):
+    """What sorting needs: room for one mode, and for powers."""
+
+    mode: Array
+    powers: Array
 
 
 def _select(probe: Array, power_thresh: float) -> tuple[list[int], int]:
@@ -78,26 +89,25 @@ def _select(probe: Array, power_thresh: float) -> tuple[list[int], int]:
     return order, 1 + int(np.count_nonzero(before <= power_thresh))
 
 
-def _sort(probe: Array) -> None:
+def _sort(probe: Array, scratch: _Scratch) -> None:
     """Sort the modes by power, strongest first."""
-    order, _ = _by_power(probe)
-    _permute(probe, order)
+    order, _ = _by_power(probe, scratch.powers)
+    _permute(probe, order, scratch.mode)
 
 
-def _by_power(probe: Array) -> tuple[list[int], Array]:
+def _by_power(probe: Array, memory: Array | None = None) -> tuple[list[int], Array]:
     """Return the modes' order by power, strongest first, and the powers in it."""
-    power = modes.mode_powers(probe)
+    power = modes.mode_powers(probe, memory)
     # equal powers in their order; NaN first, as in `agnostic`
     order = len(power) - 1 - np.argsort(power[::-1], kind="stable")[::-1]
     return order.tolist(), power[order]
 
 
-def _permute(probe: Array, order: list[int]) -> Array:
-    """probe[i] becomes probe[order[i]], with one mode of scratch memory; returns the probe."""
+def _permute(probe: Array, order: list[int], displaced: Array) -> Array:
+    """probe[i] becomes probe[order[i]], by way of room for one mode; returns the probe."""
     done = [source == i for i, source in enumerate(order)]
-    displaced = None if all(done) else np.empty_like(probe[0])
     for first in range(len(order)):
-        if done[first] or displaced is None:
+        if done[first]:
             continue
         displaced[...], i = probe[first], first
         while order[i] != first:
@@ -131,14 +141,26 @@ def _focus(mode: Array, rate: Array, *, z_range: tuple[float, float], z_steps: i
 
 
 def _spectrum(mode: Array) -> Array | None:
-    """Spectrum in complex128 with a maximum of 1; None if it is zero or not finite."""
+    """Spectrum in complex128 with parts up to 1; None if it is zero or not finite."""
     spectrum = mode.astype(np.complex128)
-    slices.engine(*spectrum.shape).fft2_inplace(spectrum)
-    largest = np.max(np.abs(spectrum))
-    if not 0 < largest < np.inf:
+    if not _bring_to_one(spectrum):  # before the sums of the transform could overflow
         return None
-    spectrum /= largest  # so that no fourth power leaves the range of float32
+    slices.engine(*spectrum.shape).fft2_inplace(spectrum)
+    _bring_to_one(spectrum)  # so that no fourth power leaves the range of float32
     return spectrum
+
+
+def _bring_to_one(wave: Array) -> bool:
+    """Divide by the largest real or imaginary part; False if it is 0 or not finite."""
+    values = wave.view(wave.real.dtype)
+    largest = max(values.max(), -values.min())
+    if not 0 < largest < np.inf:
+        return False
+    if largest < _TINY:  # its reciprocal could overflow
+        values *= 1 / _TINY
+        largest /= _TINY
+    values *= 1 / largest
+    return True
 
 
 def _search(spectrum: Array, rate: Array, planes: list[float], step: float) -> Array:

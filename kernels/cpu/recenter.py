@@ -14,6 +14,7 @@ from arraycon.kernels.cpu.tools import elementary, optics
 from arraycon.kernels.cpu.tools.compiled import kernel, summing
 from arraycon.kernels.cpu.tools.matrix import product
 from arraycon.kernels.cpu.tools.selection import kth_smallest
+from arraycon.kernels.cpu.tools.sums import add_unchanged, keep_values, squares
 
 # Elements of one block in depth where that is transformed by FFT. Half or twice as many made no
 # difference, with four times as many it took an eighth longer.
@@ -40,6 +41,7 @@ def obj_z_recenter(
     thresh: float | None,
     scale: float,
     max_shift: float | None,
+    sums: Array | None = None,
 ) -> Array:
     """Move the object's centre of mass to the middle slice and refocus the probe; return the shift.
 
@@ -47,12 +49,22 @@ def obj_z_recenter(
     """
     shift = _depth_shift(phase, thresh=thresh, scale=scale, max_shift=max_shift)
     if abs(shift) < agnostic.SMALLEST_SHIFT:
+        if sums is not None:
+            for array, its in zip((amplitude, phase, probe), sums, strict=True):
+                add_unchanged(array, its)
         return np.zeros(())
+    measured = sums is not None
     rate = optics.propagation_rate(probe, dx=dx, wavelength=wavelength)
+    factors = optics.phasors(rate, -slice_thickness * shift, probe.shape[-1], probe.dtype)
+    old_modes = optics.old_modes(probe, kept=measured)
+    move = _Shifter(phase, shift, measured=measured)
+    # from here on arrays are written to: all that takes memory comes before
     volume = (-1, phase.shape[-3], phase.shape[-2] * phase.shape[-1])
     for a, p in zip(amplitude.reshape(volume), phase.reshape(volume), strict=True):
-        _shift_object(a, p, shift)
-    optics.propagate(probe, rate, -slice_thickness * shift)
+        move(a, p)
+    optics.propagate(probe, factors, old_modes, None if sums is None else sums[2])
+    if sums is not None:
+        sums[:2] = move.sums().reshape(2, 2)
     return np.asarray(shift)
 
 
@@ -104,25 +116,59 @@ def _percentile(phase: Array, thresh: float) -> float:
     return float(np.maximum(kth_smallest(phase, rank), 0))
 
 
-def _shift_object(amplitude: Array, phase: Array, shift: float) -> None:
-    """Move A·exp(iφ) and φ along z; both arrays are (nz, pixels)."""
-    nz, pixels = phase.shape
-    dtype, tables = phase.dtype, elementary.tables(phase.dtype)
-    if nz <= _DENSE:
-        matrix = _shift_matrix(nz, shift).astype(dtype)
+class _Shifter:
+    """Moves A·exp(iφ) and φ along z; both arrays are (nz, pixels).
 
-        def work(start: int, stop: int) -> None:
-            rows, moved = np.zeros((2, nz + 1, 3 * _COLUMNS), dtype)
-            _shift_by_matrix(amplitude, phase, start, stop, matrix, rows, moved, tables)
+    Parameters
+    ----------
+    like : array, shape (..., nz, ny, nx)
+        The phase.
+    shift : float
+        In slices.
+    measured : bool
+        Whether the sums of the changes are taken.
+    """
 
-    else:
-        ramp = _ramp(nz, shift).astype(np.result_type(dtype, np.complex64))
+    def __init__(self, like: Array, shift: float, *, measured: bool) -> None:
+        nz, pixels = like.shape[-3], like.shape[-2] * like.shape[-1]
+        dtype = like.dtype
+        self._tables = elementary.tables(dtype)
+        self._by_matrix = nz <= _DENSE
+        if self._by_matrix:
+            width, self._factors = _COLUMNS, _shift_matrix(nz, shift).astype(dtype)
+            second = (nz + 1, 3 * width), dtype
+        else:
+            width = max(1, _BLOCK // nz)
+            complex_dtype = np.result_type(dtype, np.complex64)
+            self._factors = _ramp(nz, shift).astype(complex_dtype)
+            second = (nz, width), complex_dtype
 
-        def work(start: int, stop: int) -> None:
-            with np.errstate(all="ignore"):  # a warning made an error would stop halfway
-                _shift_by_fft(amplitude, phase, start, stop, ramp, tables)
+        def scratch() -> tuple[Array, Array, Array]:
+            old = np.empty((2, width if measured else 0), dtype)
+            return np.zeros((nz + 1, 3 * width), dtype), np.zeros(*second), old
 
-    threads.run(work, pixels, grain=max(1, _GRAIN // nz))
+        # always the same blocks, so that the number of threads does not change the sums
+        self._blocks, self._grain = -(-pixels // width), max(1, _GRAIN // (nz * width))
+        self._memory = threads.memory(scratch, self._blocks, grain=self._grain)
+        self._changes = np.zeros((self._blocks, 4))
+
+    def __call__(self, amplitude: Array, phase: Array) -> None:
+        """Move one volume."""
+
+        def work(first: int, last: int, memory: tuple[Array, Array, Array]) -> None:
+            given = amplitude, phase, first, last, self._factors, self._tables
+            if self._by_matrix:
+                _shift_by_matrix(*given, *memory, self._changes)
+            else:
+                with np.errstate(all="ignore"):  # a warning made an error would stop halfway
+                    _shift_by_fft(*given, *memory, self._changes)
+
+        threads.run(work, self._blocks, grain=self._grain, memory=self._memory)
+
+    def sums(self) -> Array:
+        """Return both sums of the amplitude, then of the phase, over all volumes."""
+        total: Array = np.sum(self._changes, axis=0)
+        return total
 
 
 def _ramp(nz: int, shift: float) -> Array:
@@ -146,14 +192,16 @@ def _shift_by_fft(
     last: int,
     ramp: Array,
     tables: elementary.Tables,
+    rows: Array,
+    wave: Array,
+    old: Array,
+    changes: Array,
 ) -> None:
-    nz = len(phase)
-    width = max(1, _BLOCK // nz)
-    rows = np.zeros((nz + 1, 3 * width), phase.dtype)
-    wave = np.empty((nz, width), ramp.dtype)
+    nz, width = wave.shape
     half = ramp[: nz // 2 + 1]
-    for start in range(first, last, width):
-        n = min(width, last - start)
+    for block in range(first, last):
+        start = block * width
+        n = min(width, phase.shape[1] - start)
         _to_rows(amplitude, phase, start, n, rows, tables)
         _pack(rows, wave)
         fft.fft_inplace(wave, axis=0)
@@ -165,7 +213,7 @@ def _shift_by_fft(
         spectrum = fft.rfftn(expected, axes=(0,), xp=xp)
         _multiply(spectrum, half)
         expected[...] = fft.irfftn(spectrum, shape=(nz,), axes=(0,), xp=xp)
-        _from_rows(rows, amplitude, phase, start, n, tables)
+        _from_rows(rows, amplitude, phase, start, n, tables, old, changes[block])
 
 
 @kernel
@@ -193,13 +241,14 @@ def _multiply(wave, ramp):
 
 
 @kernel
-def _shift_by_matrix(amplitude, phase, first, last, matrix, rows, moved, tables):
+def _shift_by_matrix(amplitude, phase, first, last, matrix, tables, rows, moved, old, changes):
     width = rows.shape[1] // 3
-    for start in range(first, last, width):
-        n = min(width, last - start)
+    for block in range(first, last):
+        start = block * width
+        n = min(width, phase.shape[1] - start)
         _to_rows(amplitude, phase, start, n, rows, tables)
         product(matrix, rows, moved)
-        _from_rows(moved, amplitude, phase, start, n, tables)
+        _from_rows(moved, amplitude, phase, start, n, tables, old, changes[block])
 
 
 @kernel
@@ -217,11 +266,13 @@ def _to_rows(amplitude, phase, start, n, rows, tables):
 
 
 @kernel
-def _from_rows(rows, amplitude, phase, start, n, tables):
+def _from_rows(rows, amplitude, phase, start, n, tables, old, changes):
     """Turn rows as of `_to_rows` into A and φ, with the turns that bring φ closest to its own row.
 
-    The last row is imaginary, and to be added with alternating signs.
+    The last row is imaginary, and to be added with alternating signs. With room for old values, the
+    sums of both changes are added to `changes`.
     """
+    kept = min(n, old.shape[1])
     nz, width = len(phase), rows.shape[1] // 3
     last_real, last_imag = rows[nz, :n], rows[nz, width : width + n]
     turn = tables.half_turn + tables.half_turn
@@ -229,11 +280,19 @@ def _from_rows(rows, amplitude, phase, start, n, tables):
         sign = tables.one if z % 2 == 0 else -tables.one
         a, p = amplitude[z, start : start + n], phase[z, start : start + n]
         real, imag, expected = rows[z, :width], rows[z, width:], rows[z, 2 * width :]
+        keep_values(a[:kept], old[0])
+        keep_values(p[:kept], old[1])
         for j in range(n):
             x, y = real[j] - sign * last_imag[j], imag[j] + sign * last_real[j]
             angle = elementary.arctangent(y, x, tables)
             a[j] = elementary.modulus(x, y, tables)
             p[j] = angle + turn * np.rint((expected[j] - angle) / turn)
+        more, size = squares(a[:kept], old[0])
+        changes[0] += more
+        changes[1] += size
+        more, size = squares(p[:kept], old[1])
+        changes[2] += more
+        changes[3] += size
 
 
 @summing

@@ -6,6 +6,8 @@ of shared memory alone. The taps are real, so complex numbers are blurred as pai
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import cupy
 
 from arraycon.kernels.agnostic import blur as agnostic
@@ -14,6 +16,7 @@ from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import short_blur
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
+from arraycon.kernels.gpu.tools.sums import compare
 
 # Beyond, the windows in shared memory (64 kB on some devices) do not hold what the taps reach.
 _MOST_TAPS = 2047
@@ -29,48 +32,82 @@ _MOST_BLOCKS = 1 << 16
 
 
 @on_device
-def obj_rblur(obj: Array, *, taps: tuple[float, ...]) -> None:
+def obj_rblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None) -> Iterator[None]:
     """Blur along the last two axes, reflecting at the edges without repeating the edge pixel."""
-    if len(taps) > _MOST_TAPS:
-        obj[...] = agnostic.obj_rblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
-    elif len(taps) > 1:
-        real = _as_real(obj)
-        slices, nx = real.reshape(-1, *real.shape[-2:]), obj.shape[-1]
-        parts, reach = slices.shape[-1] // nx, len(taps) // 2
-        if short_blur.fits_rows(slices.shape, parts, reach, slices.itemsize):
-            short_blur.blur_slices(slices, parts, taps)
-        else:
-            _blur_lateral(slices, nx, taps)
+    real = _as_real(obj)
+    slices, nx = real.reshape(-1, *real.shape[-2:]), obj.shape[-1]
+    parts, reach = slices.shape[-1] // nx, len(taps) // 2
+    if reach > 0 and short_blur.fits_rows(slices.shape, parts, reach, slices.itemsize):
+        yield from short_blur.blur_slices(slices, parts, taps, sums)
+        return
+
+    def compute() -> Array:
+        return agnostic.obj_rblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
+
+    def work(weights: Array) -> None:
+        _blur_lateral(slices, nx, weights, reach)
+
+    yield from _blur(obj, real, taps, sums, compute, work)
 
 
 @on_device
-def obj_zblur(obj: Array, *, taps: tuple[float, ...]) -> None:
+def obj_zblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None) -> Iterator[None]:
     """Blur along axis -3, replicating the first and the last slice."""
-    if len(taps) > _MOST_TAPS:
-        obj[...] = agnostic.obj_zblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
-    elif len(taps) > 1:
-        real = _as_real(obj)
-        volumes = real.reshape(-1, obj.shape[-3], real.shape[-2] * real.shape[-1])
-        if short_blur.fits_columns(len(taps) // 2):
-            short_blur.blur_depth(volumes, taps)
-        else:
-            _blur_columns(volumes, _on_device(taps, real), len(taps) // 2, reflect=False)
+    real = _as_real(obj)
+    volumes = real.reshape(-1, obj.shape[-3], real.shape[-2] * real.shape[-1])
+    if len(taps) > 1 and short_blur.fits_columns(len(taps) // 2):
+        yield from short_blur.blur_depth(volumes, taps, sums)
+        return
+
+    def compute() -> Array:
+        return agnostic.obj_zblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
+
+    def work(weights: Array) -> None:
+        _blur_columns(volumes, weights, len(taps) // 2, reflect=False)
+
+    yield from _blur(obj, real, taps, sums, compute, work)
 
 
 @on_device
-def tilt_smooth(tilts: Array, *, scan_shape: tuple[int, int], taps: tuple[float, ...]) -> None:
+def tilt_smooth(
+    tilts: Array, *, scan_shape: tuple[int, int], taps: tuple[float, ...]
+) -> Iterator[None]:
     """Blur over the two scan axes, reflecting as `obj_rblur`."""
-    if len(taps) > _MOST_TAPS:
+    slow, fast = scan_shape
+
+    def compute() -> Array:
         xp = arrays.namespace(tilts=tilts)
-        tilts[...] = agnostic.tilt_smooth(tilts, scan_shape=scan_shape, taps=taps, xp=xp)
-    elif len(taps) > 1:
-        slow, fast = scan_shape
+        return agnostic.tilt_smooth(tilts, scan_shape=scan_shape, taps=taps, xp=xp)
+
+    def work(weights: Array) -> None:
         # (y, x) of one tilt lie next to each other as the parts of a complex number do
-        _blur_lateral(tilts.reshape(1, slow, 2 * fast), fast, taps)
+        _blur_lateral(tilts.reshape(1, slow, 2 * fast), fast, weights, len(taps) // 2)
+
+    yield from _blur(tilts, tilts, taps, None, compute, work)
 
 
-def _blur_lateral(slices: Array, nx: int, taps: tuple[float, ...]) -> None:
-    weights, reach = _on_device(taps, slices), len(taps) // 2
+def _blur(
+    x: Array,
+    real: Array,
+    taps: tuple[float, ...],
+    sums: Array | None,
+    compute: Callable[[], Array],
+    work: Callable[[Array], None],
+) -> Iterator[None]:
+    """Blur by `work` or, for so many taps that it cannot, by `compute`; compare if asked."""
+    many = len(taps) > _MOST_TAPS
+    weights = compute() if many else _on_device(taps, real)
+    old = x if sums is None else x.copy()
+    yield
+    if many:
+        x[...] = weights
+    elif len(taps) > 1:
+        work(weights)
+    if sums is not None:
+        compare(x, old, sums[0])
+
+
+def _blur_lateral(slices: Array, nx: int, weights: Array, reach: int) -> None:
     number = max(1, _BATCH // slices[0].nbytes)
     for i in range(0, len(slices), number):
         _blur_rows(slices[i : i + number], nx, weights, reach)

@@ -41,26 +41,71 @@ extern "C" __global__ void find_weights(const double *absorbed, const double *sh
     }
 }
 
+struct parts_t {
+    real amplitude, phase;
+};
+
 // The logarithm is taken a second time, which spares a pass of writing.
+__device__ inline parts_t mixed(real amplitude, real angle, real floor, real keep_amplitude, real keep_phase,
+                                const real *weights) {
+    const real logarithm = log_amplitude(amplitude, floor);
+    return {exp(keep_amplitude * logarithm - weights[0] * angle), keep_phase * angle - weights[1] * logarithm};
+}
+
 extern "C" __global__ void mix(real *amplitude, real *phase, long long size, real floor, real keep_amplitude,
                                real keep_phase, const real *weights) {
-    const real to_amplitude = weights[0], to_phase = weights[1];
+    const real own[2] = {weights[0], weights[1]};
     for (index_t i = first_index(); i < size; i += grid_stride()) {
-        const real logarithm = log_amplitude(amplitude[i], floor), angle = phase[i];
-        amplitude[i] = exp(keep_amplitude * logarithm - to_amplitude * angle);
-        phase[i] = keep_phase * angle - to_phase * logarithm;
+        const parts_t now = mixed(amplitude[i], phase[i], floor, keep_amplitude, keep_phase, own);
+        amplitude[i] = now.amplitude;
+        phase[i] = now.phase;
     }
 }
 
+// The changes of the amplitude, then those of the phase.
+extern "C" __global__ void mix_measured(real *amplitude, real *phase, long long size, real floor,
+                                        real keep_amplitude, real keep_phase, const real *weights,
+                                        double *changed, double *before, double *turned, double *angles) {
+    const real own[2] = {weights[0], weights[1]};
+    change_t of_amplitude = {0, 0}, of_phase = {0, 0};
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        const real old = amplitude[i], angle = phase[i];
+        const parts_t now = mixed(old, angle, floor, keep_amplitude, keep_phase, own);
+        of_amplitude.add(now.amplitude, old);
+        of_phase.add(now.phase, angle);
+        amplitude[i] = now.amplitude;
+        phase[i] = now.phase;
+    }
+    store_change(of_amplitude.difference, of_amplitude.old, changed, before);
+    store_change(of_phase.difference, of_phase.old, turned, angles);
+}
+
 // The power is 2^squarings, or any other where that is negative.
+__device__ inline real absorbed_amplitude(real amplitude, real phase, real relax, real keep, real scale,
+                                          real power, long long squarings) {
+    real strength = raise_to(0, phase);
+    if (squarings < 0) strength = pow(strength, power);
+    for (int n = 0; n < squarings; ++n) strength *= strength;
+    // a zeroth power would hide NaN as well
+    const real left = raise_to(0, 1 - scale * strength + zero_if_finite(phase));
+    return relax * amplitude + keep * left;
+}
+
 extern "C" __global__ void absorb(real *amplitude, const real *phase, long long size, real relax, real keep,
                                   real scale, real power, long long squarings) {
+    for (index_t i = first_index(); i < size; i += grid_stride())
+        amplitude[i] = absorbed_amplitude(amplitude[i], phase[i], relax, keep, scale, power, squarings);
+}
+
+extern "C" __global__ void absorb_measured(real *amplitude, const real *phase, long long size, real relax,
+                                           real keep, real scale, real power, long long squarings,
+                                           double *changed, double *before) {
+    change_t change = {0, 0};
     for (index_t i = first_index(); i < size; i += grid_stride()) {
-        real strength = raise_to(0, phase[i]);
-        if (squarings < 0) strength = pow(strength, power);
-        for (int n = 0; n < squarings; ++n) strength *= strength;
-        // a zeroth power would hide NaN as well
-        const real left = raise_to(0, 1 - scale * strength + zero_if_finite(phase[i]));
-        amplitude[i] = relax * amplitude[i] + keep * left;
+        const real old = amplitude[i];
+        const real now = absorbed_amplitude(old, phase[i], relax, keep, scale, power, squarings);
+        change.add(now, old);
+        amplitude[i] = now;
     }
+    store_change(change.difference, change.old, changed, before);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import array_api_compat.cupy as xp
@@ -11,10 +12,9 @@ import numpy as np
 
 from arraycon.kernels.agnostic import dct as agnostic
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.gpu.tools import transforms
+from arraycon.kernels.gpu.tools import selection, transforms
 from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import launch, on_device
-from arraycon.kernels.gpu.tools.selection import kth_smallest, kth_smallest_of_rows
 
 _THREADS = 32, 8
 # Columns that one block goes through.
@@ -22,27 +22,37 @@ _COLUMNS = 128
 
 
 @on_device
-def kr_thresh(obj: Array, *, thresh: float, scope: str) -> None:
+def kr_thresh(obj: Array, *, thresh: float, scope: str) -> Iterator[None]:
     """Keep the DCT coefficients of largest modulus."""
     if obj.dtype.kind == "c":
-        obj[...] = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
+        new = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
+        yield
+        obj[...] = new
         return
     slices = obj.reshape(-1, *obj.shape[-2:])
     size = obj.size if scope == "global" else slices[0].size
     n_keep = max(1, math.floor(thresh * size))
     if n_keep == size:
+        yield
         return  # nothing is dropped: the two transforms would only add their rounding
     work = _Work(slices)
     batches = [slices[i : i + work.slices] for i in range(0, len(slices), work.slices)]
+    at_once = len(batches[0]) if scope == "slice" else 1
+    memory = selection.Memory(at_once, size, obj.dtype)
+    yield
     if scope == "slice":
         for x in batches:
             work.transform(x)
             rows = x.reshape(len(x), -1)
-            work.sparsify(x, kth_smallest_of_rows(rows, size - n_keep, moduli=True))
+            limits = selection.kth_smallest_of_rows(rows, size - n_keep, moduli=True, memory=memory)
+            work.sparsify(x, limits)
     else:
         for x in batches:
             work.transform(x)
-        smallest_kept = kth_smallest(obj, size - n_keep, moduli=True)
+        flat = obj.reshape(1, -1)
+        smallest_kept = selection.kth_smallest_of_rows(
+            flat, size - n_keep, moduli=True, memory=memory
+        )
         for x in batches:
             work.sparsify(x, smallest_kept)
 
@@ -61,6 +71,7 @@ class _Work:
         self.reordered = cupy.empty((self.slices, ny, nx), slices.dtype)
         dtype = np.result_type(slices.dtype, np.complex64)
         self.spectrum = cupy.empty((self.slices, ny, nx // 2 + 1), dtype)
+        transforms.prepare(self.reordered, self.spectrum)
 
     def transform(self, x: Array) -> None:
         """DCT of each slice."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import array_api_compat.cupy as xp
@@ -23,26 +24,34 @@ _PART = 12
 
 
 @on_device
-def kr_filter(obj: Array, *, radius: float, width: float) -> None:
+def kr_filter(obj: Array, *, radius: float, width: float) -> Iterator[None]:
     """Soft circular low-pass filter of each slice."""
     if obj.dtype.kind == "c":
-        obj[...] = agnostic.kr_filter(obj, radius=radius, width=width, xp=xp)
+        new = agnostic.kr_filter(obj, radius=radius, width=width, xp=xp)
+        yield
+        obj[...] = new
         return
     slices = obj.reshape(-1, *obj.shape[-2:])
     number = _slices_at_a_time(slices)
     memory = _spectra(slices[:number])
     ny, nx = slices.shape[1:]
     numbers = ny, nx, radius, width, 1 / (ny * nx)
-    for i in range(0, len(slices), number):
-        x = slices[i : i + number]
+    batches = [slices[i : i + number] for i in range(0, len(slices), number)]
+    spare = _spare(batches)
+    for x in (batches[0], batches[-1]):
+        transforms.prepare(x, memory[: len(x)])
+    yield
+    for x in batches:
         spectra = memory[: len(x)]
-        _forward(x, spectra)
+        _forward(x, spectra, spare)
         launch("fourier", "low_pass", spectra, blocks(spectra[0].size), spectra, len(x), *numbers)
-        _inverse(spectra, x)
+        _inverse(spectra, x, spare)
 
 
 @on_device
-def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary: str) -> None:
+def kz_filter(
+    obj: Array, *, beta: float, alpha: float, obj_type: str, boundary: str
+) -> Iterator[None]:
     """Missing-wedge filter over the last three axes."""
     nz, ny, nx = obj.shape[-3:]
     volumes = obj.reshape(-1, nz, ny, nx)
@@ -52,13 +61,18 @@ def kz_filter(obj: Array, *, beta: float, alpha: float, obj_type: str, boundary:
     wedge = _Wedge(ny, nx, int(boundary == "mirror"), numbers)
     spectrum = _spectra(volumes[0])
     number = _slices_at_a_time(volumes[0])
-    filter_depth = _depth_filter(nz, spectrum.itemsize, boundary)
+    starts = range(0, nz, number)
+    spare = _spare([volume[i : i + number] for volume in volumes for i in starts])
+    for i in (starts[0], starts[-1]):
+        transforms.prepare(volumes[0, i : i + number], spectrum[i : i + number])
+    filter_depth = _depth_filter(spectrum, wedge, boundary)
+    yield
     for volume in volumes:
-        for i in range(0, nz, number):
-            _forward(volume[i : i + number], spectrum[i : i + number])
-        filter_depth(spectrum, wedge)
-        for i in range(0, nz, number):
-            _inverse(spectrum[i : i + number], volume[i : i + number])
+        for i in starts:
+            _forward(volume[i : i + number], spectrum[i : i + number], spare)
+        filter_depth()
+        for i in starts:
+            _inverse(spectrum[i : i + number], volume[i : i + number], spare)
 
 
 def why_not_dense(nz: int) -> str:
@@ -77,17 +91,16 @@ class _Wedge(NamedTuple):
     numbers: tuple[Any, ...]  # β², α, the factor of Wa, what is added to each voxel
 
 
-def _depth_filter(nz: int, itemsize: int, boundary: str) -> Callable[[Array, _Wedge], None]:
-    if boundary == "periodic" and circulant.fits(nz, itemsize):
-        return _filter_by_circulant
-    return _filter_by_fft if why_not_dense(nz) else _filter_by_bases
+def _depth_filter(spectrum: Array, wedge: _Wedge, boundary: str) -> Callable[[], None]:
+    """Return what filters the spectrum in depth, with all the memory that it needs."""
+    nz = len(spectrum)
+    if boundary == "periodic" and circulant.fits(nz, spectrum.itemsize):
+        numbers = wedge.ny, wedge.nx, wedge.numbers
+        return functools.partial(circulant.filter_columns, spectrum, *numbers)
+    return (_by_fft if why_not_dense(nz) else _by_bases)(spectrum, wedge)
 
 
-def _filter_by_circulant(spectrum: Array, wedge: _Wedge) -> None:
-    circulant.filter_columns(spectrum, wedge.ny, wedge.nx, wedge.numbers)
-
-
-def _filter_by_bases(spectrum: Array, wedge: _Wedge) -> None:
+def _by_bases(spectrum: Array, wedge: _Wedge) -> Callable[[], None]:
     """Filter in depth by products with cosines and sines, all in one pass."""
     nz, plane, mirror = len(spectrum), spectrum[0].size, wedge.mirror
     pairs = (nz + 1) // 2 if mirror else nz // 2 + 1
@@ -96,37 +109,40 @@ def _filter_by_bases(spectrum: Array, wedge: _Wedge) -> None:
     grid = blocks(bases[0].size)
     launch("fourier", "depth_bases", bases, grid, bases, nz, pairs, 4 * quads, mirror)
     lanes = 1 << (THREADS // quads).bit_length() - 1
-    shared = 2 * pairs * lanes * spectrum.itemsize
-    sizes = nz, wedge.ny, wedge.nx, mirror
-    launch(
+    return functools.partial(
+        launch,
         "fourier",
         "filter_depth",
         spectrum,
         blocks(plane, threads=lanes),
-        *(spectrum, *sizes, bases, *wedge.numbers),
+        *(spectrum, nz, wedge.ny, wedge.nx, mirror, bases, *wedge.numbers),
         threads=(lanes, quads),
-        shared=shared,
+        shared=2 * pairs * lanes * spectrum.itemsize,
     )
 
 
-def _filter_by_fft(spectrum: Array, wedge: _Wedge) -> None:
+def _by_fft(spectrum: Array, wedge: _Wedge) -> Callable[[], None]:
     """Filter in depth by cuFFT, some columns at a time, laid side by side."""
     nz, plane = len(spectrum), spectrum[0].size
     number = -(-plane // _PART)
     columns = cupy.empty((number, nz), spectrum.dtype)
-    for first in range(0, plane, number):
-        some = min(number, plane - first)  # what is left over of those before is not put back
-        tiles = -(-some // 32) * -(-nz // 32)
-        place = spectrum, columns, nz, plane, first, some, wedge.mirror
-        grid = blocks(tiles, threads=1)
-        launch("fourier", "gather_columns", spectrum, grid, *place, threads=(32, 8))
-        transforms.fft(columns, axes=1)
-        sizes = columns, nz, wedge.ny, wedge.nx, first, some, wedge.mirror
-        grid = blocks(some * (nz // 2 + 1))
-        launch("fourier", "filter_columns", spectrum, grid, *sizes, *wedge.numbers)
-        transforms.fft(columns, axes=1, inverse=True)
-        grid = blocks(tiles, threads=1)
-        launch("fourier", "scatter_columns", spectrum, grid, *place, threads=(32, 8))
+    transforms.prepare_complex(columns, axes=1)
+
+    def work() -> None:
+        for first in range(0, plane, number):
+            some = min(number, plane - first)  # what is left over of those before is not put back
+            tiles = -(-some // 32) * -(-nz // 32)
+            place = spectrum, columns, nz, plane, first, some, wedge.mirror
+            grid = blocks(tiles, threads=1)
+            launch("fourier", "gather_columns", spectrum, grid, *place, threads=(32, 8))
+            transforms.fft(columns, axes=1)
+            sizes = columns, nz, wedge.ny, wedge.nx, first, some, wedge.mirror
+            filtering = blocks(some * (nz // 2 + 1))
+            launch("fourier", "filter_columns", spectrum, filtering, *sizes, *wedge.numbers)
+            transforms.fft(columns, axes=1, inverse=True)
+            launch("fourier", "scatter_columns", spectrum, grid, *place, threads=(32, 8))
+
+    return work
 
 
 def _slices_at_a_time(slices: Array) -> int:
@@ -143,14 +159,25 @@ def _spectra(slices: Array) -> Array:
     return cupy.empty((number, ny, nx // 2 + 1), np.result_type(slices.dtype, np.complex64))
 
 
-def _forward(x: Array, spectra: Array) -> None:
-    transforms.rfft(x if _aligned(x) else x.copy(), spectra)
+def _spare(batches: list[Array]) -> Array | None:
+    """Return memory for slices that cuFFT does not take where they are, if any are such."""
+    if all(map(_aligned, batches)):
+        return None
+    return cupy.empty_like(max(batches, key=len))
 
 
-def _inverse(spectra: Array, x: Array) -> None:
-    y = x if _aligned(x) else cupy.empty_like(x)
+def _forward(x: Array, spectra: Array, spare: Array | None) -> None:
+    if spare is not None and not _aligned(x):
+        spare[: len(x)] = x
+        x = spare[: len(x)]
+    transforms.rfft(x, spectra)
+
+
+def _inverse(spectra: Array, x: Array, spare: Array | None) -> None:
+    aligned = spare is None or _aligned(x)
+    y = x if spare is None or aligned else spare[: len(x)]
     transforms.irfft(spectra, y)
-    if y is not x:
+    if not aligned:
         x[...] = y
 
 

@@ -3,18 +3,9 @@
 // Σ(x - y)² and Σy² of each block; real and imaginary parts are summed up alike.
 extern "C" __global__ void squares(const real *x, const real *y, long long size, double *changed,
                                    double *before) {
-    double difference = 0, old = 0;
-    for (index_t i = first_index(); i < size; i += grid_stride()) {
-        const double value = y[i], apart = x[i] - value;
-        difference += apart * apart;
-        old += value * value;
-    }
-    difference = block_sum(difference);
-    old = block_sum(old);
-    if (threadIdx.x == 0) {
-        changed[blockIdx.x] = difference;
-        before[blockIdx.x] = old;
-    }
+    change_t change = {0, 0};
+    for (index_t i = first_index(); i < size; i += grid_stride()) change.add(x[i], y[i]);
+    store_change(change.difference, change.old, changed, before);
 }
 
 // The sums of the blocks added up, by one block.

@@ -44,22 +44,23 @@ extern "C" __global__ void add_powers(const double *parts, long long modes, long
     }
 }
 
-// √(intensity/Σ), 1 where there is no power, by one block.
-extern "C" __global__ void find_scale(const double *parts, long long number, double intensity, real *scale) {
+// √intensity/√Σ (the quotient by itself could overflow), 1 where there is no power, by one block.
+extern "C" __global__ void find_scale(const double *parts, long long number, double intensity, double *scale) {
     double total = 0;
     for (index_t i = threadIdx.x; i < number; i += blockDim.x) total += parts[i];
     total = block_sum(total);
     if (threadIdx.x > 0) return;
-    double factor = total > 0 ? sqrt(intensity / total) : 1.0;
+    double factor = total != 0 ? sqrt(intensity) / sqrt(total) : 1.0;
     if (isinf(total)) factor = total - total;  // NaN: an overflow must not become a silent zero
-    *scale = (real)factor;
+    *scale = factor;
 }
 
-extern "C" __global__ void scale_modes(complex_t *probe, long long size, const real *scale) {
-    const real factor = *scale;
+// The product in double: a probe of 1e-40 fits into float, its factor does not.
+extern "C" __global__ void scale_modes(complex_t *probe, long long size, const double *scale) {
+    const double factor = *scale;
     for (index_t i = first_index(); i < size; i += grid_stride()) {
-        probe[i].x *= factor;
-        probe[i].y *= factor;
+        probe[i].x = (real)(probe[i].x * factor);
+        probe[i].y = (real)(probe[i].y * factor);
     }
 }
 
@@ -277,7 +278,7 @@ find_unitary(const wide_t *gram, long long number, double noise, double tie, dou
         if (!(total > 0) || i >= modes || j >= modes) continue;
         const wide_t overlap = gram[i * modes + j];
         // equally strong modes would be mixed at random by overlaps below the noise
-        if (i == j || hypot(overlap.x, overlap.y) > noise * sqrt(power[i] * power[j]))
+        if (i == j || hypot(overlap.x, overlap.y) > noise * sqrt(power[i]) * sqrt(power[j]))
             a[e] = {overlap.x / total, overlap.y / total};
     }
     diagonalise(a, v, n);

@@ -43,7 +43,7 @@ def mode_powers(probe: Array) -> Array:
 def fix_probe_int(probe: Array, *, intensity: float) -> None:
     """Scale to a total intensity."""
     parts = _block_powers(probe)
-    scale = cupy.empty(1, probe.real.dtype)
+    scale = cupy.empty(1, np.float64)
     launch("modes", "find_scale", probe, 1, parts, parts.size, intensity, scale)
     launch("modes", "scale_modes", probe, blocks(probe.size), probe, probe.size, scale)
 

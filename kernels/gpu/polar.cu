@@ -54,28 +54,73 @@ extern "C" __global__ void chain_phases(const double *sums, long long volumes, l
     }
 }
 
+// The angle on the branch nearest to its slice's reference phase.
+__device__ inline real phase_of(complex_t value, real mean) {
+    const real turn = (real)6.283185307179586, angle = angle_of(value.x, value.y);
+    return angle + turn * rint((mean - angle) / turn);
+}
+
+__device__ inline complex_t from_polar(real modulus, real angle) {
+    real sine, cosine;
+#if SINGLE
+    sincosf(angle, &sine, &cosine);
+#else
+    sincos(angle, &sine, &cosine);
+#endif
+    complex_t value;
+    value.x = modulus * cosine;
+    value.y = modulus * sine;
+    return value;
+}
+
 extern "C" __global__ void to_parts(const complex_t *object, long long size, long long pixels,
                                     const double *reference, real *amplitude, real *phase) {
-    const real turn = (real)6.283185307179586;
     for (index_t i = first_index(); i < size; i += grid_stride()) {
-        const real x = object[i].x, y = object[i].y, angle = angle_of(x, y);
-        const real mean = (real)reference[i / (index_t)pixels];
-        amplitude[i] = hypot(x, y);
-        phase[i] = angle + turn * rint((mean - angle) / turn);
+        const complex_t value = object[i];
+        amplitude[i] = hypot(value.x, value.y);
+        phase[i] = phase_of(value, (real)reference[i / (index_t)pixels]);
+    }
+}
+
+extern "C" __global__ void to_amplitude(const complex_t *object, long long size, real *amplitude) {
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        amplitude[i] = hypot(object[i].x, object[i].y);
+    }
+}
+
+extern "C" __global__ void to_phase(const complex_t *object, long long size, long long pixels,
+                                    const double *reference, real *phase) {
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        phase[i] = phase_of(object[i], (real)reference[i / (index_t)pixels]);
     }
 }
 
 extern "C" __global__ void to_object(const real *amplitude, const real *phase, long long size,
                                      complex_t *object) {
     for (index_t i = first_index(); i < size; i += grid_stride()) {
-        real sine, cosine;
-#if SINGLE
-        sincosf(phase[i], &sine, &cosine);
-#else
-        sincos(phase[i], &sine, &cosine);
-#endif
-        const real modulus = amplitude[i];
-        object[i].x = modulus * cosine;
-        object[i].y = modulus * sine;
+        object[i] = from_polar(amplitude[i], phase[i]);
+    }
+}
+
+extern "C" __global__ void replace_amplitude(const real *amplitude, long long size, complex_t *object) {
+    // moduli whose inverse is exact to rounding; others, and 0, by way of the angle
+    const real largest = (real)(SINGLE ? 1e30 : 1e300);
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        complex_t value = object[i];
+        const real modulus = hypot(value.x, value.y), scale = amplitude[i];
+        if (modulus * largest >= 1 && modulus <= largest) {
+            // A/|O| may overflow, x/|O| cannot
+            value.x = scale * (value.x / modulus);
+            value.y = scale * (value.y / modulus);
+        } else {
+            value = from_polar(scale, angle_of(value.x, value.y));
+        }
+        object[i] = value;
+    }
+}
+
+extern "C" __global__ void replace_phase(const real *phase, long long size, complex_t *object) {
+    for (index_t i = first_index(); i < size; i += grid_stride()) {
+        object[i] = from_polar(hypot(object[i].x, object[i].y), phase[i]);
     }
 }

@@ -30,6 +30,46 @@ def split(obj: Array, amplitude: Array, phase: Array) -> None:
 
 
 @on_device
+def amplitude(obj: Array, amplitude: Array) -> None:
+    """Write the modulus."""
+    obj = arrays.contiguous(obj)
+    with _contiguous(amplitude) as (target,):
+        launch("polar", "to_amplitude", obj, blocks(obj.size), obj, obj.size, target)
+
+
+@on_device
+def phase(obj: Array, phase: Array) -> None:
+    """Write the phase, within π of its slice's reference phase."""
+    obj = arrays.contiguous(obj)
+    pixels = obj.shape[-2] * obj.shape[-1]
+    reference = _reference_phases(obj)
+    with _contiguous(phase) as (target,):
+        grid = blocks(obj.size)
+        launch("polar", "to_phase", obj, grid, obj, obj.size, pixels, reference, target)
+
+
+@on_device
+def with_amplitude(obj: Array, amplitude: Array, target: Array) -> None:
+    """Write A·exp(i arg O): O times A/|O|, which takes neither angles nor their sines."""
+    _replace("replace_amplitude", obj, amplitude, target)
+
+
+@on_device
+def with_phase(obj: Array, phase: Array, target: Array) -> None:
+    """Write |O|·exp(iφ)."""
+    _replace("replace_phase", obj, phase, target)
+
+
+def _replace(name: str, obj: Array, part: Array, target: Array) -> None:
+    part = arrays.contiguous(part)
+    with _contiguous(target) as (work,):
+        # in place: one more than a copy, where the memory has gaps, would be one too many
+        if work is not obj:
+            work[...] = obj
+        launch("polar", name, work, blocks(work.size), part, work.size, work)
+
+
+@on_device
 def join(amplitude: Array, phase: Array, obj: Array) -> None:
     """Write A·exp(iφ)."""
     parts = map(arrays.contiguous, (amplitude, phase))

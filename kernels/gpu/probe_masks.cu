@@ -115,7 +115,10 @@ extern "C" __global__ void window_modes(complex_t *probe, const long long *maske
 extern "C" __global__ void take_strongest(const complex_t *probe, const long long *order,
                                           const double *sorted, long long pixels, wide_t *mode) {
     const complex_t *strongest = probe + (index_t)order[0] * (index_t)pixels;
-    const double power = sorted[0], scale = 1 / ((power > 0 ? sqrt(power) : 1) * pixels);
+    const double power = sorted[0];
+    // where the power itself is out of range, a step that brings the mode's fourth powers into it
+    const double size = isinf(power) ? 0x1p768 : power > 0 ? sqrt(power) : 0x1p-790;
+    const double scale = 1 / (size * pixels);
     for (index_t i = first_index(); i < pixels; i += grid_stride())
         mode[i] = {scale * strongest[i].x, scale * strongest[i].y};
 }

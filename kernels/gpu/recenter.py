@@ -56,8 +56,10 @@ def obj_z_recenter(
         "recenter", "depth_shift", phase, 1, sums, *sums.shape, nz, padded,
         *numbers, slice_thickness, shift, distance, weights,
     )  # fmt: skip
+    # what the probe needs is had before the object is written to
+    moved = optics.propagated(probe, distance, dx=dx, wavelength=wavelength)
     _move(amplitude, phase, shift, weights)
-    optics.propagate(probe, distance, dx=dx, wavelength=wavelength)
+    optics.take(moved, distance, probe)
     return shift
 
 

@@ -15,6 +15,7 @@ from libraries import relative_error
 import arraycon
 from arraycon.adapters import InterfaceError, ptylab
 from arraycon.kernels import polar
+from arraycon.pipeline import Bound
 
 
 class Engine:
@@ -176,3 +177,24 @@ def test_ptylab_switches_come_back_after_an_error():
         engine.reconstruct()
     assert engine.params.absObjectSwitch is True
     assert engine.applyConstraints is fail
+
+
+def test_ptylab_probes_that_are_made_anew(monkeypatch):
+    """The object stays where it is, and so does what is bound to it."""
+    engine, constraints = Engine(modes=2), only(obja_thresh={}, ortho_pmode={})
+    engine.params.absObjectSwitch = False
+    bindings, bind = [], Bound._bind
+    monkeypatch.setattr(Bound, "_bind", lambda self: bindings.append(self) or bind(self))
+    expected = arraycon.State(
+        object=engine.reconstruction.object[0].copy(),
+        probe=engine.reconstruction.probe[0, 0, :, 0].copy(),
+    )
+    with ptylab.attach(engine, constraints):
+        for iteration in range(1, 6):
+            engine.reconstruction.probe = engine.reconstruction.probe * np.complex64(1j)
+            expected.probe = expected.probe * np.complex64(1j)
+            engine.reconstruct()
+            constraints.apply(expected, iteration)
+            np.testing.assert_array_equal(engine.reconstruction.object[0], expected.object)
+            np.testing.assert_array_equal(engine.reconstruction.probe[0, 0, :, 0], expected.probe)
+    assert len(bindings) == 1

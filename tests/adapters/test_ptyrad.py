@@ -20,6 +20,7 @@ from schedules import EVERY
 import arraycon
 from arraycon.adapters import InterfaceError, ptyrad
 from arraycon.bench import NAMES as ORDER
+from arraycon.pipeline import lending
 
 
 class Device(NamedTuple):
@@ -31,6 +32,8 @@ class Device(NamedTuple):
 
 class Tensor:
     """As much of a tensor as the adapter asks for, on top of a NumPy array."""
+
+    requires_grad = True
 
     def __init__(self, array, *, device="cpu", conjugate=False):
         self.array, self.conjugate = array, conjugate
@@ -64,6 +67,17 @@ class Tensor:
 
     def data_ptr(self):
         return self.array.ctypes.data
+
+    def stride(self):
+        return self.array.strides
+
+    @property
+    def shape(self):
+        return self.array.shape
+
+    @property
+    def dtype(self):
+        return self.array.dtype
 
 
 class Model:
@@ -166,13 +180,39 @@ class TestPtyRADModel:
         assert len(lent) == 5
         assert_same(model, state)
 
+    def test_is_bound_to_tensors_that_stay(self, monkeypatch):
+        model = Model()
+        state, constraints = state_of(model), arraycon.Constraints(EVERY)
+        constraint = ptyrad.CombinedConstraint(constraints, device="cpu")
+        constraint(model, 1)
+        monkeypatch.setattr(arraycon.State, "validate", lambda _: pytest.fail("checked again"))
+        monkeypatch.setattr(lending, "Loan", lambda *_, **__: pytest.fail("lent again"))
+        constraint(model, 2)
+        monkeypatch.undo()
+        for iteration in (1, 2):
+            constraints.apply(state, iteration)
+        assert_same(model, state)
+
+    def test_follows_tensors_to_other_memory(self):
+        constraints = arraycon.Constraints(EVERY)
+        constraint = ptyrad.CombinedConstraint(constraints, device="cpu")
+        for iteration in range(1, 7):
+            model = Model()
+            state = state_of(model)
+            constraint(model, iteration)
+            constraints.apply(state, iteration)
+            assert_same(model, state)
+
     def test_writes_a_conjugate_view_back(self):
         model = Model()
         own = model.opt_probe.array.view("complex64")[..., 0]
-        expected = arraycon.fix_probe_int(own.conj(), intensity=100.0).conj()
         model.get_complex_probe_view = lambda: Tensor(own, conjugate=True)
-        ptyrad.CombinedConstraint({**OFF, "fix_probe_int": {"start_iter": 1}})(model, 1)
-        np.testing.assert_array_equal(own, expected)
+        constraint = ptyrad.CombinedConstraint({**OFF, "fix_probe_int": {"start_iter": 1}})
+        for iteration in range(1, 6):
+            own *= 2
+            expected = arraycon.fix_probe_int(own.conj(), intensity=100.0).conj()
+            constraint(model, iteration)
+            np.testing.assert_array_equal(own, expected)
 
     def test_reads_parameters_again_when_they_change(self):
         params = {**OFF, "objp_postiv": {"start_iter": 1, "relax": 1.0}}

@@ -148,7 +148,7 @@ def test_brackets_in_names_are_literal() -> None:
 @pytest.mark.parametrize("columns", ["20", "40", "200"])
 def test_narrow_terminals(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    for arguments in (("-o", "out.hdf5"), ("-o", "out.hdf5", "--iterations", "1:3")):
+    for arguments in (("-o", "out.hdf5"), ("-o", "more.hdf5", "--iterations", "1:3")):
         code, output = apply(*arguments)
         assert code == 0
         assert "ortho_pmode" in output or columns == "20"

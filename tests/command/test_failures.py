@@ -37,7 +37,7 @@ def usage(folder: Path) -> dict[str, tuple[list[str], str]]:
     return {
         "missing": (["gone.hdf5", *end], "gone.hdf5: no such file"),
         "folder": (["sub", *end], "sub: is a folder"),
-        "format": (["params.yaml", *end], "params.yaml: unknown format"),
+        "format": (["params.yaml", *end], "is a parameter file, .* RECONSTRUCTION --params"),
         "truncated": (["short.hdf5", *end], "short.hdf5: .*truncated"),
         "nan": (["nan.hdf5", *end], r"nan.hdf5: optimizable_tensors/objp: 32 values .*\(0, 0, 0"),
         "shape": (["shape.hdf5", *end], "shape.hdf5: optimizable_tensors/probe: .*shape"),
@@ -143,7 +143,7 @@ def test_failed_output_leaves_no_figure(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_: Any, **__: Any) -> None:
         raise io.WriteError("out.hdf5: disk full")
 
-    monkeypatch.setattr(io, "write", fail)
+    monkeypatch.setattr(io, "written", fail)
     assert apply("-o", "out.hdf5", "--figure", "fig.png")[0] == 1
     assert names() == ["model.hdf5", "params.yaml"]
 

@@ -112,7 +112,8 @@ def test_signals(number: signal.Signals, code: int) -> None:
         _, errors = processes.finished(running, limit=60)
         # Python ends by SIGINT itself if it was interrupted inside exec(), as imports do
         assert running.returncode in (code, -number)
-    assert errors == ("error: interrupted\n" if number == signal.SIGINT else "")
+    word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+    assert errors == f"error: {word}\n"
     assert names() == ["model.hdf5", "params.yaml"]
 
 

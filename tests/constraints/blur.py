@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from cases import OBJ, TABLE, Case, Limit, amplitude, on_objects, on_probes, phase, table
 
 # every check of the contract runs over what this file declares
@@ -89,3 +90,32 @@ def test_extreme_filter_strengths_stay_finite():
     phase = np.random.default_rng(20).random((5, 6, 7)).astype("float32")
     for std in (5e-324, 1e300):
         assert np.all(np.isfinite(arraycon.obj_rblur(phase, std=std)))
+
+
+@pytest.mark.parametrize("path", ["auto", "agnostic"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_taps_that_are_nothing_are_not_computed(path, dtype, monkeypatch):
+    """NaN times a tap of 0 would be NaN: how far one spreads tells which taps are computed."""
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    obj = np.random.default_rng(21).random((1, 41, 41)).astype(dtype)
+    obj[0, 20, 20] = np.nan
+    for kernel_size in (33, 4095):
+        blurred = arraycon.obj_rblur(obj, kernel_size=kernel_size, std=0.4)
+        reach = np.count_nonzero(np.isnan(blurred[0, 20])) // 2
+        # exp(-½ (j/std)²) falls below 2^-150 or 5e-324, the smallest numbers of each precision
+        assert reach == (5 if dtype != "float64" else 15)
+        np.testing.assert_array_equal(np.isnan(blurred[0]).sum(), (2 * reach + 1) ** 2)
+    np.testing.assert_array_equal(
+        blurred, arraycon.obj_rblur(obj, kernel_size=2 * reach + 1, std=0.4)
+    )
+
+
+@pytest.mark.parametrize("function", ["obj_rblur", "obj_zblur"])
+def test_the_longest_kernel(function):
+    obj = np.random.default_rng(22).random((3, 5, 6))
+    options = {"kernel_size": 4095, "std": 1e6}
+    with arraycon.use_agnostic():
+        expected = getattr(arraycon, function)(obj, **options)
+    np.testing.assert_allclose(getattr(arraycon, function)(obj, **options), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"kernel_size: expected an integer in \[1, 4095\]"):
+        getattr(arraycon, function)(obj, kernel_size=4097)

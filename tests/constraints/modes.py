@@ -185,3 +185,72 @@ def test_fix_probe_int_reaches_the_intensity(seed, intensity, dtype):
     probe = arraycon.fix_probe_int(modes(seed, (3, 7, 8), dtype), intensity=intensity)
     total = np.sum(np.abs(probe.astype(complex)) ** 2)
     assert total == pytest.approx(intensity, rel=ROUNDING[dtype])
+
+
+SCALES = [1e-308, 1e-200, 1e-160, 1e-100, 1e-42, 1e-38, 1e-30, 1e30, 1e80, 1e150]
+EXTREME = {
+    "fix_probe_int": {"intensity": 4.0},
+    "ortho_pmode": {},
+    "probe_mask_k": {"power_thresh": 0.5},
+    "probe_mask_r": {
+        "dx": 0.2, "wavelength": 0.025, "z_range": (-90, 90), "z_steps": 19, "power_thresh": 0.5,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXTREME)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("path", ["auto", "agnostic"])
+def test_probes_of_any_size(name, scale, path, monkeypatch):
+    """What `scale` does to a probe it does to the result, as long as it fits into the dtype."""
+    rng = np.random.default_rng(41)
+    probe = rng.normal(size=(3, 8, 9)) + 1j * rng.normal(size=(3, 8, 9))
+    probe *= np.array([1, 3, 0.5])[:, None, None]
+    function = getattr(arraycon, name)
+    with arraycon.use_agnostic():
+        expected = function(probe, **EXTREME[name])
+        small = function(probe * scale, **EXTREME[name])
+    if scale < 1e-154:  # a power that has vanished, or almost, says nothing of the modes' order
+        expected = small / scale
+    elif name == "fix_probe_int":
+        expected = expected / scale
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    for dtype in ("complex64", "complex128"):
+        single = dtype == "complex64"
+        # a power below 1e-308 has lost digits, and with them the factor
+        if (single and not 1e-43 < scale < 1e37) or (name == "fix_probe_int" and scale < 1e-150):
+            continue
+        made = (probe * scale).astype(dtype)
+        answer = function(made, **EXTREME[name])
+        assert answer.dtype == made.dtype
+        subnormal = scale < (1e-37 if single else 1e-307)
+        tolerance = 0.05 if subnormal else 2e-6 if single else 1e-9
+        error = np.linalg.norm(answer.astype(complex) / scale - expected)
+        assert error <= tolerance * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("name", EXTREME)
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_twins_agree_on_probes_that_are_not_finite(name, strange):
+    rng = np.random.default_rng(42)
+    probe = rng.normal(size=(3, 8, 9)) + 1j * rng.normal(size=(3, 8, 9))
+    probe[1, 3, 4] = strange
+    function = getattr(arraycon, name)
+    with np.errstate(all="ignore"):
+        answer = function(probe.copy(), **EXTREME[name])
+        with arraycon.use_agnostic():
+            expected = function(probe.copy(), **EXTREME[name])
+    np.testing.assert_array_equal(np.isfinite(answer), np.isfinite(expected))
+    assert not np.all(np.isfinite(answer))
+    good = np.isfinite(expected)
+    np.testing.assert_allclose(answer[good], expected[good], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", EXTREME)
+@pytest.mark.parametrize("path", ["auto", "agnostic"])
+def test_the_smallest_probes_come_back_finite(name, path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    probe = np.random.default_rng(43).standard_normal((2, 8, 8)) * (1e-312 + 0j)
+    answer = getattr(arraycon, name)(probe, **EXTREME[name])
+    assert np.all(np.isfinite(answer))
+    assert 0 < np.abs(answer).max() < 1e-310

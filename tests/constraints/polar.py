@@ -27,6 +27,7 @@ from arraycon.bench import names_for
 from arraycon.constraints import declared
 from arraycon.kernels import polar
 from arraycon.kernels.common import threads
+from arraycon.pipeline.fields import PARTS
 
 TURN = 2 * np.pi
 SHAPES = (
@@ -234,6 +235,104 @@ def test_the_number_of_threads_does_not_matter(shape):
         np.testing.assert_array_equal(answer, target)
 
 
+@PATHS
+@PRECISIONS
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_part_is_as_both(shape, dtype, path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    obj = make(shape, dtype)
+    amplitude, phase = polar.split(obj)
+    np.testing.assert_array_equal(polar.amplitude(obj), amplitude)
+    np.testing.assert_array_equal(polar.phase(obj), phase)
+    wide = obj.astype(complex)
+    new, angle = (x.astype(dtype) for x in parts(shape, seed=9))
+    assert_matches(polar.with_amplitude(obj, new), new * (wide / np.abs(wide)), obj)
+    expected = np.abs(wide) * np.exp(1j * angle.astype(float))
+    assert_matches(polar.with_phase(obj, angle), expected, obj)
+
+
+@PRECISIONS
+@pytest.mark.parametrize(("library", "layout"), list(parameters()))
+def test_one_part_of_libraries_and_layouts(library, layout, dtype):
+    obj = make((2, 5, 9, 14), dtype)
+    amplitude, phase = (x.astype(dtype) for x in parts(obj.shape, seed=9))
+    expected = reference(obj)
+    joined = [
+        amplitude * np.exp(1j * expected[1]), expected[0] * np.exp(1j * phase.astype(float))
+    ]  # fmt: skip
+    with library.precision(dtype):
+        given = [library.array(x, layout) for x in (obj, amplitude, phase)]
+        with library.without_waiting():
+            found = polar.amplitude(given[0]), polar.phase(given[0])
+            together = polar.with_amplitude(*given[:2]), polar.with_phase(given[0], given[2])
+        for answer, right in zip(found, expected, strict=True):
+            assert_matches(answer, right, given[1], library)
+        for answer, right in zip(together, joined, strict=True):
+            assert_matches(answer, right, given[0], library)
+        for array, before in zip(given, (obj, amplitude, phase), strict=True):
+            np.testing.assert_array_equal(library.numpy(array), before)
+
+
+ZEROS = (0, complex(0, -0.0), complex(-0.0, 0), complex(-0.0, -0.0), complex(-2, -0.0))
+UNUSUAL = (
+    np.nan, complex(1, np.nan), np.inf, complex(-np.inf, np.inf), 1e-42, 1e-20j, 1e25,
+    1e-44 - 1e30j, complex(3e38, -3e38),
+)  # fmt: skip
+AMPLITUDES = (1.0, 0.0, -1.5, 1e30, 1e-30, 1e-42, np.nan, np.inf)
+
+
+@PATHS
+@PRECISIONS
+@pytest.mark.parametrize("values", [ZEROS, ZEROS + UNUSUAL])
+@pytest.mark.filterwarnings("ignore:(overflow|invalid|divide).*:RuntimeWarning")
+def test_one_part_of_unusual_numbers_is_as_both(values, dtype, path, monkeypatch):
+    """What `split` and `join` make of every number with every amplitude, beside ordinary ones."""
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    obj = make((2, len(values), 2 * len(AMPLITUDES)), dtype, spread=0.1)
+    obj[1, :, : len(AMPLITUDES)] = np.array(values, obj.dtype)[:, None]
+    amplitude, phase = polar.split(obj)
+    info = np.finfo(dtype)
+    # the phase reaches 2π, whose last place is 4 eps
+    near = {"rtol": 16 * info.eps, "atol": 2 * float(info.smallest_subnormal)}
+    np.testing.assert_allclose(polar.amplitude(obj), amplitude, **near)
+    np.testing.assert_array_equal(polar.phase(obj), phase)
+    new = amplitude.copy()
+    new[1, :, : len(AMPLITUDES)] = AMPLITUDES
+    pairs = [
+        (polar.with_amplitude(obj, new), polar.join(new, phase), new),
+        (polar.with_phase(obj, phase / 2), polar.join(amplitude, phase / 2), amplitude),
+    ]
+    for one, other, modulus in pairs:
+        finite = np.isfinite(other)
+        np.testing.assert_array_equal(np.isfinite(one), finite)
+        size = np.where(np.isfinite(modulus), np.abs(modulus), 0)
+        tolerance = near["rtol"] * size + near["atol"]
+        assert np.all(np.abs(np.where(finite, one - other, 0)) <= tolerance)
+
+
+@PATHS
+@pytest.mark.parametrize("layout", ["contiguous", "strided", "transposed"])
+@pytest.mark.parametrize("shape", [(2, 5, 9, 14), (1, 2, 310, 290)])
+@pytest.mark.parametrize("name", ["amplitude", "phase"])
+def test_one_part_into_what_is_read(name, shape, layout, path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    obj = make(shape, "float32", offset=1.5)
+    take, put = getattr(polar, name), getattr(polar, f"with_{name}")
+    new = take(make(shape, "float32", seed=3))
+    expected = put(obj, new)
+    for target in (obj.copy(), np.full_like(obj, np.nan)):
+        memory = NUMPY.array(target, layout)
+        source = memory if not np.isnan(target).any() else obj
+        assert put(source, new, out=memory) is memory
+        np.testing.assert_array_equal(memory, expected)
+    out = NUMPY.array(np.full(shape, np.nan, "float32"), layout)
+    assert take(obj, out=out) is out
+    np.testing.assert_array_equal(out, take(obj))
+    shifted = np.concatenate([obj, obj], axis=-1)
+    answer = put(shifted[..., : shape[-1]], new, out=shifted[..., 1 : 1 + shape[-1]])
+    np.testing.assert_array_equal(answer, expected)
+
+
 # --- outputs and arguments -----------------------------------------------------------------------
 
 
@@ -281,6 +380,8 @@ def test_empty_axes(axis, path, monkeypatch):
     shape = tuple(0 if i == axis else n for i, n in enumerate((2, 3, 4, 5)))
     results = polar.split(np.ones(shape, "complex64"))
     assert [(x.shape, x.dtype.name) for x in results] == [(shape, "float32")] * 2
+    assert polar.amplitude(np.ones(shape, "complex64")).shape == shape
+    assert polar.with_phase(np.ones(shape, "complex64"), results[1]).shape == shape
     joined = polar.join(*results)
     assert (joined.shape, joined.dtype.name) == (shape, "complex64")
 
@@ -299,6 +400,11 @@ def test_empty_axes(axis, path, monkeypatch):
             r"out\[0\]: expected float64, got float32",
         ),
         (lambda o, r: polar.split(o, out=(r[:, :2], r)), ValueError, r"out\[0\]: expected the sh"),
+        (lambda _, r: polar.amplitude(r), TypeError, "obj: expected complex64 or complex128"),
+        (lambda o, _: polar.phase(o, out=o), TypeError, "out: expected float64, got complex128"),
+        (lambda o, _: polar.with_amplitude(o, o), TypeError, "amplitude: expected float64, got c"),
+        (lambda o, r: polar.with_phase(o, r[1:]), ValueError, "phase: expected the shape of obj"),
+        (lambda o, r: polar.with_phase(o, r, out=r), TypeError, "out: expected the dtype of obj"),
         (lambda o, r: polar.join(o, r), TypeError, "amplitude: expected float32 or float64, got c"),
         (lambda _, r: polar.join(r, r[:, 1:]), ValueError, "phase: expected the shape of ampl"),
         (lambda _, r: polar.join(r, r, out=r), TypeError, "out: expected complex128, got float64"),
@@ -442,7 +548,7 @@ LIMITS = {
 @pytest.mark.parametrize("layout", ["contiguous", "strided"])
 @pytest.mark.parametrize("name", LIMITS)
 def test_extra_memory(name, layout):
-    """The two parts, and what the constraint itself takes; of blocks there is next to nothing."""
+    """The parts that it needs, and what the constraint itself takes; blocks are next to nothing."""
     pytest.importorskip("numba", reason="numba is not installed")
     if layout == "strided" and name != "obja_thresh":
         pytest.skip("one is enough")
@@ -462,9 +568,11 @@ def test_extra_memory(name, layout):
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
+    step, block = next(each for each in constraints.steps if each[0].name == name)
+    parts_needed = len(PARTS.intersection(step.needs(block)))
     blocks = 0.12 if layout == "strided" else 0.01
-    assert peak <= (2 + blocks + limit.fraction) * obj.size * 4
-    assert peak >= 2 * obj.size * 4  # the parts were made
+    assert peak <= (parts_needed + blocks + limit.fraction) * obj.size * 4
+    assert peak >= parts_needed * obj.size * 4  # the parts were made
 
 
 def test_every_object_constraint_has_a_limit():
@@ -481,6 +589,86 @@ def test_constraints_that_follow_each_other_share_the_parts(monkeypatch):
     obj = make((1, 4, 9, 10))
     only(obj_rblur={}, obja_thresh={}, objp_postiv={}).apply(arraycon.State(object=obj), 1)
     assert calls == ["split", "join"]
+
+
+SINGLE = {
+    "obja_thresh": ({}, ["amplitude", "with_amplitude"]),
+    "objp_postiv": ({}, ["phase", "with_phase"]),
+    "mirrored_amp": ({}, ["split", "with_amplitude"]),
+    "complex_ratio": ({}, ["split", "join"]),
+    "obj_rblur": ({"obj_type": "phase"}, ["phase", "with_phase"]),
+}
+
+
+@pytest.mark.parametrize("bound", [False, True])
+@pytest.mark.parametrize("name", SINGLE)
+def test_only_what_is_needed_is_made(name, bound, monkeypatch):
+    calls = []
+    for function in polar.__all__:
+        kernel = getattr(polar, function)
+        monkeypatch.setattr(
+            polar, function, lambda *a, _k=kernel, _n=function, **b: calls.append(_n) or _k(*a, **b)
+        )
+    options, expected = SINGLE[name]
+    state = arraycon.State(object=make((1, 4, 9, 10)))
+    constraints = only(**{name: options})
+    if bound:
+        constraints.bind(state).apply(1)
+    else:
+        constraints.apply(state, 1)
+    assert calls == expected
+
+
+@pytest.mark.parametrize("bound", [False, True])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        {"obja_thresh": {"thresh": [0.9, 1.0]}, "objp_postiv": {}},
+        {"obj_rblur": {"obj_type": "phase"}, "obja_thresh": {"relax": 0.5}},
+        {"obj_rblur": {"obj_type": "amplitude"}, "mirrored_amp": {"relax": 0.5}},
+        {"kr_filter": {"obj_type": "amplitude"}, "obja_thresh": {}, "complex_ratio": {}},
+    ],
+)
+def test_parts_one_after_the_other_are_as_both_at_once(blocks, bound):
+    obj = make((1, 5, 12, 14), offset=0.3)
+    amplitude, phase = polar.split(obj)
+    apart = arraycon.State(object_amplitude=amplitude, object_phase=phase)
+    state, constraints = arraycon.State(object=obj), only(**blocks)
+    if bound:
+        constraints.bind(state).apply(1)
+    else:
+        constraints.apply(state, 1)
+    constraints.apply(apart, 1)
+    assert relative_error(state.object, polar.join(amplitude, phase)) < FLOAT64
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_the_object_itself_between_its_parts(bound):
+    """What a constraint of one's own sees and changes, and what comes after it."""
+
+    class Turn(arraycon.Block):
+        pass
+
+    @arraycon.register("turn", model=Turn, needs=["object"], after="obja_thresh")
+    def turn(inputs, _):
+        seen.append(abs(inputs["object"]).max())
+        return {"object": inputs["object"] * 1j}
+
+    try:
+        seen = []
+        obj = make((1, 3, 6, 7), offset=0.1, spread=0.2)
+        amplitude, phase = polar.split(obj)
+        state = arraycon.State(object=obj)
+        constraints = only(obja_thresh={}, turn={}, objp_postiv={})
+        if bound:
+            constraints.bind(state).apply(1)
+        else:
+            constraints.apply(state, 1)
+    finally:
+        arraycon.unregister("turn")
+    np.testing.assert_allclose(seen, 1.04)
+    expected = np.clip(amplitude, 0.96, 1.04) * np.exp(1j * np.maximum(phase + np.pi / 2, 0))
+    assert relative_error(state.object, expected) < FLOAT64
 
 
 def test_parts_of_every_pair_of_layouts():

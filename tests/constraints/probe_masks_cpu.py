@@ -42,7 +42,7 @@ def focused(n, defocus, aperture, noise=0.0):
 def test_permutations_in_place(order):
     given = probe(4, 2, 3)
     result = given.copy()
-    probe_masks._permute(result, list(order))
+    probe_masks._permute(result, list(order), np.empty_like(result[0]))
     np.testing.assert_array_equal(result, given[list(order)])
 
 

@@ -273,14 +273,24 @@ def test_damaged_member_is_named(tmp_path: Path, content: bytes) -> None:
         loading.load(path, 1)
 
 
-def test_array_that_no_memory_holds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["data", "scan_positions_A"])
+def test_dataset_that_is_declared_and_not_there(tmp_path: Path, name: str) -> None:
+    path = hdf5(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file.create_dataset(name, (2**20, 64, 64, 64), "u2", chunks=(1, 64, 64, 64))
+    with refused(f"data.h5: {name}: the file is incomplete: 0 of 1048576 blocks"):
+        loading.load(path, 1)
+
+
+def test_array_that_is_declared_and_not_there(tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
     header = {"descr": "<u2", "fortran_order": False, "shape": (2**40, 64, 64)}
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("diffraction", "positions", "probe"):
             with archive.open(f"{name}.npy", "w") as file:
                 np.lib.format.write_array_header_1_0(file, header)
-    with refused(f"{path}: does not fit into memory"):
+    with refused(f"{path}: diffraction: the file is damaged"):
         loading.load(path, 1)
 
 

@@ -62,7 +62,7 @@ def test_impossible_outputs(hdf5: Path, tmp_path: Path, out: str, message: str) 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_device_is_no_output() -> None:
-    with pytest.raises(atomic.OutputError, match="not an ordinary file"):
+    with pytest.raises(atomic.OutputError, match="it is a device"):
         atomic.check_output(Path("/dev/full"))
 
 
@@ -83,14 +83,32 @@ def test_file_without_permission(hdf5: Path, monkeypatch: pytest.MonkeyPatch) ->
         io.read(hdf5)
 
 
-def test_permissions_of_a_new_file(hdf5: Path, tmp_path: Path) -> None:
-    hdf5.chmod(0o600)
-    previous = os.umask(0o027)
+@pytest.mark.parametrize(
+    ("source", "replaced", "mask", "expected"),
+    [
+        (0o644, None, 0o022, 0o644),
+        (0o600, None, 0o022, 0o600),
+        (0o666, None, 0o027, 0o640),
+        (0o664, 0o644, 0o077, 0o644),
+        (0o644, 0o600, 0o022, 0o600),
+        (0o600, 0o644, 0o022, 0o600),
+        (0o444, None, 0o022, 0o444),
+    ],
+)
+def test_permissions_are_never_wider(
+    hdf5: Path, tmp_path: Path, source: int, replaced: int | None, mask: int, expected: int
+) -> None:
+    out = tmp_path / "out.hdf5"
+    if replaced is not None:
+        out.touch()
+        out.chmod(replaced)
+    hdf5.chmod(source)
+    previous = os.umask(mask)
     try:
-        io.write(tmp_path / "out.hdf5", io.read(hdf5).state, source=hdf5)
+        io.write(out, io.read(hdf5).state, source=hdf5)
     finally:
         os.umask(previous)
-    assert (tmp_path / "out.hdf5").stat().st_mode & 0o777 == 0o640
+    assert out.stat().st_mode & 0o777 == expected
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -110,7 +128,7 @@ def test_in_place(hdf5: Path, tmp_path: Path, link: bool) -> None:
     assert names_in(tmp_path) == names
 
 
-@pytest.mark.parametrize("where", ["fsync", "replace", "copyfile"])
+@pytest.mark.parametrize("where", ["fsync", "replace", "copyfileobj"])
 @pytest.mark.parametrize("suffix", [".hdf5", ".npz"])
 def test_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, suffix: str
@@ -128,10 +146,8 @@ def test_full_disk(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    target = {"fsync": "os.fsync", "replace": "os.replace", "copyfile": "shutil.copyfile"}[where]
-    if (where, suffix) == ("copyfile", ".npz"):
-        target = "shutil.copyfileobj"
-    monkeypatch.setattr(target, full)
+    module = "shutil" if where == "copyfileobj" else "os"
+    monkeypatch.setattr(f"{module}.{where}", full)
     with pytest.raises(atomic.WriteError, match=rf"out\{suffix}: .*No space left on device"):
         io.write(out, state, source=source)
     assert names_in(tmp_path) == names

@@ -141,7 +141,7 @@ def test_all_problems_at_once_one_line_each(write):
     assert lines == [
         "kz_filter.beta: got -1, allowed: a number ≥ 0",
         "kz_filter.betta: unknown key, did you mean beta?",
-        "obj_rblur.kernel_size: got 4, allowed: an odd integer ≥ 1",
+        "obj_rblur.kernel_size: got 4, allowed: an odd integer in [1, 4095]",
         "obj_rblur.std: got nan, allowed: a number ≥ 0",
         "obja_thresh.thresh: got [1.04, 0.96], allowed: an ascending pair of numbers",
         *(

@@ -5,6 +5,7 @@ Without a GPU `test_gpu_on_cpu` runs this file on the stand-in.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_a_schedule_never_waits_for_the_device(as_object, measure):
     assert len(report) == len([block for block in EVERY.values() if block])
 
 
-@pytest.mark.skipif(not ON_GPU, reason="the stand-in has no CUDA graphs: this needs a GPU")
+@pytest.mark.skipif(not ON_GPU, reason="the stand-in records kernels alone: this needs a GPU")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_schedule_can_be_captured_in_a_graph(dtype):
     constraints = arraycon.Constraints(EVERY)
@@ -97,6 +98,79 @@ def test_a_schedule_can_be_captured_in_a_graph(dtype):
             np.testing.assert_array_equal(
                 CUPY.numpy(getattr(state, field)), CUPY.numpy(getattr(expected, field))
             )
+
+
+class Foreign:
+    """Arrays of somebody else, allocated and freed while a schedule runs."""
+
+    # bytes; several of each, lest only memory that nobody had before is found
+    SIZES = tuple(512 * n for n in range(1, 9)) * 4
+
+    def __init__(self):
+        self._kept, self._next = [], 0
+
+    def allocate(self):
+        for size in self.SIZES:
+            array = cupy.empty(size, "uint8")
+            self._next = (self._next + 1) % 251
+            array[...] = self._next
+            self._kept.append((array, self._next))
+
+    def free_half(self):
+        self._kept = self._kept[::2]
+
+    def spoilt(self):
+        values = ((CUPY.numpy(array), value) for array, value in self._kept)
+        return sum(bool(np.any(array != value)) for array, value in values)
+
+
+# of kernels alone, which the stand-in records; the sums of a complex object's slices, the minimum
+# and the modes' powers are in memory that is free again when a call returns
+KERNELS_ALONE = {
+    "objp_postiv": {"mode": "subtract_min"},
+    "obja_thresh": {},
+    "obj_zblur": {"kernel_size": 7},
+    "complex_ratio": {"alpha2": 0.1},
+}
+
+
+def replays_beside(foreign, *, as_object):
+    """Replay a schedule while others allocate and free; count what differs and what is spoilt."""
+    constraints = arraycon.Constraints(
+        {name: {"start_iter": 1, **options} for name, options in KERNELS_ALONE.items()}
+    )
+    state, expected = (state_on_device(as_object=as_object) for _ in range(2))
+    bound, eager = constraints.bind(state), constraints.bind(expected, graph=False)
+    different = spoilt = 0
+    for iteration in range(1, 7):
+        foreign.allocate()
+        bound.apply(iteration)
+        spoilt += foreign.spoilt()
+        foreign.free_half()
+        foreign.allocate()
+        eager.apply(iteration)
+        pairs = zip(values_of(state), values_of(expected), strict=True)
+        different += sum(not np.array_equal(one, other) for one, other in pairs)
+    assert len(bound._graphs._recorded) == 1
+    return different, spoilt + foreign.spoilt()
+
+
+def values_of(state):
+    fields = ("object_amplitude", "object_phase", "object")
+    arrays = (getattr(state, field) for field in fields)
+    return [CUPY.numpy(array) for array in arrays if array is not None]
+
+
+@pytest.mark.parametrize("as_object", [False, True])
+def test_replays_leave_the_arrays_of_others_alone(as_object):
+    assert replays_beside(Foreign(), as_object=as_object) == (0, 0)
+
+
+@pytest.mark.skipif(ON_GPU, reason="it would write into whatever is there")
+def test_in_the_common_pool_replays_would_spoil_them(monkeypatch):
+    monkeypatch.setattr(cupy.cuda, "using_allocator", lambda _: contextlib.nullcontext())
+    _, spoilt = replays_beside(Foreign(), as_object=True)
+    assert spoilt > 0
 
 
 @ONE_CASE
@@ -295,7 +369,12 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
 
 def to_parts_and_back(obj):
     amplitude, phase = polar.split(obj)
-    return [CUPY.numpy(array) for array in (amplitude, phase, polar.join(amplitude, phase))]
+    results = (
+        *(amplitude, phase, polar.join(amplitude, phase), polar.amplitude(obj), polar.phase(obj)),
+        polar.with_amplitude(obj, amplitude / 2),
+        polar.with_phase(obj, phase / 2),
+    )
+    return [CUPY.numpy(array) for array in results]
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])

@@ -27,7 +27,14 @@ from arraycon.kernels.gpu.tools import source
 
 CONSTRAINTS = tuple(f"constraints/{name}.py" for name in (*FAMILIES, "polar"))
 SELECTIONS = {
-    0: ("cupy", *CONSTRAINTS, "machinery/test_pipeline.py", "demo/test_reconstruct.py"),
+    0: (
+        "cupy",
+        *CONSTRAINTS,
+        "machinery/test_pipeline.py",
+        "machinery/test_measuring.py",
+        "machinery/test_atomic.py",
+        "demo/test_reconstruct.py",
+    ),
     1: (
         "test_gpu or cupy and contiguous or cupy and options",
         *CONSTRAINTS,

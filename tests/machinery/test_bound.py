@@ -13,6 +13,7 @@ from schedules import EVERY, assert_equal, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES
+from arraycon.blocks.kinds import ObjType
 from arraycon.constraints import declared
 from arraycon.kernels.common import check
 from arraycon.pipeline import bound as module
@@ -92,6 +93,49 @@ def test_other_arrays_and_numbers_are_bound_anew():
         bound.apply(3)
     state.object_amplitude, state.object_phase = old, None
     bound.apply(4)
+
+
+@pytest.mark.parametrize("name", ["object_phase", "probe", "position_shifts", "tilts"])
+def test_views_of_the_same_memory_are_the_same(name, monkeypatch):
+    state, other, constraints = make_state(), make_state(), arraycon.Constraints(EVERY)
+    bound = constraints.bind(state)
+    monkeypatch.setattr(module.Bound, "_bind", lambda _: pytest.fail("bound anew"))
+    for iteration in (1, 2):
+        setattr(state, name, getattr(state, name)[:])
+        state.dx, state.scan_shape = float("0.2"), (3, 4)
+        bound.apply(iteration)
+        constraints.apply(other, iteration)
+        assert_equal(snapshot(state), snapshot(other))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda phase: phase[..., ::-1],
+        lambda phase: phase[:, 1:],
+        lambda phase: phase.copy(),
+        lambda phase: phase.view("int32").view("float32").reshape(1, 5, 16, 14),
+        lambda phase: phase.astype("float64"),
+    ],
+)
+def test_other_views_are_bound_anew(change):
+    state = State(object_phase=make_state().object_phase)
+    constraints = only(obj_rblur={"std": 0.5})
+    bound = constraints.bind(state)
+    state.object_phase = change(state.object_phase)
+    other = State(object_phase=state.object_phase.copy())
+    bound.apply(1)
+    constraints.apply(other, 1)
+    np.testing.assert_array_equal(state.object_phase, other.object_phase)
+
+
+def test_memory_that_may_not_be_written_to_any_more():
+    state = make_state()
+    bound = only(objp_postiv={}).bind(state)
+    state.object_phase = state.object_phase[:]
+    state.object_phase.flags.writeable = False
+    with pytest.raises(ValueError, match="object_phase: expected writable arrays"):
+        bound.apply(1)
 
 
 def test_what_is_missing_is_said_when_it_is_bound():
@@ -179,7 +223,7 @@ def test_an_object_that_nothing_changes_is_not_touched():
 
 def test_the_parts_stay_in_their_memory():
     state = make_state(
-        object_amplitude=None, object_phase=None, object=np.ones((1, 8, 64, 64), "complex64")
+        object_amplitude=None, object_phase=None, object=np.ones((1, 8, 128, 128), "complex64")
     )
     bound = only(obja_thresh={}, obj_zblur={"kernel_size": 7}).bind(state)
     bound.apply(1)
@@ -218,6 +262,106 @@ def test_other_libraries_take_the_way_of_apply(name):
     for iteration in (1, 2):
         bound.apply(iteration)
     assert np.abs(np.asarray(state.position_shifts).mean(axis=0)).max() < 1e-6
+
+
+class Momentum(arraycon.Block):
+    """Go on in the direction of the iteration before."""
+
+    share: float = 0.5
+
+
+class MomentumOfParts(Momentum):
+    """The same, of the part that is chosen."""
+
+    obj_type: ObjType = "phase"
+
+
+def momentum(inputs, params, memory):
+    phase = inputs["object_phase"]
+    step = phase - memory.get("before", phase)
+    memory["before"] = np.array(phase)
+    return {"object_phase": phase + params.share * step}
+
+
+def momentum_kernel(phase, *, share, memory, out=None):
+    new = momentum({"object_phase": phase}, Momentum(share=share), memory)["object_phase"]
+    if out is None:
+        return new
+    out[...] = new
+    return out
+
+
+@pytest.fixture(params=["function", "kernel", "kernel of parts"])
+def remembering(request):
+    """A schedule with a constraint that has a memory."""
+    if request.param == "function":
+        arraycon.register(
+            "momentum", model=Momentum, needs=["object_phase"], after="obj_rblur", memory=True
+        )(momentum)
+    else:
+        on, model = "object_phase", Momentum
+        if request.param == "kernel of parts":
+            on, model = "object", MomentumOfParts
+        arraycon.register(momentum_kernel, on=on, after="obj_rblur", memory=True)(model)
+    name = momentum.__name__ if request.param == "function" else momentum_kernel.__name__
+    yield arraycon.Constraints({name: {"start_iter": 1, "share": 0.5}})
+    arraycon.unregister(name)
+
+
+class Walk:
+    """A phase that is moved by 1 before each iteration, in an array that stays or a new one."""
+
+    def __init__(self, remembering):
+        self.state = State(object_phase=np.zeros((1, 1, 2, 2)))
+        self.bound = remembering.bind(self.state)
+
+    def step(self, *, anew=False, **options):
+        self.state.object_phase += 1
+        if anew:
+            self.state.object_phase = self.state.object_phase.copy()
+        before = self.state.object_phase.copy()
+        self.bound.apply(1, **options)
+        return float((self.state.object_phase - before)[0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("anew", [False, True])
+@pytest.mark.parametrize("measure", [False, True])
+def test_memory_is_kept_from_one_iteration_to_the_next(remembering, measure, anew):
+    walk = Walk(remembering)
+    assert walk.step() == 0
+    # the phase before is the one that the constraint saw: 1, then 2, then 3.5 and half of 1.5 more
+    assert walk.step(measure=measure, anew=anew) == 0.5
+    assert walk.step(anew=anew) == 0.75
+
+
+def test_resetting_forgets_the_memory(remembering):
+    walk = Walk(remembering)
+    for _ in range(2):
+        walk.step()
+    walk.bound.reset()
+    assert walk.step() == 0
+
+
+def test_without_binding_there_is_no_memory(remembering):
+    state = State(object_phase=np.zeros((1, 1, 2, 2)))
+    for iteration in (1, 2, 3):
+        state.object_phase += 1
+        remembering.apply(state, iteration)
+    np.testing.assert_array_equal(state.object_phase, 3)
+
+
+def test_two_bound_schedules_have_memories_of_their_own(remembering):
+    one, two = Walk(remembering), Walk(remembering)
+    assert one.step() == two.step() == 0
+    assert one.step() == two.step() == 0.5
+
+
+def test_a_kernel_that_has_no_place_for_a_memory():
+    def forgetful(phase, *, out=None):
+        return phase if out is None else out
+
+    with pytest.raises(TypeError, match="forgetful: expected an argument memory"):
+        arraycon.register(forgetful, on="object_phase", memory=True)(Momentum)
 
 
 # Graphs, on a stand-in that counts.

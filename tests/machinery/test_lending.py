@@ -454,6 +454,8 @@ class TestOtherPlaces:
             current.remove(arguments)
 
         class Tensor:
+            requires_grad = True
+
             def __init__(self, index):
                 self.device, self.array = Device("cuda", index), np.zeros((4, 2))
 
@@ -497,3 +499,120 @@ class TestOtherPlaces:
         ):
             pytest.fail("nothing was to be lent")
         assert torch.is_grad_enabled()
+
+
+class TestBound:
+    """Loans that a bound schedule keeps."""
+
+    @pytest.mark.parametrize("make", LAYOUTS)
+    @pytest.mark.parametrize("complex_object", [False, True])
+    def test_every_kind_of_tensor(self, torch, make, complex_object):
+        expected = as_object(make_state()) if complex_object else make_state()
+        state = made_of(lambda array: make(torch, array), expected)
+        own, constraints = fields(state), arraycon.Constraints(EVERY)
+        bound = constraints.bind(state)
+        for iteration in (1, 2, 3):
+            report = bound.apply(iteration)
+            assert str(report) == str(constraints.apply(expected, iteration))
+            assert_equal(snapshot(expected), values(state))
+            returned = [array for record in report for array in record.returned.values()]
+            assert [type(array) for array in returned] == [torch.Tensor] * 2
+            for name, tensor in own.items():
+                assert getattr(state, name) is tensor
+
+    def test_tensors_are_lent_once(self, torch, monkeypatch):
+        state = made_of(torch.from_numpy, make_state())
+        bound = only(objp_postiv={}, ortho_pmode={}, pos_recenter={}).bind(state)
+        monkeypatch.setattr(lending.Loan, "_torch", lambda *_: pytest.fail("lent again"))
+        for iteration in (1, 2):
+            state.probe = state.probe[:]  # another object, the same memory
+            assert len(bound.apply(iteration)) == 3
+
+    def test_other_memory_of_the_same_tensor(self, torch):
+        phase, others = torch.full((1, 3, 8, 8), -1.0), torch.full((1, 3, 8, 8), -2.0)
+        old = phase[:]
+        bound = only(objp_postiv={}).bind(arraycon.State(object_phase=phase))
+        phase.data = others
+        bound.apply(1)
+        np.testing.assert_array_equal(others, 0)
+        np.testing.assert_array_equal(old, -1)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda phase: phase[..., ::2],
+            lambda phase: phase.transpose(-1, -2),
+            lambda phase: phase.double(),
+            lambda phase: phase.clone(),
+            lambda phase: phase.flip(-1),
+            lambda phase: phase.numpy(),
+            lambda phase: phase[:, :2],
+        ],
+    )
+    def test_what_is_not_the_same_is_bound_anew(self, torch, change):
+        phase = torch.randn(1, 3, 8, 8, generator=torch.manual_seed(0))
+        state, constraints = arraycon.State(object_phase=phase), only(obj_rblur={"std": 0.5})
+        bound = constraints.bind(state)
+        state.object_phase = change(phase)
+        other = arraycon.State(object_phase=np.array(value(state.object_phase)))
+        bound.apply(1)
+        constraints.apply(other, 1)
+        np.testing.assert_array_equal(value(state.object_phase), other.object_phase)
+
+    def test_autograd_sees_what_has_changed_and_nothing_else(self, torch):
+        phase = torch.randn(1, 3, 8, 8, generator=torch.manual_seed(0)).requires_grad_()
+        shifts = torch.ones(4, 2, requires_grad=True)
+        state = arraycon.State(object_phase=phase, position_shifts=shifts)
+        bound = only(objp_postiv={}, pos_recenter={"start_iter": 2}).bind(state)
+        losses = (phase**2).sum(), (shifts**2).sum()
+        bound.apply(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            losses[0].backward()
+        losses[1].backward()
+        np.testing.assert_array_equal(shifts.grad, 2)
+        loss = (shifts**2).sum()
+        bound.apply(2)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+    def test_a_failure_keeps_what_ran_before(self, torch, failing):
+        expected = make_state()
+        state = made_of(torch.from_numpy, expected)
+        bound = failing.bind(state)
+        versions = {name: array._version for name, array in fields(state).items()}
+        only(objp_postiv={}).apply(expected, 1)
+        with pytest.raises(ZeroDivisionError):
+            bound.apply(1)
+        assert_equal(snapshot(expected), values(state))
+        changed = [n for n, array in fields(state).items() if array._version != versions[n]]
+        assert changed == ["object_phase"]
+
+    def test_streams_of_pytorch_are_asked_for_at_each_call(self, monkeypatch):
+        """Of a device, with what is entered and left at each use."""
+        inside = []
+
+        class Context:
+            def __enter__(self):
+                inside.append(self)
+
+            def __exit__(self, *_):
+                inside.remove(self)
+
+        loan = lending.Loan({}, (), ())
+        with loan:
+            pass
+        loan._devices["cuda:0"] = None
+        asked = []
+
+        def enter(_, device):
+            asked.append(device)
+            loan._stack = contextlib.ExitStack()
+            loan._stack.enter_context(Context())
+
+        monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+        monkeypatch.setattr(loan, "_enter", enter)
+        for _ in range(2):
+            with loan.again():
+                assert len(inside) == 1
+            assert not inside
+        assert asked == ["cuda:0"] * 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from libraries import REAL
@@ -63,19 +65,25 @@ def test_nan_is_the_largest(share, moduli):
 
 
 @pytest.mark.parametrize(
-    ("name", "copied"), [("spread", False), ("one value", False), ("few values", True)]
+    ("name", "halved"), [("spread", False), ("one value", False), ("few values", True)]
 )
-def test_a_copy_is_made_only_where_a_bracket_holds_too_many(name, copied, monkeypatch):
-    sizes = [0]
-    partition = selection._partition
-    monkeypatch.setattr(
-        selection, "_partition", lambda x, k: sizes.append(x.size) or partition(x, k)
-    )
+def test_nothing_as_large_as_the_array_is_allocated(name, halved, monkeypatch):
+    """Not even where the bracket holds too many; what is halved then is the range of numbers."""
     x = ARRAYS[name](SIZE, np.random.default_rng(5))
+    calls = []
+    bisect = selection._bisect
+    monkeypatch.setattr(selection, "_bisect", lambda *given: calls.append(1) or bisect(*given))
     # between -1 and 0 of the few values: the bracket has one at each end
-    selection.kth_smallest(x, np.count_nonzero(x < 0) if copied else SIZE // 2)
-    assert (max(sizes) == SIZE) == copied
-    assert copied or max(sizes) < SIZE / 16
+    k = np.count_nonzero(x < 0) if halved else SIZE // 2
+    selection.kth_smallest(x, k)  # compiles
+    tracemalloc.start()
+    try:
+        selection.kth_smallest(x, k)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(calls) == 2 * halved
+    assert peak < x.nbytes / 4
 
 
 def test_any_number_of_threads():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 import arraycon
@@ -18,16 +20,37 @@ EVERY = {
 }
 EVERY["obj_rblur"]["obj_type"], EVERY["kr_filter"]["obj_type"] = "amplitude", "phase"
 
+OPTIONS = {
+    "obj_zblur": {"kernel_size": 7},
+    "complex_ratio": {"alpha2": 0.3},
+    "kr_thresh": {"thresh": 0.3},
+}
+"""Defaults that warn or leave one of the targets as it is are not taken."""
+# constraints with which each changes all of its targets, and some of them by other ways
+VARIANTS = [(name, OPTIONS.get(name, {})) for name in ORDER] + [
+    ("objp_postiv", {"mode": "subtract_min", "relax": 0.2}),
+    ("mirrored_amp", {"power": 3, "scale": 0.5}),
+    ("mirrored_amp", {"power": 2.5, "scale": 0.5}),
+    ("kz_filter", {"boundary": "mirror"}),
+    ("kr_thresh", {"thresh": 0.3, "scope": "slice"}),
+    ("kr_thresh", {"thresh": 1.0}),
+    ("obj_rblur", {"std": 0.0}),
+    ("obj_rblur", {"std": 3.0, "kernel_size": 19}),
+    ("obj_z_recenter", {"scale": 0.0}),
+]
+IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIANTS]
+
 
 def only(**blocks):
     """Parameters with everything else off."""
-    return arraycon.Constraints(
-        OFF
-        | {
-            name: {"start_iter": 1, **declared()[name].typical, **block}
-            for name, block in blocks.items()
-        }
-    )
+    on = {
+        name: {"start_iter": 1, **declared()[name].typical, **block}
+        for name, block in blocks.items()
+    }
+    with warnings.catch_warnings():
+        # some are to do nothing
+        warnings.filterwarnings("ignore", ".*changes nothing", arraycon.ParameterWarning)
+        return arraycon.Constraints(OFF | on)
 
 
 def make_state(dtype="float32", seed=1, **changes):

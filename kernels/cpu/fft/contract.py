@@ -27,6 +27,9 @@ class SliceTransforms(Protocol):
     def filter_real(self, x: Array, mask: Array, spectrum: Array) -> None:
         """irfft2(rfft2(x)·mask) for a real mask of nx//2 + 1 columns."""
 
+    def filter_real_measured(self, x: Array, mask: Array, spectrum: Array) -> tuple[float, float]:
+        """`filter_real`, with the sums of the change: Σ(new - old)² and Σold²."""
+
     def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
         """FFT of a complex slice, or its inverse."""
 

@@ -47,6 +47,10 @@ class Guarded:
         """irfft2(rfft2(x)·mask)."""
         self._choose("filter_real", x).filter_real(x, mask, spectrum)
 
+    def filter_real_measured(self, x: Array, mask: Array, spectrum: Array) -> tuple[float, float]:
+        """`filter_real`, with the sums of the change."""
+        return self._choose("filter_real_measured", x).filter_real_measured(x, mask, spectrum)
+
     def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
         """FFT of a complex slice, or its inverse."""
         self._choose("fft2_inplace", x).fft2_inplace(x, inverse=inverse)
@@ -89,10 +93,13 @@ def _mask(width: int, dtype: Any) -> Array:
     return np.zeros((_TRIAL // 2 + 1, width), dtype)
 
 
-_TRIALS: dict[str, Callable[[SliceTransforms, Array], None]] = {
+_TRIALS: dict[str, Callable[[SliceTransforms, Array], object]] = {
     "rfft2_into": lambda own, x: own.rfft2_into(x, _buffer(own, x)),
     "irfft2_into": lambda own, x: own.irfft2_into(_buffer(own, x), x),
     "filter_real": lambda own, x: own.filter_real(
+        x, _mask(_TRIAL // 2 + 1, x.dtype), _buffer(own, x)
+    ),
+    "filter_real_measured": lambda own, x: own.filter_real_measured(
         x, _mask(_TRIAL // 2 + 1, x.dtype), _buffer(own, x)
     ),
     "fft2_inplace": lambda own, x: own.fft2_inplace(x),

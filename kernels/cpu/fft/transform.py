@@ -32,14 +32,17 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.fft import butterflies as move
 from arraycon.kernels.cpu.fft import lanes
+from arraycon.kernels.cpu.fft.plans import plan_of, small_factors
+from arraycon.kernels.cpu.fft.tile import fft, tile_for
 from arraycon.kernels.cpu.tools.compiled import kernel
+from arraycon.kernels.cpu.tools.sums import keep_values, squares
 
 _CACHE_LINE = 64
 # So that a float32 vector fits into half a spectrum's row.
@@ -48,8 +51,6 @@ _SMALLEST = 32
 # beside 2, 3 and 5 ducc0 is as fast or faster: filter_real of 448², 296², 410² and 474² float32
 # (factors 7, 37, 41 and 79) took 0.73, 0.99, 1.23 and 1.51 times as long by ducc0.
 _AWKWARD = 41
-# Butterflies of eight numbers need 32 registers; with 16, four take up to a tenth less time.
-_RADICES = move.RADICES if lanes.AVX512 else move.RADICES[1:]
 
 
 def suits(ny: int, nx: int) -> bool:
@@ -59,7 +60,7 @@ def suits(ny: int, nx: int) -> bool:
 
 @functools.lru_cache
 def _suits(n: int) -> bool:
-    rest = n // math.prod(_factors(n))
+    rest = n // math.prod(small_factors(n))
     largest = 1
     for prime in range(2, math.isqrt(rest) + 1):
         while rest % prime == 0:
@@ -84,18 +85,18 @@ def spectrum_buffer(ny: int, nx: int, dtype: Any) -> Array:
 def rfft2_into(x: Array, spectrum: Array) -> None:
     """FFT of a real slice; the first nx//2 + 1 columns of `spectrum` are written."""
     ny, nx = x.shape
-    _forward_rows(x, spectrum, _plan(nx, x.dtype))
+    _forward_rows(x, spectrum, plan_of(nx, x.dtype))
     # two real rows make one complex one, and come apart as sums that are twice too large
     half = x.dtype.type(0.5)
-    _columns(spectrum, nx // 2 + 1, _no_mask(x.dtype), False, half, _plan(ny, x.dtype))
+    _columns(spectrum, nx // 2 + 1, _no_mask(x.dtype), False, half, plan_of(ny, x.dtype))
 
 
 def irfft2_into(spectrum: Array, x: Array) -> None:
     """Inverse of `rfft2_into`; `spectrum` is overwritten."""
     ny, nx = x.shape
     scale = x.dtype.type(1 / x.size)
-    _columns(spectrum, nx // 2 + 1, _no_mask(x.dtype), True, scale, _plan(ny, x.dtype))
-    _backward_rows(spectrum, x, _plan(nx, x.dtype))
+    _columns(spectrum, nx // 2 + 1, _no_mask(x.dtype), True, scale, plan_of(ny, x.dtype))
+    _backward_rows(spectrum, x, plan_of(nx, x.dtype))
 
 
 def filter_real(x: Array, mask: Array, spectrum: Array) -> None:
@@ -105,9 +106,19 @@ def filter_real(x: Array, mask: Array, spectrum: Array) -> None:
     """
     ny, nx = x.shape
     scale = x.dtype.type(0.5 / x.size)
-    _forward_rows(x, spectrum, _plan(nx, x.dtype))
-    _columns(spectrum, nx // 2 + 1, mask, False, scale, _plan(ny, x.dtype))
-    _backward_rows(spectrum, x, _plan(nx, x.dtype))
+    _forward_rows(x, spectrum, plan_of(nx, x.dtype))
+    _columns(spectrum, nx // 2 + 1, mask, False, scale, plan_of(ny, x.dtype))
+    _backward_rows(spectrum, x, plan_of(nx, x.dtype))
+
+
+def filter_real_measured(x: Array, mask: Array, spectrum: Array) -> tuple[float, float]:
+    """`filter_real`, with Σ(new - old)² and Σold²: old rows are kept until the new ones come."""
+    ny, nx = x.shape
+    scale = x.dtype.type(0.5 / x.size)
+    _forward_rows(x, spectrum, plan_of(nx, x.dtype))
+    _columns(spectrum, nx // 2 + 1, mask, False, scale, plan_of(ny, x.dtype))
+    changed, before = _backward_rows_measured(spectrum, x, plan_of(nx, x.dtype))
+    return changed, before
 
 
 def fft2_inplace(x: Array, *, inverse: bool = False) -> None:
@@ -115,17 +126,17 @@ def fft2_inplace(x: Array, *, inverse: bool = False) -> None:
     ny, nx = x.shape
     real = x.real.dtype
     scale = real.type(1 / x.size if inverse else 1)
-    _complex_rows(x, inverse, _plan(nx, real))
-    _columns(x, nx, _no_mask(real), inverse, scale, _plan(ny, real))
+    _complex_rows(x, inverse, plan_of(nx, real))
+    _columns(x, nx, _no_mask(real), inverse, scale, plan_of(ny, real))
 
 
 def filter_complex(x: Array, mask: Array) -> None:
     """ifft2(fft2(x)·mask) for a real or complex mask (ny//2 + 1, nx) that is even in ky."""
     ny, nx = x.shape
     real = x.real.dtype
-    _complex_rows(x, False, _plan(nx, real))
-    _columns(x, nx, mask, False, real.type(1 / x.size), _plan(ny, real))
-    _complex_rows(x, True, _plan(nx, real))
+    _complex_rows(x, False, plan_of(nx, real))
+    _columns(x, nx, mask, False, real.type(1 / x.size), plan_of(ny, real))
+    _complex_rows(x, True, plan_of(nx, real))
 
 
 def dct2_inplace(x: Array, *, inverse: bool = False) -> None:
@@ -135,7 +146,7 @@ def dct2_inplace(x: Array, *, inverse: bool = False) -> None:
     """
     ny, nx = x.shape
     scale = x.dtype.type(0.25 / x.size if inverse else 1)
-    _cosine(x, inverse, scale, _plan(ny, x.dtype), _plan(nx, x.dtype))
+    _cosine(x, inverse, scale, plan_of(ny, x.dtype), plan_of(nx, x.dtype))
 
 
 @functools.lru_cache
@@ -143,105 +154,18 @@ def _no_mask(dtype: Any) -> Array:
     return np.empty((0, 0), dtype)
 
 
-class _Plan(NamedTuple):
-    """What the transforms of one length need; numbers are in the precision of the data."""
-
-    factors: Array  # of the length, or of that of the convolution
-    twiddles: Array  # of all passes but the last, which has none
-    chirp: Array  # exp(-iπj²/n), cosine and sine in turn; nothing for a product of small factors
-    response: Array  # spectrum of exp(iπj²/n), divided by the length of the convolution
-    places: Array  # where frequency k of the convolution is
-    quarter_wave: Array  # cosine and sine of πk/2n, in turn
-    natural: Array  # 0 ... n-1
-    frequency: Array  # (n + 1,): where frequency k is in the result, n being 0
-    even_odd: Array  # where sample i of a DCT is in its FFT's input
-    even_odd_result: Array  # and where in an FFT's result
-
-
-@functools.lru_cache(maxsize=32)
-def _plan(n: int, dtype: Any) -> _Plan:
-    factors, size = _factors(n), n
-    chirp = response = np.empty(0)
-    awkward = math.prod(factors) != n
-    if awkward:
-        size = _convolution(n)
-        factors = _factors(size)
-        chirp, response = _chirp(n, size)
-    twiddles = [np.empty(0)]
-    length = size
-    for radix in factors[:-1]:
-        order = np.outer(np.arange(length // radix), np.arange(1, radix))
-        twiddles.append(_cosines_and_sines(order * (-2 * math.pi / length)))
-        length //= radix
-    i = np.arange(n)
-    places = _places(factors)
-    frequency = i if awkward else places
-    even_odd = np.where(i % 2, n - 1 - i // 2, i // 2)
-    return _Plan(
-        factors=np.array(factors),
-        twiddles=np.concatenate(twiddles).astype(dtype),
-        chirp=chirp.astype(dtype),
-        response=response.astype(dtype),
-        places=places,
-        quarter_wave=_cosines_and_sines(np.arange(n // 2 + 1) * (math.pi / (2 * n))).astype(dtype),
-        natural=i,
-        frequency=np.append(frequency, frequency[0]),
-        even_odd=even_odd,
-        even_odd_result=frequency[even_odd],
-    )
-
-
-def _factors(n: int) -> list[int]:
-    """As few as possible: by AVX-512, 8·8·8 takes two thirds of the time of 4·4·4·4·2."""
-    factors = []
-    for radix in _RADICES:
-        while n % radix == 0:
-            factors.append(radix)
-            n //= radix
-    return factors
-
-
-def _convolution(n: int) -> int:
-    """Length of the convolution that an awkward length is turned into: the one with least work."""
-    sizes = [m for m in range(2 * n - 1, 4 * n) if math.prod(_factors(m)) == m]
-    return min(sizes, key=lambda m: m * sum(math.log2(radix) + 1 for radix in _factors(m)))
-
-
-def _chirp(n: int, size: int) -> tuple[Array, Array]:
-    """exp(-iπj²/n), and the spectrum of its conjugate, mirrored and divided by the size."""
-    j = np.arange(n)
-    wave = np.exp(-1j * math.pi / n * (j * j % (2 * n)))
-    mirrored = np.zeros(size, complex)
-    mirrored[:n] = wave.conj()
-    mirrored[size - n + 1 :] = wave[:0:-1].conj()
-    response = np.fft.fft(mirrored) / size
-    return wave.view(float), response.view(float)
-
-
-def _places(factors: list[int]) -> Array:
-    """Where each frequency is in the result: its digits are in the opposite order."""
-    if not factors:
-        return np.zeros(1, np.intp)
-    radix, inner = factors[0], _places(factors[1:])
-    return (np.arange(radix) * inner.size + inner[:, None]).reshape(-1)
-
-
-def _cosines_and_sines(angle: Array) -> Array:
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1).reshape(-1)
-
-
 @kernel
 def _forward_rows(x, spectrum, plan):
     """Twice the FFT of real rows, of which two make a complex one."""
     ny, nx = x.shape
     width, stride = nx // 2 + 1, 2 * spectrum.shape[1]
-    tile, lane = _tile(nx, plan)
+    tile, lane = tile_for(nx, plan)
     for row in range(0, ny, 2 * lane):
         for part in (0, lane):
             for column in range(0, nx, lane):
                 start = min(column, nx - lane)
                 move.load_rows(x, row + part, ny - 1, nx, start, tile, part, plan.natural)
-        _fft(tile, nx, plan)
+        fft(tile, nx, plan)
         for column in range(0, width, lane // 2):
             k = min(column, width - lane // 2)
             move.split_rows(tile, nx, plan.frequency, spectrum, row, ny - 1, stride, k)
@@ -250,31 +174,55 @@ def _forward_rows(x, spectrum, plan):
 @kernel
 def _backward_rows(spectrum, x, plan):
     """Real rows from their spectra, times nx."""
+    tile, lane = tile_for(x.shape[1], plan)
+    for row in range(0, x.shape[0], 2 * lane):
+        _some_backward_rows(spectrum, x, row, tile, lane, plan)
+
+
+@kernel
+def _backward_rows_measured(spectrum, x, plan):
+    ny, nx = x.shape
+    tile, lane = tile_for(nx, plan)
+    old = np.empty((2 * lane, nx), x.dtype)
+    changed = before = 0.0
+    for row in range(0, ny, 2 * lane):
+        some = x[row : row + 2 * lane]
+        for i in range(len(some)):
+            keep_values(some[i], old[i])
+        _some_backward_rows(spectrum, x, row, tile, lane, plan)
+        for i in range(len(some)):
+            more, size = squares(some[i], old[i])
+            changed += more
+            before += size
+    return changed, before
+
+
+@kernel
+def _some_backward_rows(spectrum, x, row, tile, lane, plan):
+    """As many rows as fit the tile, from this one on."""
     ny, nx = x.shape
     width, stride = nx // 2 + 1, 2 * spectrum.shape[1]
-    tile, lane = _tile(nx, plan)
-    for row in range(0, ny, 2 * lane):
-        for column in range(0, width, lane // 2):
-            k = min(column, width - lane // 2)
-            move.join_rows(spectrum, row, ny - 1, stride, k, tile, nx)
-        _fft(tile, nx, plan)
-        for part in (0, lane):
-            for column in range(0, nx, lane):
-                start = min(column, nx - lane)
-                move.store_rows(tile, part, plan.frequency, x, row + part, ny - 1, nx, start)
+    for column in range(0, width, lane // 2):
+        k = min(column, width - lane // 2)
+        move.join_rows(spectrum, row, ny - 1, stride, k, tile, nx)
+    fft(tile, nx, plan)
+    for part in (0, lane):
+        for column in range(0, nx, lane):
+            start = min(column, nx - lane)
+            move.store_rows(tile, part, plan.frequency, x, row + part, ny - 1, nx, start)
 
 
 @kernel
 def _complex_rows(x, inverse, plan):
     """FFT of complex rows, or its inverse times nx."""
     ny, nx = x.shape
-    tile, lane = _tile(nx, plan)
+    tile, lane = tile_for(nx, plan)
     real, imag = (lane, 0) if inverse else (0, lane)
     for row in range(0, ny, lane):
         for column in range(0, nx, lane // 2):
             k = min(column, nx - lane // 2)
             move.load_complex_rows(x, row, ny - 1, 2 * nx, k, tile, real, imag)
-        _fft(tile, nx, plan)
+        fft(tile, nx, plan)
         for column in range(0, nx, lane // 2):
             k = min(column, nx - lane // 2)
             move.store_complex_rows(tile, real, imag, plan.frequency, x, row, ny - 1, 2 * nx, k)
@@ -284,21 +232,21 @@ def _complex_rows(x, inverse, plan):
 def _columns(x, width, mask, inverse, scale, plan):
     """FFT of complex columns or its inverse, times `scale`; with a mask both of them around it."""
     ny, stride = x.shape
-    tile, lane = _tile(ny, plan)
-    filtered, _ = _tile(ny if mask.size else 0, plan)
+    tile, lane = tile_for(ny, plan)
+    filtered, _ = tile_for(ny if mask.size else 0, plan)
     for column in range(0, width, lane):
         start = min(column, width - lane)
         real, imag = (lane, 0) if inverse else (0, lane)
         for row in range(ny):
             move.load_columns(x, row * stride + start, tile, row, real, imag)
-        _fft(tile, ny, plan)
+        fft(tile, ny, plan)
         result = tile
         if mask.size:
             for row in range(ny):
                 place = min(row, ny - row) * mask.shape[1] + start
                 move.multiply(tile, plan.frequency[row], mask, place, filtered, row)
             real, imag = lane, 0
-            _fft(filtered, ny, plan)
+            fft(filtered, ny, plan)
             result = filtered
         for row in range(ny):
             place = row * stride + start
@@ -311,7 +259,7 @@ def _columns(x, width, mask, inverse, scale, plan):
 def _cosine(x, inverse, scale, plan_y, plan_x):
     """DCT-II of rows and columns, of which two make a complex one, or the inverse."""
     ny, nx = x.shape
-    tile, lane = _tile(max(ny, nx), plan_y)
+    tile, lane = tile_for(max(ny, nx), plan_y)
     source, target = _orders(inverse, plan_x)
     for row in range(0, ny, 2 * lane):
         for part in (0, lane):
@@ -353,107 +301,7 @@ def _cosine_tile(tile, n, inverse, plan):
         tile[n * number : (n + 1) * number] = 0  # coefficient n
         for k in range(n // 2 + 1):
             move.from_cosine(tile, k, n, plan.quarter_wave)
-    _fft(tile, n, plan)
+    fft(tile, n, plan)
     if not inverse:
         for k in range(n // 2 + 1):
             move.to_cosine(tile, k, n, plan.frequency, plan.quarter_wave)
-
-
-@kernel
-def _tile(n, plan):
-    """Memory for n + 1 numbers in all lanes, real and imaginary parts in turn."""
-    lane = lanes.BYTES // plan.twiddles.itemsize
-    size = 2 * lane * (n + 1)
-    memory = np.empty(size + lane, plan.twiddles.dtype)
-    first = -memory.ctypes.data % lanes.BYTES // memory.itemsize
-    return memory[first : first + size], lane
-
-
-@kernel
-def _fft(tile, n, plan):
-    """FFT in place, which leaves frequency k at plan.frequency[k]."""
-    if plan.chirp.size:
-        _convolve(tile, n, plan)
-    else:
-        _fft_of_factors(tile, n, plan)
-
-
-@kernel
-def _convolve(tile, n, plan):
-    """FFT of an awkward length as a convolution (Bluestein 1970), in natural order."""
-    size = plan.places.size
-    work, lane = _tile(size, plan)
-    other, _ = _tile(size, plan)
-    zero = np.intp(0)
-    for j in range(n):
-        move.weigh(tile, j, zero, lane, plan.chirp, j, work, j, zero, lane)
-    work[2 * lane * n : 2 * lane * size] = 0
-    _fft_of_factors(work, size, plan)
-    # exchanging the parts makes an FFT an inverse one
-    for k in range(size):
-        move.weigh(work, plan.places[k], zero, lane, plan.response, k, other, k, lane, zero)
-    _fft_of_factors(other, size, plan)
-    for k in range(n):
-        move.weigh(other, plan.places[k], lane, zero, plan.chirp, k, tile, k, zero, lane)
-
-
-@kernel
-def _fft_of_factors(tile, n, plan):
-    """FFT in place, which leaves frequency k at plan.places[k].
-
-    After the first pass come parts, one by one, that fit into the first-level cache. 512 numbers in
-    sixteen lanes take 4.1 µs; pass by pass into a second tile, in natural order, they took 5.8.
-    """
-    radix = plan.factors[0]
-    start = np.intp(0)  # for a bare 0 Numba would compile the pass once more
-    _pass(tile, start, n, n, radix, plan.twiddles, start)
-    part = n // radix
-    for first in range(0, n, part):
-        length, t = part, 2 * part * (radix - 1)
-        for inner in plan.factors[1:-1]:
-            _pass(tile, first, first + part, length, inner, plan.twiddles, t)
-            length //= inner
-            t += 2 * length * (inner - 1)
-        _last_pass(tile, first, first + part, length)
-
-
-@kernel
-def _pass(tile, first, last, length, radix, twiddles, t):
-    """Divide transforms of a length into `radix` shorter ones each."""
-    apart = length // radix
-    for start in range(first, last, length):
-        if radix == 8:
-            for p in range(apart):
-                move.turn8(tile, start + p, apart, twiddles, t + 14 * p)
-        elif radix == 5:
-            for p in range(apart):
-                move.turn5(tile, start + p, apart, twiddles, t + 8 * p)
-        elif radix == 4:
-            for p in range(apart):
-                move.turn4(tile, start + p, apart, twiddles, t + 6 * p)
-        elif radix == 3:
-            for p in range(apart):
-                move.turn3(tile, start + p, apart, twiddles, t + 4 * p)
-        else:
-            for p in range(apart):
-                move.turn2(tile, start + p, apart, twiddles, t + 2 * p)
-
-
-@kernel
-def _last_pass(tile, first, last, radix):
-    """Finish with transforms of a few neighbours."""
-    if radix == 8:
-        for start in range(first, last, 8):
-            move.last8(tile, start)
-    elif radix == 5:
-        for start in range(first, last, 5):
-            move.last5(tile, start)
-    elif radix == 4:
-        for start in range(first, last, 4):
-            move.last4(tile, start)
-    elif radix == 3:
-        for start in range(first, last, 3):
-            move.last3(tile, start)
-    else:
-        for start in range(first, last, 2):
-            move.last2(tile, start)

@@ -12,6 +12,7 @@ from arraycon.kernels.agnostic.tools import optics
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools import elementary
+from arraycon.kernels.cpu.tools.sums import as_real, squares
 
 # Values of a mask that count as 0.
 _NOTHING = 1e-20
@@ -37,10 +38,30 @@ def for_each(work: Callable[[Any, Array], None], modes: Array) -> None:
     slices.run(several, modes)
 
 
-def propagate(probe: Array, rate: Array, distance: float) -> None:
-    """Propagate all modes; `rate` as `propagation_rate` gives it."""
-    factors = phasors(rate, distance, probe.shape[-1], probe.dtype)
-    for_each(lambda engine, mode: engine.filter_complex(mode, factors), probe)
+def propagate(probe: Array, factors: Array, memory: list[Any], sums: Array | None) -> None:
+    """Multiply the spectra of all modes by unfolded factors.
+
+    `memory` is what `old_modes` returns; there are sums of the change if the old modes were kept.
+    """
+    changes = np.empty((len(probe), 2))
+
+    def several(engine: Any, start: int, stop: int, old: Array) -> None:
+        with np.errstate(all="ignore"):  # a warning made an error would stop halfway
+            for i in range(start, stop):
+                if sums is not None:
+                    old[...] = probe[i]
+                engine.filter_complex(probe[i], factors)
+                if sums is not None:
+                    changes[i] = squares(as_real(probe[i]), as_real(old))
+
+    slices.run(several, probe, memory)
+    if sums is not None:
+        np.sum(changes, axis=0, out=sums)
+
+
+def old_modes(probe: Array, *, kept: bool) -> list[Any]:
+    """Return what `propagate` needs to keep one old mode for each thread: a block of the probe."""
+    return slices.memory(lambda _: np.empty_like(probe[0]) if kept else None, probe)
 
 
 def propagation_rate(probe: Array, *, dx: float, wavelength: float) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ _SHARED_BY_DEFAULT = 48 << 10
 
 def on_device(function: F) -> F:
     """Run a function on the device of its first argument."""
+    if inspect.isgeneratorfunction(function):
+        return _halves_on_device(function)  # type: ignore[return-value]
 
     @functools.wraps(function)
     def inner(array: Array, *args: Any, **kwargs: Any) -> Any:
@@ -31,6 +34,23 @@ def on_device(function: F) -> F:
             return function(array, *args, **kwargs)
 
     return inner  # type: ignore[return-value]
+
+
+def _halves_on_device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`on_device` for a function in two halves, between which the device is left again."""
+
+    @functools.wraps(function)
+    def inner(array: Array, *args: Any, **kwargs: Any) -> Any:
+        halves = function(array, *args, **kwargs)
+        if array.data.device_id == cupy.cuda.runtime.getDevice():
+            return (yield from halves)
+        with array.device:
+            next(halves)
+        yield
+        with array.device:
+            return (yield from halves)
+
+    return inner
 
 
 def blocks(size: int, *, threads: int = source.THREADS, most: int = _MOST_BLOCKS) -> int:

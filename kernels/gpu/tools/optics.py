@@ -6,17 +6,16 @@ import math
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import transforms
-from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
+from arraycon.kernels.gpu.tools.launch import blocks, launch
 
 
-@on_device
-def propagate(probe: Array, distance: Array, *, dx: float, wavelength: float) -> None:
-    """Propagate all modes; with a distance of 0 they stay exactly as they are.
+def propagated(probe: Array, distance: Array, *, dx: float, wavelength: float) -> Array:
+    """Return all modes propagated, for `take`.
 
     Parameters
     ----------
     probe : array, shape (pmode, ny, nx)
-        Modes, changed in place; a second probe is needed as scratch memory.
+        Modes.
     distance : array
         One float64 number in Å, on the device.
     dx, wavelength : float
@@ -24,6 +23,11 @@ def propagate(probe: Array, distance: Array, *, dx: float, wavelength: float) ->
     """
     moved = probe.copy()
     refocus(moved, distance, dx=dx, wavelength=wavelength)
+    return moved
+
+
+def take(moved: Array, distance: Array, probe: Array) -> None:
+    """Write what `propagated` returned; with a distance of 0 the modes stay exactly as they are."""
     launch("optics", "take_if_moved", probe, blocks(probe.size), moved, probe.size, distance, probe)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cupy
 
 from arraycon.kernels.common.arrays import Array
@@ -19,6 +21,18 @@ _VALUES = 16
 _BLOCKS = 512
 
 
+class Memory:
+    """What the selection from so many rows of a size needs: it may be had before it is wanted."""
+
+    def __init__(self, rows: int, size: int, dtype: Any) -> None:
+        self.in_block = size <= _SMALL or rows >= _MANY
+        self.found = cupy.empty(rows, dtype)
+        self.passes = -(-8 * self.found.itemsize // _BITS)
+        if not self.in_block:
+            self.counts = cupy.empty((rows, self.passes, 1 << _BITS), "uint64")
+            self.ranges = cupy.empty((rows, self.passes, 2), "uint64")
+
+
 def kth_smallest(x: Array, k: int, *, moduli: bool = False) -> Array:
     """Value number `k` from the smallest, counted from 0; NaN is larger than infinity.
 
@@ -27,17 +41,22 @@ def kth_smallest(x: Array, k: int, *, moduli: bool = False) -> Array:
     return kth_smallest_of_rows(x.reshape(1, -1), k, moduli=moduli)
 
 
-def kth_smallest_of_rows(x: Array, k: int, *, moduli: bool = False) -> Array:
-    """`kth_smallest` of each row of a C-contiguous (rows, size) array: one element for each."""
+def kth_smallest_of_rows(
+    x: Array, k: int, *, moduli: bool = False, memory: Memory | None = None
+) -> Array:
+    """`kth_smallest` of each row of a C-contiguous (rows, size) array: one element for each.
+
+    `memory` is for as many rows or more; the result is a part of it.
+    """
     rows, size = x.shape
-    found = cupy.empty(rows, x.dtype)
-    if size <= _SMALL or rows >= _MANY:
+    memory = Memory(rows, size, x.dtype) if memory is None else memory
+    found, passes = memory.found[:rows], memory.passes
+    if memory.in_block:
         launch("selection", "select_in_block", x, rows, x, rows, size, k, int(moduli), found)
         return found
-    passes = -(-8 * x.dtype.itemsize // _BITS)
     parts = max(1, min(-(-size // (THREADS * _VALUES)), _BLOCKS // rows))
-    counts = cupy.zeros((rows, passes, 1 << _BITS), "uint64")
-    ranges = cupy.empty((rows, passes, 2), "uint64")
+    counts, ranges = memory.counts[:rows], memory.ranges[:rows]
+    counts.fill(0)
     for i in range(passes):
         options = (size, k, int(moduli), parts, i, passes)
         launch("selection", "count", x, rows * parts, x, *options, counts, ranges)

@@ -50,11 +50,10 @@ extern "C" __global__ void save_halos(const real *x, real *halos, long long slic
 
 // A block goes down a band of rows at full width: horizontal taps from a line in shared memory, of
 // which there are two in turns, vertical ones from a ring in registers. nx exceeds REACH.
-extern "C" __global__ void __launch_bounds__(THREADS)
-blur_bands(real *x, const real *__restrict__ halos, long long slices, long long ny, long long nx,
-           long long band, real w0, real w1, real w2, real w3, real w4, real w5, real w6, real w7, real w8) {
-    SHARED(real, lines);
-    const real weights[] = {w0, w1, w2, w3, w4, w5, w6, w7, w8};
+template <bool measured>
+__device__ inline void blur_in_bands(real *x, const real *__restrict__ halos, long long slices, long long ny,
+                                     long long nx, long long band, const real *weights, real *lines,
+                                     change_t &change) {
     const int row = (int)nx * PARTS, mirror = 2 * ((int)nx - 1);
     const index_t bands = (ny + band - 1) / band;
     for (index_t task = blockIdx.x; task < (index_t)slices * bands; task += gridDim.x) {
@@ -104,17 +103,41 @@ blur_bands(real *x, const real *__restrict__ halos, long long slices, long long 
 #pragma unroll
                 for (int k = 0; k < WINDOW - 1; ++k) ring[q][k] = ring[q][k + 1];
                 ring[q][WINDOW - 1] = blurred(window, weights);
-                if (i >= 2 * REACH) top[(index_t)(i - 2 * REACH) * row + at] = blurred(ring[q], weights);
+                if (i < 2 * REACH) continue;
+                real &value = top[(index_t)(i - 2 * REACH) * row + at];
+                const real now = blurred(ring[q], weights);
+                if (measured) change.add(now, value);
+                value = now;
             }
         }
         __syncthreads();  // before the next band's first line comes
     }
 }
 
-// Along the middle axis of (volumes, nz, plane), the ends repeated; a thread goes down a column.
-extern "C" __global__ void blur_depth(real *x, long long volumes, long long nz, long long plane, real w0,
-                                      real w1, real w2, real w3, real w4, real w5, real w6, real w7, real w8) {
+extern "C" __global__ void __launch_bounds__(THREADS)
+blur_bands(real *x, const real *__restrict__ halos, long long slices, long long ny, long long nx,
+           long long band, real w0, real w1, real w2, real w3, real w4, real w5, real w6, real w7, real w8) {
+    SHARED(real, lines);
     const real weights[] = {w0, w1, w2, w3, w4, w5, w6, w7, w8};
+    change_t none;
+    blur_in_bands<false>(x, halos, slices, ny, nx, band, weights, lines, none);
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+blur_bands_measured(real *x, const real *__restrict__ halos, long long slices, long long ny, long long nx,
+                    long long band, real w0, real w1, real w2, real w3, real w4, real w5, real w6, real w7,
+                    real w8, double *changed, double *before) {
+    SHARED(real, lines);
+    const real weights[] = {w0, w1, w2, w3, w4, w5, w6, w7, w8};
+    change_t change = {0, 0};
+    blur_in_bands<true>(x, halos, slices, ny, nx, band, weights, lines, change);
+    store_change(change.difference, change.old, changed, before);
+}
+
+// Along the middle axis of (volumes, nz, plane), the ends repeated; a thread goes down a column.
+template <bool measured>
+__device__ inline void blur_in_depth(real *x, long long volumes, long long nz, long long plane,
+                                     const real *weights, change_t &change) {
     const index_t stride = plane, depth = nz;
     for (index_t i = first_index(); i < (index_t)volumes * stride; i += grid_stride()) {
         real *column = x + i / stride * depth * stride + i % stride;
@@ -128,10 +151,30 @@ extern "C" __global__ void blur_depth(real *x, long long volumes, long long nz, 
             for (int j = 0; j < AHEAD; ++j)
                 window[2 * REACH + j] = column[min(z + REACH + j, depth - 1) * stride];
 #pragma unroll
-            for (int j = 0; j < AHEAD; ++j)
-                if (z + j < depth) column[(z + j) * stride] = blurred(window + j, weights);
+            for (int j = 0; j < AHEAD; ++j) {
+                if (z + j >= depth) continue;
+                const real now = blurred(window + j, weights);
+                if (measured) change.add(now, window[j + REACH]);
+                column[(z + j) * stride] = now;
+            }
 #pragma unroll
             for (int k = 0; k < 2 * REACH; ++k) window[k] = window[k + AHEAD];
         }
     }
+}
+
+extern "C" __global__ void blur_depth(real *x, long long volumes, long long nz, long long plane, real w0,
+                                      real w1, real w2, real w3, real w4, real w5, real w6, real w7, real w8) {
+    const real weights[] = {w0, w1, w2, w3, w4, w5, w6, w7, w8};
+    change_t none;
+    blur_in_depth<false>(x, volumes, nz, plane, weights, none);
+}
+
+extern "C" __global__ void blur_depth_measured(real *x, long long volumes, long long nz, long long plane,
+                                               real w0, real w1, real w2, real w3, real w4, real w5, real w6,
+                                               real w7, real w8, double *changed, double *before) {
+    const real weights[] = {w0, w1, w2, w3, w4, w5, w6, w7, w8};
+    change_t change = {0, 0};
+    blur_in_depth<true>(x, volumes, nz, plane, weights, change);
+    store_change(change.difference, change.old, changed, before);
 }

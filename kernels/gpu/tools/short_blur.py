@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import cupy
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools.launch import blocks, launch
 from arraycon.kernels.gpu.tools.source import THREADS
+from arraycon.kernels.gpu.tools.sums import MOST, add_up, of_blocks
 
 # Taps on one side that the kernels have arguments for.
 _REACH = 8
@@ -18,6 +22,8 @@ _SHARED = 48 << 10
 # were the fastest at 80×1024×1024, and those of 16 at 20×512×512.
 _BLOCKS = 640
 _BAND = 128
+# Blocks that blur in depth.
+_MOST_BLOCKS = 1 << 14
 # Rows of a band at least, in taps: the rows kept beside are then a quarter of the object at most.
 _PER_TAP = 8
 
@@ -39,8 +45,13 @@ def fits_columns(reach: int) -> bool:
     return reach <= _REACH
 
 
-def blur_slices(slices: Array, parts: int, taps: tuple[float, ...]) -> None:
-    """Blur along the last two axes of (number, ny, nx·parts), reflecting at the edges."""
+def blur_slices(
+    slices: Array, parts: int, taps: tuple[float, ...], sums: Array | None
+) -> Iterator[None]:
+    """Blur along the last two axes of (number, ny, nx·parts), reflecting at the edges.
+
+    In two halves, as everything here: the second writes, and has all memory that it needs.
+    """
     number, ny, row = slices.shape
     reach = len(taps) // 2
     band = _band(number, ny, reach)
@@ -50,28 +61,40 @@ def blur_slices(slices: Array, parts: int, taps: tuple[float, ...]) -> None:
     defines = ("REACH", reach), ("PARTS", parts), ("PIXELS", pixels)
     halos = cupy.empty((number, bands, 2 * reach, row), slices.dtype)
     sizes = number, ny, row // parts, band
-    grid = blocks(halos.size)
-    launch("short_blur", "save_halos", slices, grid, slices, halos, *sizes, defines=defines)
+    grid = blocks(number * bands, threads=1, most=1 << 16)
+    partial = None if sums is None else of_blocks(grid)
     launch(
-        "short_blur",
-        "blur_bands",
-        slices,
-        blocks(number * bands, threads=1, most=1 << 16),
-        *(slices, halos, *sizes, *_weights(taps)),
-        threads=threads,
-        shared=_line(row, parts, reach) * slices.itemsize,
+        "short_blur", "save_halos", slices, blocks(halos.size), slices, halos, *sizes,
         defines=defines,
-    )
+    )  # fmt: skip
+    yield
+    given = slices, halos, *sizes, *_weights(taps)
+    options: dict[str, Any] = {
+        "threads": threads,
+        "shared": _line(row, parts, reach) * slices.itemsize,
+        "defines": defines,
+    }
+    if sums is None or partial is None:
+        launch("short_blur", "blur_bands", slices, grid, *given, **options)
+    else:
+        launch("short_blur", "blur_bands_measured", slices, grid, *given, *partial[0], **options)
+        add_up(slices, partial, sums)
 
 
-def blur_depth(volumes: Array, taps: tuple[float, ...]) -> None:
+def blur_depth(volumes: Array, taps: tuple[float, ...], sums: Array | None) -> Iterator[None]:
     """Blur along the middle axis of (volumes, nz, plane), replicating the ends."""
     number, nz, plane = volumes.shape
     defines = ("REACH", len(taps) // 2), ("PARTS", 1), ("PIXELS", 1)
-    grid = blocks(number * plane)
-    sizes = number, nz, plane
-    weights = _weights(taps)
-    launch("short_blur", "blur_depth", volumes, grid, volumes, *sizes, *weights, defines=defines)
+    grid = blocks(number * plane, most=_MOST_BLOCKS if sums is None else MOST)
+    partial = None if sums is None else of_blocks(grid)
+    given = volumes, number, nz, plane, *_weights(taps)
+    yield
+    if sums is None or partial is None:
+        launch("short_blur", "blur_depth", volumes, grid, *given, defines=defines)
+    else:
+        rows = partial[0]
+        launch("short_blur", "blur_depth_measured", volumes, grid, *given, *rows, defines=defines)
+        add_up(volumes, partial, sums)
 
 
 def _band(number: int, ny: int, reach: int) -> int:

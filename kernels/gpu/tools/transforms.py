@@ -47,6 +47,17 @@ def fft(x: Array, *, axes: int = 2, inverse: bool = False) -> None:
     _plan(x, x.shape, axes, "C2C").fft(x, x, _INVERSE if inverse else _FORWARD)
 
 
+def prepare(x: Array, spectrum: Array) -> None:
+    """Make what `rfft` and `irfft` over two axes need: a plan has work memory of its own."""
+    _plan(x, x.shape, 2, "R2C")
+    _plan(spectrum, x.shape, 2, "C2R")
+
+
+def prepare_complex(x: Array, *, axes: int = 2) -> None:
+    """Make what `fft` needs."""
+    _plan(x, x.shape, axes, "C2C")
+
+
 def kept() -> list[Any]:
     """Plans of this thread: whoever records their use has to keep them."""
     return list(_plans().values())

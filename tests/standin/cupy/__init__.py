@@ -38,7 +38,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     __array_priority__ = 100
 
     def __init__(self, shape, dtype=float):
-        self._array = np.empty(shape, dtype)
+        self._array = memory.empty(shape, dtype)
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -65,6 +65,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return _ours(self._array[_theirs(key)])
 
     def __setitem__(self, key, value):
+        graphs.refuse("an assignment")
         self._array[_theirs(key)] = _theirs(value)
 
     def __repr__(self):
@@ -142,11 +143,19 @@ def _theirs(value):
     return value._array if isinstance(value, ndarray) else value
 
 
+# which look at no values
+_VIEWS = (
+    "reshape", "view", "ravel", "transpose", "swapaxes", "moveaxis", "squeeze", "may_share_memory",
+)  # fmt: skip
+
+
 def wrapped(function):
     """Return a function of NumPy's that takes and gives arrays of this module."""
 
     @functools.wraps(function)
     def inner(*args, **kwargs):
+        if function.__name__ not in _VIEWS:
+            graphs.refuse(function.__name__)
         kwargs = {name: _theirs(value) for name, value in kwargs.items()}
         out = kwargs.get("out")
         result = function(*map(_theirs, args), **kwargs)
@@ -167,8 +176,13 @@ def get_array_module(*_):
     return sys.modules[__name__]
 
 
+def empty(shape, dtype=float, order="C"):
+    assert order == "C"
+    return _ours(memory.empty(shape, dtype))
+
+
 def get_default_memory_pool():
-    return cuda.MemoryPool()
+    return memory.default_pool()
 
 
 class RawKernel:
@@ -185,10 +199,14 @@ class RawKernel:
         for value in args:
             if isinstance(value, np.ndarray):
                 raise TypeError(f"{self.name}: Unsupported type {type(value)}")
-        arguments = [_theirs(value) for value in args]
-        cuda_on_cpu.launch(
-            self.code, self.name, grid, block, arguments, shared=shared_mem, order=ORDER
+        run = functools.partial(
+            cuda_on_cpu.launch, self.code, self.name, grid, block, shared=shared_mem, order=ORDER
         )
+        arguments = [_theirs(value) for value in args]
+        if graphs.capturing():
+            graphs.record(functools.partial(run, [graphs.by_address(x) for x in arguments]))
+        else:
+            run(arguments)
 
 
 # classes and what works on dtypes or settings alone
@@ -205,3 +223,4 @@ __all__ += [
 ]  # fmt: skip
 
 from cupy import cuda, fft, linalg  # noqa: E402
+from cupy.cuda import graphs, memory  # noqa: E402

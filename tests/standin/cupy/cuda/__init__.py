@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
-from cupy.cuda import runtime
+from cupy.cuda import graphs, runtime
 from cupy.cuda.device import Device
+from cupy.cuda.memory import MemoryPool, using_allocator
 
 __all__ = [
     "Device",
@@ -21,8 +21,29 @@ __all__ = [
 
 
 class Stream:
+    def __init__(self, *, non_blocking=False):
+        self.non_blocking = non_blocking
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
     def synchronize(self):
         pass
+
+    def record(self):
+        return Event()
+
+    def wait_event(self, event):
+        pass
+
+    def begin_capture(self):
+        graphs.begin()
+
+    def end_capture(self):
+        return graphs.end()
 
 
 class Event:
@@ -33,27 +54,9 @@ class Event:
         pass
 
 
-class MemoryPool:
-    """Counts nothing: NumPy allocates."""
-
-    def malloc(self, size):
-        raise NotImplementedError(size)
-
-    def total_bytes(self):
-        return 0
-
-    def free_all_blocks(self):
-        pass
-
-
 def get_current_stream():
     return Stream()
 
 
 def get_elapsed_time(start, stop):
     return (stop.time - start.time) * 1e3
-
-
-@contextlib.contextmanager
-def using_allocator(_):
-    yield

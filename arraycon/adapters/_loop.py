@@ -1,0 +1,50 @@
+"""Loop: a schedule bound to what a foreign code keeps between its iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from arraycon.pipeline import Bound, Constraints, Report
+
+# Iterations in a row that come with arrays elsewhere: to bind to arrays that do not come again
+# costs time, and keeps the ones before from being freed.
+_PATIENCE = 3
+
+
+class Loop:
+    """`Constraints.bind` for a code whose arrays are looked up anew at each iteration.
+
+    Where they are elsewhere each time it is `Constraints.apply` from some iterations on.
+    """
+
+    def __init__(self) -> None:
+        self._bound: Bound | None = None
+        self._moves = 0
+
+    def apply(
+        self, constraints: Constraints, fields: Mapping[str, Any], iteration: int, *, measure: bool
+    ) -> Report:
+        """Run what is due at an iteration on a state of these fields, in place."""
+        from arraycon.state import FIELDS, State
+
+        if measure or self._moves >= _PATIENCE:
+            self._bound = None
+            return constraints.apply(State(**fields), iteration, measure=measure)
+        if self._bound is None or self._bound.constraints is not constraints:
+            self._bound = constraints.bind(State(**fields))
+            return self._bound.apply(iteration)
+        vars(self._bound.state).update({**dict.fromkeys(FIELDS), **fields})
+        self._moves = 0 if self._bound.is_current() else self._moves + 1
+        return self._bound.apply(iteration)
+
+
+def kept(memory: Any, values: Any) -> Any:
+    """Return a copy of an array, in the memory of the iteration before where that will do."""
+    if type(memory) is not type(values) or memory.shape != values.shape:
+        return values.copy()
+    if memory.dtype != values.dtype:
+        return values.copy()
+    memory[...] = values
+    return memory

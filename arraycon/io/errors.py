@@ -1,0 +1,23 @@
+"""What can be wrong with files."""
+
+from __future__ import annotations
+
+
+class ReadError(ValueError):
+    """A file that cannot be read, or that does not hold what it should."""
+
+
+class OutputError(ValueError):
+    """An output path that cannot be used, found before anything is computed or written."""
+
+
+class WriteError(RuntimeError):
+    """Writing failed midway; no partial file is left."""
+
+
+def reason(error: BaseException) -> str:
+    """One line saying what went wrong, without the path or number that Python adds."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
