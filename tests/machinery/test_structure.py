@@ -21,7 +21,7 @@ FAMILIES = (
     "blur", "clamp", "coupling", "dct", "fourier", "linear", "modes", "probe_masks", "recenter",
 )  # fmt: skip
 # Families for which a layer has no kernels; the reference takes their place there.
-LACKING = {"kernels/cpu": {"linear"}, "kernels/gpu": {"linear"}}
+LACKING = {"kernels/gpu": {"linear"}}
 # What constraints work on, and no constraints.
 HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.
