@@ -6,10 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import array_api_compat.numpy as xp
 import numpy as np
 
-from arraycon.kernels.agnostic import linear as agnostic
 from arraycon.kernels.agnostic.tools import notch
 from arraycon.kernels.agnostic.tools.transfer import HIGHEST
 from arraycon.kernels.common import threads
@@ -41,14 +39,8 @@ def obj_gaussian(
     relax: float,
     sums: Array | None = None,
 ) -> Iterator[None]:
-    """Gaussian blur; with a mirrored boundary laterally first and then in depth."""
+    """Gaussian blur along the axes that have a width."""
     mirror = boundary == "mirror"
-    if sigma > 0 and sigma_z > 0 and mirror and (relax > 0 or sums is not None):
-        # old values would have to be kept for it
-        given = {"dx": dx, "sigma": sigma, "sigma_z": sigma_z, "slice_thickness": slice_thickness}
-        new = agnostic.obj_gaussian(obj, **given, boundary=boundary, relax=relax, xp=xp)
-        yield from _replace(obj, new, sums)
-        return
     nz, (ny, nx) = obj.shape[-3] if sigma_z > 0 else 1, obj.shape[-2:]
     y, x = (_exponents(n, dx, sigma, mirror=mirror) for n in (ny, nx))
     z = _exponents(nz, slice_thickness, sigma_z, mirror=mirror)
@@ -64,18 +56,8 @@ def obj_gaussian(
         yield from lateral.by_cosines(obj, transfer.mask(plane, obj.real.dtype), sums)
     elif sigma_z == 0:
         yield from lateral.by_mask(obj, _half_mask(plane, obj), sums)
-    elif mirror:
-        halves = (
-            lateral.by_cosines(obj, transfer.mask(plane, obj.real.dtype), None),
-            volume.filtered_depth(obj, depth, mirror=True, sums=None),
-        )
-        for half in halves:
-            next(half)
-        yield
-        for half in halves:
-            next(half, None)
     else:
-        yield from volume.filtered(obj, table, mirror=False, sums=sums)
+        yield from volume.filtered(obj, table, mirror=mirror, lateral_mirror=mirror, sums=sums)
 
 
 def obj_bandpass(
@@ -92,25 +74,19 @@ def obj_bandpass(
     relax: float,
     sums: Array | None = None,
 ) -> Iterator[None]:
-    """Low-pass, high-pass or both; mirrored over the volume the reference does it."""
-    mirror, band = boundary == "mirror", {"q_lowpass": q_lowpass, "q_highpass": q_highpass}
-    if dims == "volume" and mirror:
-        edges = {"shape": shape, "order": order, "dims": dims, "boundary": boundary}
-        lengths = {"dx": dx, "slice_thickness": slice_thickness}
-        new = agnostic.obj_bandpass(obj, **band, **edges, **lengths, relax=relax, xp=xp)
-        yield from _replace(obj, new, sums)
-        return
+    """Low-pass, high-pass or both, laterally or over the volume."""
+    mirror = boundary == "mirror"
     ny, nx = obj.shape[-2:]
     nz = obj.shape[-3] if dims == "volume" else 1
     y, x = (_squares(n, dx, mirror=mirror) for n in (ny, nx))
-    z = _squares(nz, slice_thickness, mirror=False)[: nz // 2 + 1]
+    z = _squares(nz, slice_thickness, mirror=mirror)[: nz if mirror else nz // 2 + 1]
     if not (mirror or obj.dtype.kind == "c"):
         x = x[: nx // 2 + 1]
     table = _table(obj, y, x, z, transfer.BAND, relax)._replace(
         low=q_lowpass or 0.0, high=q_highpass or 0.0, edge=_EDGES[shape], order=order
     )
     if dims == "volume":
-        yield from volume.filtered(obj, table, mirror=False, sums=sums)
+        yield from volume.filtered(obj, table, mirror=mirror, lateral_mirror=mirror, sums=sums)
     elif mirror:
         yield from lateral.by_cosines(obj, transfer.mask(table, obj.real.dtype), sums)
     else:
@@ -226,14 +202,6 @@ def obj_smooth(
 
 def _numbers_of_a_slice(obj: Array) -> int:
     return obj.shape[-2] * obj.shape[-1] * (2 if obj.dtype.kind == "c" else 1)
-
-
-def _replace(obj: Array, new: Array, sums: Array | None) -> Iterator[None]:
-    """Write what the reference has computed."""
-    yield
-    if sums is not None:
-        sums[0] = squares(as_real(new), as_real(obj))
-    obj[...] = new
 
 
 def _table(obj: Array, y: Array, x: Array, z: Array, kind: int, relax: float) -> Transfer:

@@ -214,14 +214,13 @@ BAD = [
     ("obj_smooth", (OBJ,), {"alpha": 0.2}, ValueError, r"alpha: expected a number in \[0, 0.125\]"),
 ]  # fmt: skip
 
-# of the reference, which nothing replaces yet
 LIMITS = {
-    "obj_gaussian": Limit(6.1, {"dx": 0.1}),
-    "obj_bandpass": Limit(5.1, {"dx": 0.1, "q_lowpass": 1.0}),
-    "obj_wedge": Limit(9.1, {"dx": 0.1, **DEPTH}),
-    "grid_notch": Limit(5.1, {"dx": 0.1, "period": 0.4}),
-    "identical_slices": Limit(3.1),
-    "obj_smooth": Limit(5.1),
+    "obj_gaussian": Limit(0.08, {"dx": 0.1}),
+    "obj_bandpass": Limit(0.15, {"dx": 0.1, "q_lowpass": 1.0}),
+    "obj_wedge": Limit(0.15, {"dx": 0.1, **DEPTH}),
+    "grid_notch": Limit(0.15, {"dx": 0.1, "period": 0.4}),
+    "identical_slices": Limit(0.01),
+    "obj_smooth": Limit(0.01),
 }
 
 FILTERS = [

@@ -19,7 +19,7 @@ from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools import transfer
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.matrix import product
-from arraycon.kernels.cpu.tools.sums import keep_values, squares
+from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 from arraycon.kernels.cpu.tools.transfer import Transfer
 
 # Up to this depth the transform along z is a product with a small matrix, beyond it an FFT. One
@@ -34,9 +34,15 @@ _GRAIN = 1 << 16
 
 
 def filtered(
-    obj: Array, table: Transfer, *, mirror: bool, offset: float = 0.0, sums: Array | None
+    obj: Array,
+    table: Transfer,
+    *,
+    mirror: bool,
+    lateral_mirror: bool = False,
+    offset: float = 0.0,
+    sums: Array | None,
 ) -> Iterator[None]:
-    """Filter volumes (..., nz, ny, nx) in place, laterally periodic.
+    """Filter volumes (..., nz, ny, nx) in place, laterally periodic or mirrored.
 
     The object's change is that of its lateral spectra, by Parseval's theorem: rows of them are at
     hand before and after the filter in depth, the object itself is not. What is missing is the
@@ -47,22 +53,26 @@ def filtered(
     obj : array
         Real, or complex of the same precision.
     table : Transfer
-        Made by `transfer.spectrum_of` for such an object.
+        With the frequencies of such a spectrum: of a real object that is periodic laterally half
+        of them along x.
     mirror : bool
         Whether it is the even extension that is filtered along z.
+    lateral_mirror : bool
+        Whether it is so laterally, too. The change is then taken from a copy of a volume.
     offset : float
         What is added to the frequency 0 of each slice.
     sums : array, shape (1, 2), or None
         Where the sums of the change go.
     """
-    each = _Complex if obj.dtype.kind == "c" else _Real
+    kind = _Complex if obj.dtype.kind == "c" else _Real
+    each = _Mirrored if lateral_mirror else kind
     work = each(obj, table, mirror, offset, measured=sums is not None)
     yield
     changes = np.zeros(2)
     for volume in obj.reshape(-1, *obj.shape[-3:]):
         changes += work(volume)
     if sums is not None:
-        sums[0] = changes / (obj.shape[-2] * obj.shape[-1])
+        sums[0] = changes if lateral_mirror else changes / (obj.shape[-2] * obj.shape[-1])
 
 
 def filtered_depth(
@@ -126,6 +136,43 @@ class _Complex:
         return changes
 
 
+class _Mirrored:
+    """The filter of one volume whose spectrum is one of cosines, of complex ones part by part."""
+
+    def __init__(
+        self, obj: Array, table: Transfer, mirror: bool, offset: float, *, measured: bool
+    ) -> None:
+        volume = obj.reshape(-1, *obj.shape[-3:])[0]
+        self._old = np.empty_like(volume) if measured else None
+        self._part = np.empty_like(volume.real) if obj.dtype.kind == "c" else None
+        like = volume if self._part is None else self._part
+        self._filter = _DepthFilter(like, table, mirror, offset, (0.0, 0.0), False, single=True)
+
+    def __call__(self, volume: Array) -> Array:
+        if self._old is not None:
+            self._old[...] = volume
+        if self._part is None:
+            self._work(volume)
+        else:
+            for part in (volume.real, volume.imag):
+                self._part[...] = part
+                self._work(self._part)
+                part[...] = self._part
+        if self._old is None:
+            return np.zeros(2)
+        return np.asarray(squares(as_real(volume), as_real(self._old)))
+
+    def _work(self, volume: Array) -> None:
+        slices.run(functools.partial(_transform_cosines, volume, False), volume)
+        self._filter(volume)
+        slices.run(functools.partial(_transform_cosines, volume, True), volume)
+
+
+def _transform_cosines(volume: Array, inverse: bool, engine: Any, start: int, stop: int) -> None:
+    for x in volume[start:stop]:
+        engine.dct2_inplace(x, inverse=inverse)
+
+
 def _transform_complex(volume: Array, inverse: bool, engine: Any, start: int, stop: int) -> None:
     for x in volume[start:stop]:
         engine.fft2_inplace(x, inverse=inverse)
@@ -181,6 +228,8 @@ class _DepthFilter:
         What the first pair of numbers of each row, and what all others, count in the sums.
     measured : bool
         Whether the sums of the change are asked for; otherwise they come out as 0.
+    single : bool
+        Whether each number has a weight of its own, and ky no negative ones: those of cosines.
     """
 
     def __init__(
@@ -191,8 +240,11 @@ class _DepthFilter:
         offset: float,
         counts: tuple[float, float],
         measured: bool,
+        *,
+        single: bool = False,
     ) -> None:
         nz, ny, nx = like.shape
+        self._single = single
         self._table, self._mirror, self._counts = table, mirror, counts
         self._offset, self._measured = like.dtype.type(offset), measured
         self._changes = np.zeros((ny, 2))
@@ -200,7 +252,8 @@ class _DepthFilter:
         if nz <= _DENSE:
             self._basis = _basis(nz, mirror, like.dtype)
             # ky and -ky have the same weights
-            self._rows, self._grain = ny // 2 + 1, max(1, _GRAIN // (2 * nz * nx))
+            self._rows = ny if single else ny // 2 + 1
+            self._grain = max(1, _GRAIN // (2 * nz * nx))
             return
         self._rows, self._grain = ny, max(1, _GRAIN // (nz * nx))
         self._at_a_time = max(1, min(ny, _BLOCK // like[:, 0].nbytes))
@@ -218,7 +271,7 @@ class _DepthFilter:
         return total
 
     def _by_basis(self, x: Array, first: int, last: int) -> None:
-        numbers = self._offset, self._counts, self._measured
+        numbers = self._offset, self._counts, self._measured, self._single
         _filter_rows(x, first, last, self._basis, self._table, *numbers, self._changes)
 
     def _by_fft(self, x: Array, first: int, last: int, memory: Array) -> None:
@@ -229,7 +282,7 @@ class _DepthFilter:
             block = memory[: math.prod(shape)].reshape(shape)
             block[..., :nx], block[..., nx:] = part, 0
             _along_z(block, self._mirror)
-            _weigh(block, i, self._which, self._table)
+            _weigh(block, i, self._which, self._table, self._single)
             _along_z(block, self._mirror, inverse=True)
             if i == 0:
                 block[:, 0, 0] += self._offset
@@ -277,7 +330,7 @@ def _basis(nz: int, mirror: bool, dtype: Any) -> _Basis:
 
 
 @kernel
-def _filter_rows(x, first, last, basis, table, offset, counts, measured, changes):
+def _filter_rows(x, first, last, basis, table, offset, counts, measured, single, changes):
     """Filter the rows ky and -ky of x (nz, ny, nx), first <= ky < last; write each row's sums."""
     nz, ny, width = x.shape
     pairs = basis.partner.size
@@ -293,7 +346,7 @@ def _filter_rows(x, first, last, basis, table, offset, counts, measured, changes
             product(basis.cosines, slices[:pairs], vectors[:pairs])
             product(basis.sines, slices[pairs:], vectors[pairs:])
             for i in range(nz):
-                _multiply(vectors[i], weights[basis.which[i]])
+                _multiply(vectors[i], weights[basis.which[i]], single)
             product(basis.cosines_back, vectors[:pairs], slices[:pairs])
             product(basis.sines_back, vectors[pairs:], slices[pairs:])
             if measured:  # the vectors' memory is free by now, and the old rows are still there
@@ -307,7 +360,7 @@ def _filter_rows(x, first, last, basis, table, offset, counts, measured, changes
                 _fold(slice_rows, 0, x, row, basis.partner)
                 if row == 0:
                     _add_offset(x, offset)
-            if (ny - ky) % ny == ky:
+            if single or (ny - ky) % ny == ky:
                 break
 
 
@@ -334,13 +387,13 @@ def _compare(new, place, old, row, counts):
 
 
 @kernel
-def _weigh(block: Array, first: int, which: Array, table: Transfer) -> None:
+def _weigh(block: Array, first: int, which: Array, table: Transfer, single: bool) -> None:
     """Multiply a spectrum along z; its rows begin with ky = first."""
     weights = np.empty((table.kz2.size, table.kx2.size), block.dtype)
     for row in range(block.shape[1]):
         transfer.weights(weights, first + row, table)
         for i in range(which.size):
-            _multiply(block[i, row], weights[which[i]])
+            _multiply(block[i, row], weights[which[i]], single)
 
 
 @kernel
@@ -359,8 +412,12 @@ def _fold(source: Array, row: int, target: Array, place: int, partner: Array) ->
 
 
 @kernel
-def _multiply(x: Array, weights: Array) -> None:
-    """Multiply real and imaginary parts in turn; the last one may be alone."""
+def _multiply(x: Array, weights: Array, single: bool) -> None:
+    """Multiply real and imaginary parts in turn, of which the last may be alone; or each number."""
+    if single:
+        for j in range(weights.size):
+            x[j] *= weights[j]
+        return
     for j in range(x.size // 2):
         x[2 * j] *= weights[j]
         x[2 * j + 1] *= weights[j]
