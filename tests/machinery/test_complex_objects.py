@@ -135,10 +135,15 @@ def test_read_only_parts_are_refused():
         only(obj_rblur={"obj_type": "complex"}).apply(state, 1)
 
 
-def test_it_is_measured_as_a_whole():
+@EACH
+@pytest.mark.parametrize("held", ["parts", "whole"])
+def test_it_is_measured_as_a_whole(name, held):
     state = make_state("float64")
     before = whole(state)
-    (record,) = only(obj_rblur={"obj_type": "complex"}).apply(state, 1, measure=True)
+    measured = held_whole(state) if held == "whole" else state
+    (record,) = only(**{name: block(name)}).apply(measured, 1, measure=True)
+    if held == "whole":
+        only(**{name: block(name)}).apply(state, 1)
     change = np.linalg.norm(whole(state) - before) / np.linalg.norm(before)
     assert record.metrics["object: relative change"] == pytest.approx(change)
 

@@ -37,6 +37,9 @@ VARIANTS = [(name, OPTIONS.get(name, {})) for name in ORDER] + [
     ("obj_rblur", {"std": 0.0}),
     ("obj_rblur", {"std": 3.0, "kernel_size": 19}),
     ("obj_z_recenter", {"scale": 0.0}),
+    ("obj_gaussian", {"sigma_z": 5.0, "relax": 0.2}),
+    ("obj_gaussian", {"sigma_z": 5.0, "sigma": 0}),
+    ("obj_bandpass", {"dims": "volume"}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIANTS]
 

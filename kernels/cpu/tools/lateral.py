@@ -9,7 +9,8 @@ import numpy as np
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.fft import slices
-from arraycon.kernels.cpu.tools.sums import as_real, squares
+from arraycon.kernels.cpu.tools.compiled import kernel
+from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 from arraycon.kernels.cpu.tools.volume import spectra
 
 Work = Callable[[Any, Array, Any], None]
@@ -53,22 +54,52 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
 def by_cosines(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
     """Multiply the cosine spectra of slices by a mask (ny, nx): nothing wraps round."""
     planes = obj.reshape(-1, *obj.shape[-2:])
+    by_parts, measured = planes.dtype.kind == "c", sums is not None
+    # room for the real or the imaginary part
+    memory = slices.memory(
+        lambda _: np.empty(planes.shape[1:] if by_parts else 0, mask.dtype), planes
+    )
+    changes = np.zeros((len(planes), 2))
 
-    def filter_real(engine: Any, x: Array, _: Any) -> None:
-        engine.dct2_inplace(x)
-        x *= mask
-        engine.dct2_inplace(x, inverse=True)
+    def work(engine: Any, start: int, stop: int, part: Array) -> None:
+        for i in range(start, stop):
+            x = planes[i]
+            for target in (x.real, x.imag) if by_parts else (x,):
+                if by_parts:
+                    part[...] = target
+                values = part if by_parts else target
+                engine.dct2_inplace(values)
+                changes[i] += _multiply(values, mask, measured)
+                engine.dct2_inplace(values, inverse=True)
+                if by_parts:
+                    target[...] = part
 
-    def filter_parts(engine: Any, x: Array, memory: Array) -> None:
-        for part in (x.real, x.imag):
-            memory[...] = part
-            filter_real(engine, memory, None)
-            part[...] = memory
+    yield
+    slices.run(work, planes, memory)
+    if sums is not None:
+        # of a coefficient's square y² on this scale, the slice has y²/(4·ny·nx), and half of that
+        # where a frequency is 0
+        sums[0] = np.sum(changes, axis=0) / (4 * planes[0].size)
 
-    if planes.dtype.kind == "c":
-        yield from each(planes, filter_parts, sums, lambda _: np.empty_like(planes[0].real))
-    else:
-        yield from each(planes, filter_real, sums)
+
+@kernel
+def _multiply(x, mask, measured):
+    """Multiply coefficients (ny, nx); return the sums of the change, zero frequencies half."""
+    changed = before = 0.0
+    old = np.empty(x.shape[1], x.dtype)
+    for y in range(x.shape[0]):
+        row, factors = x[y], mask[y]
+        if measured:
+            keep_values(row, old)
+        for i in range(row.size):
+            row[i] *= factors[i]
+        if measured:
+            share = 0.5 if y == 0 else 1.0
+            more, size = squares(row[1:], old[1:])
+            first_more, first_size = squares(row[:1], old[:1])
+            changed += share * (more + 0.5 * first_more)
+            before += share * (size + 0.5 * first_size)
+    return changed, before
 
 
 def each(

@@ -19,7 +19,7 @@ from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools import transfer
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.matrix import product
-from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
+from arraycon.kernels.cpu.tools.sums import keep_values, squares
 from arraycon.kernels.cpu.tools.transfer import Transfer
 
 # Up to this depth the transform along z is a product with a small matrix, beyond it an FFT. One
@@ -58,7 +58,7 @@ def filtered(
     mirror : bool
         Whether it is the even extension that is filtered along z.
     lateral_mirror : bool
-        Whether it is so laterally, too. The change is then taken from a copy of a volume.
+        Whether it is so laterally, too.
     offset : float
         What is added to the frequency 0 of each slice.
     sums : array, shape (1, 2), or None
@@ -72,7 +72,8 @@ def filtered(
     for volume in obj.reshape(-1, *obj.shape[-3:]):
         changes += work(volume)
     if sums is not None:
-        sums[0] = changes if lateral_mirror else changes / (obj.shape[-2] * obj.shape[-1])
+        scale = 4 if lateral_mirror else 1  # of the squares of unnormalised cosine coefficients
+        sums[0] = changes / (scale * obj.shape[-2] * obj.shape[-1])
 
 
 def filtered_depth(
@@ -143,29 +144,25 @@ class _Mirrored:
         self, obj: Array, table: Transfer, mirror: bool, offset: float, *, measured: bool
     ) -> None:
         volume = obj.reshape(-1, *obj.shape[-3:])[0]
-        self._old = np.empty_like(volume) if measured else None
         self._part = np.empty_like(volume.real) if obj.dtype.kind == "c" else None
         like = volume if self._part is None else self._part
-        self._filter = _DepthFilter(like, table, mirror, offset, (0.0, 0.0), False, single=True)
+        self._filter = _DepthFilter(like, table, mirror, offset, (0.5, 1.0), measured, single=True)
 
     def __call__(self, volume: Array) -> Array:
-        if self._old is not None:
-            self._old[...] = volume
         if self._part is None:
-            self._work(volume)
-        else:
-            for part in (volume.real, volume.imag):
-                self._part[...] = part
-                self._work(self._part)
-                part[...] = self._part
-        if self._old is None:
-            return np.zeros(2)
-        return np.asarray(squares(as_real(volume), as_real(self._old)))
+            return self._work(volume)
+        changes = np.zeros(2)
+        for part in (volume.real, volume.imag):
+            self._part[...] = part
+            changes += self._work(self._part)
+            part[...] = self._part
+        return changes
 
-    def _work(self, volume: Array) -> None:
+    def _work(self, volume: Array) -> Array:
         slices.run(functools.partial(_transform_cosines, volume, False), volume)
-        self._filter(volume)
+        changes = self._filter(volume)
         slices.run(functools.partial(_transform_cosines, volume, True), volume)
+        return changes
 
 
 def _transform_cosines(volume: Array, inverse: bool, engine: Any, start: int, stop: int) -> None:
@@ -225,7 +222,8 @@ class _DepthFilter:
     offset : float
         What is added to the first number of each slice afterwards.
     counts : tuple of float
-        What the first pair of numbers of each row, and what all others, count in the sums.
+        What the first pair of numbers of each row, and what all others, count in the sums; of
+        cosines the first number, and the first row counts half.
     measured : bool
         Whether the sums of the change are asked for; otherwise they come out as 0.
     single : bool
@@ -288,7 +286,8 @@ class _DepthFilter:
                 block[:, 0, 0] += self._offset
             if self._measured:
                 for row in range(part.shape[1]):
-                    self._changes[i + row] = _compare(block, row, x, i + row, self._counts)
+                    where = block, row, x, i + row
+                    self._changes[i + row] = _compare(*where, self._counts, self._single)
             part[...] = block[..., :nx]
 
 
@@ -353,7 +352,7 @@ def _filter_rows(x, first, last, basis, table, offset, counts, measured, single,
                 _fold(slice_rows, 0, vector_rows, 0, basis.partner)
                 if row == 0:
                     _add_offset(vector_rows, offset)
-                changes[row] = _compare(vector_rows, 0, x, row, counts)
+                changes[row] = _compare(vector_rows, 0, x, row, counts, single)
                 for z in range(nz):
                     keep_values(vectors[z], x[z, row])
             else:
@@ -371,19 +370,21 @@ def _add_offset(x, offset):
 
 
 @kernel
-def _compare(new, place, old, row, counts):
+def _compare(new, place, old, row, counts, single):
     """Σ|new - old|² and Σ|old|² of one row of spectra, whose pairs of numbers count differently."""
     changed = before = 0.0
+    first = 1 if single else 2
+    share = 0.5 if single and row == 0 else 1.0
     for z in range(len(old)):
         given = old[z, row]
         after = new[z, place, : given.size]
-        more, size = squares(after[:2], given[:2])
+        more, size = squares(after[:first], given[:first])
         changed += counts[0] * more
         before += counts[0] * size
-        more, size = squares(after[2:], given[2:])
+        more, size = squares(after[first:], given[first:])
         changed += counts[1] * more
         before += counts[1] * size
-    return changed, before
+    return share * changed, share * before
 
 
 @kernel
