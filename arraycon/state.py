@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,6 +24,8 @@ READ_ONLY = ("illumination", "vacuum_mask")
 LENGTHS = ("dx", "wavelength", "slice_thickness")
 _PARTS = ("object_amplitude", "object_phase")
 _OBJECTS = ("object", *_PARTS)
+# Å, the least that is likely (electrons of 4 MeV): what is smaller was given in m, or in nm
+_LEAST = {"dx": 1e-3, "wavelength": 3e-3, "slice_thickness": 1e-2}
 
 
 @dataclass(eq=False)
@@ -66,6 +70,11 @@ class State:
     ValueError
         A shape or a number is impossible, or two arrays share memory, so that a constraint of one
         would change the other; the message names the field.
+
+    Warns
+    -----
+    UserWarning
+        A length is hardly in Å, or slices of the object are smaller than the probe.
     """
 
     object_amplitude: Any = None
@@ -84,6 +93,8 @@ class State:
 
     def __post_init__(self) -> None:
         self.validate()
+        for note in self._doubts():
+            warnings.warn(note, stacklevel=3)
 
     def validate(self) -> None:
         """Check every field again; `Constraints.apply` calls this before anything runs."""
@@ -105,6 +116,25 @@ class State:
             if value is not None:
                 unit = "Å" if name in LENGTHS else ""
                 setattr(self, name, check.number(name, value, above=0, unit=unit))
+
+    def _doubts(self) -> Iterator[str]:
+        """Name what is possible and hardly meant: another unit than Å, axes in another order."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                yield f"{name}: {value:g} Å is hardly meant; lengths are in Å (1 nm = 10 Å)"
+        if self.probe is None:
+            return
+        for name in ("object", "object_amplitude", "object_phase"):
+            array = getattr(self, name)
+            if array is not None and any(
+                n < m for n, m in zip(array.shape[-2:], self.probe.shape[-2:], strict=True)
+            ):
+                yield (
+                    f"{name}: slices of {tuple(array.shape[-2:])} are smaller than the probe, "
+                    f"{tuple(self.probe.shape[-2:])}; expected (omode, nz, ny, nx)"
+                )
+                return
 
     def _validate_object(self, given: dict[str, Any]) -> None:
         parts = [name for name in _PARTS if name in given]

@@ -103,6 +103,14 @@ class Block(BaseModel):
     step: int = Field(1, ge=1, description="run at every step-th iteration")
     end_iter: int | None = Field(None, ge=1, description="run only before this one; null: no end")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            raise AttributeError(
+                f"{name}: a block does not change; params.replace(NAME={{{name!r}: ...}}) returns "
+                f"other parameters"
+            )
+        super().__setattr__(name, value)
+
     @property
     def enabled(self) -> bool:
         """Whether it is switched on, even if it never comes to run."""

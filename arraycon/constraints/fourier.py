@@ -8,11 +8,18 @@ from pydantic import Field
 
 from arraycon.blocks import Block
 from arraycon.blocks.kinds import AnyObjType, ObjType
+from arraycon.constraints.advising import beyond_nyquist
 from arraycon.constraints.declare import register
 from arraycon.kernels import fourier
 
 
-@register(fourier.kr_filter, on="object", layout="slices", smooths=lambda _: ("laterally",))
+@register(
+    fourier.kr_filter,
+    on="object",
+    layout="slices",
+    advice=beyond_nyquist,
+    smooths=lambda _: ("laterally",),
+)
 class KrFilter(Block):
     """Low-pass each slice of the object in lateral frequency."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST = 300  # characters: NumPy quotes the whole header of a damaged array
+
 
 class ReadError(ValueError):
     """A file that cannot be read, or that does not hold what it should."""
@@ -20,4 +22,6 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return lines[0] if len(lines[0]) <= _LONGEST else f"{lines[0][:_LONGEST]} …"

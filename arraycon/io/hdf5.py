@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,22 @@ _FILTERS = {
 }  # fmt: skip
 
 
-def opened(path: Path) -> Any:
-    """Open a file to read, and say in the library's own words why that is not possible."""
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """Open a file to read within a ``with`` block; what the library says of it is a ReadError.
+
+    Damage shows where the structure that it hit is looked at, which may be anywhere in the block.
+    """
+    with _file(path) as file:
+        try:
+            yield file
+        except ReadError:
+            raise
+        except (OSError, RuntimeError, KeyError) as error:
+            raise _damaged(str(path), error) from error
+
+
+def _file(path: Path) -> Any:
     import h5py
 
     try:

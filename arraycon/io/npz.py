@@ -134,7 +134,7 @@ class _Opened(zipfile.ZipFile):
     def __init__(self, path: Path) -> None:
         try:
             super().__init__(path)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, NotImplementedError) as error:
             raise ReadError(f"{path}: is not an .npz archive, or is truncated") from error
         except OSError as error:
             raise ReadError(f"{path}: cannot be read: {reason(error)}") from error

@@ -73,9 +73,16 @@ class Constraints:
         *,
         defaults: Defaults = "none",
         order: Sequence[str] | None = None,
+        **misplaced: object,
     ) -> None:
+        if misplaced:
+            name = next(iter(misplaced))
+            raise TypeError(
+                f"{name}: expected constraints in one mapping, as in "
+                f'Constraints({{"{name}": {{...}}}}), got an argument of that name'
+            )
         check.choice("defaults", defaults, ("none", "ptyrad"))
-        if params is None or (isinstance(params, Mapping) and not params and defaults == "none"):
+        if params is None:
             raise ValueError(
                 "params: expected constraints, got none: say what is to run, as in "
                 'Constraints({"kz_filter": {"start_iter": 1}}), or read a file, '
@@ -93,6 +100,8 @@ class Constraints:
             params = files.from_mapping({name: getattr(params, name) for name in params.given})
         self._take(params.only_given() if defaults == "none" else params, order)
         self._warn_of_defaults()
+        if not params.given and not len(self):
+            warn("no constraints: there is nothing to run")
         logger.info("constraints: %s", self)
 
     @classmethod

@@ -110,12 +110,15 @@ def _as_real(x: Array) -> Array:
 def _half(taps: tuple[float, ...], dtype: np.dtype) -> tuple[Array, Array]:
     """Weights and offsets of the central tap and of pairs of taps, an even number of pairs.
 
-    The filler has weight 0 and offset 0, so that it can spread nothing that is not finite.
+    Where one is missing, the first pair is there twice with half its weight. One of weight 0 would
+    make NaN of infinities.
     """
     reach = len(taps) // 2
-    filler = [0] * (reach % 2)
-    weights = np.array([*taps[reach:], *filler], dtype)
-    return weights, np.array([*range(reach + 1), *filler])
+    weights, offsets = list(taps[reach:]), list(range(reach + 1))
+    if reach % 2:
+        weights[1:2] = [weights[1] / 2] * 2
+        offsets[1:2] = [1, 1]
+    return np.array(weights, dtype), np.array(offsets)
 
 
 @kernel

@@ -201,7 +201,8 @@ def obj_smooth(
 
 
 def _numbers_of_a_slice(obj: Array) -> int:
-    return obj.shape[-2] * obj.shape[-1] * (2 if obj.dtype.kind == "c" else 1)
+    ny, nx = obj.shape[-2:]
+    return int(ny * nx) * (2 if obj.dtype.kind == "c" else 1)
 
 
 def _table(obj: Array, y: Array, x: Array, z: Array, kind: int, relax: float) -> Transfer:

@@ -46,4 +46,5 @@ def test_the_judge_forgives_what_rounding_decides():
 
     x = np.array([1.0, 2.0])
     assert not judge.differs([np.array([0.0, 2.0])], select([x]), [x], select, rng)
-    assert judge.differs([np.array([1.0, 0.0])], select([x]), [x], select, rng)
+    x = np.array([1.5, 2.0])
+    assert judge.differs([np.array([0.0, 2.0])], select([x]), [x], select, rng)
