@@ -159,7 +159,10 @@ def _tune(
     from arraycon.tuning import tune
 
     try:
-        tuning = tune(reconstruct, counts, candidates, seed=seed, workers=_SIDE_BY_SIDE)
+        tuning = tune(
+            reconstruct, counts, candidates, seed=seed, workers=_SIDE_BY_SIDE,
+            tell=lambda *_: signals.look(),
+        )  # fmt: skip
         if truth is None:
             return tuning, None
         return tuning, {

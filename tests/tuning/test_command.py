@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import processes
 import pytest
-from command import run, words
+from command import environment, run, words
 from demo_data import made
 
 from arraycon import Constraints
@@ -56,6 +60,24 @@ def test_what_a_file_leaves_out_runs_as_it_would_there() -> None:
     assert code == 0, output
     trials = json.loads(Path("tune/trials.json").read_text(encoding="utf-8"))["trials"]
     assert "obj_rblur" in trials[1]["constraints"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_soon_and_leaves_nothing(number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "arraycon", *OPTIONS, "--vary", "objp_postiv.relax=0,0.5"]
+    command[command.index("--iterations") + 1] = "100000"
+    with processes.start(command, env=environment(), stderr=processes.PIPE) as child:
+        while not Path("tune").exists() and child.poll() is None:  # the last thing before it begins
+            time.sleep(0.05)
+        time.sleep(1)
+        child.send_signal(number)
+        _, errors = processes.finished(child, limit=60)
+    assert child.returncode == 128 + number
+    assert b"Traceback" not in errors
+    assert errors.count(b"error: ") == 1
+    assert list(Path("tune").iterdir()) == []
 
 
 @pytest.mark.parametrize(
