@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from arraycon.pipeline import Report as Report
     from arraycon.pipeline.warmup import warmup as warmup
     from arraycon.state import State as State
+    from arraycon.tuning import tune as tune
+    from arraycon.tuning import vary as vary
 
 # Whoever only calls the functions should not wait for pydantic.
 _LAZY = {
@@ -48,7 +50,9 @@ _LAZY = {
     "State": "state",
     "misfit_ratio": "misfit",
     "register": "pipeline",
+    "tune": "tuning",
     "unregister": "pipeline",
+    "vary": "tuning",
     "warmup": "pipeline.warmup",
 }
 

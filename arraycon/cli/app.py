@@ -15,7 +15,7 @@ import typer
 from rich.progress import track
 from typer.core import TyperGroup
 
-from arraycon.cli import bench, demo, doctor, job, signals, tables
+from arraycon.cli import bench, demo, doctor, job, signals, tables, tune
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
 from arraycon.kernels.common.threads import use_threads
@@ -53,6 +53,7 @@ params_app = typer.Typer(
 app.add_typer(params_app, name="params")
 app.command("bench")(bench.command)
 app.command("demo")(demo.command)
+app.command("tune")(tune.command)
 
 
 class Kind(str, Enum):

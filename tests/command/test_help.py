@@ -30,6 +30,7 @@ def test_version() -> None:
 
 COMMANDS = (
     "", "apply", "params", "params check", "params schema", "params template", "doctor", "demo",
+    "tune",
 )  # fmt: skip
 
 

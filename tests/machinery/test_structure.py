@@ -31,6 +31,7 @@ FLOORS = (
     ("constraints", "io"),
     ("params", "figure"),
     ("pipeline",),
+    ("tuning",),
     ("", "adapters", "bench", "demo"),
     ("cli",),
     ("__main__",),
