@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from arraycon.blocks import Block
+from arraycon.blocks import RampedBlock
 from arraycon.blocks.kinds import AnyObjType, Relax
 from arraycon.constraints.declare import register
 from arraycon.kernels import linear
@@ -33,7 +33,7 @@ def _by_dims(block: Any) -> tuple[str, ...]:
     smooths=_blurred,
     idle=lambda block: block.relax == 1 or not _blurred(block),
 )
-class ObjGaussian(Block):
+class ObjGaussian(RampedBlock):
     """Blur the object with a Gaussian of a width in Å."""
 
     obj_type: AnyObjType = "both"
@@ -52,7 +52,7 @@ class ObjGaussian(Block):
     smooths=lambda _: ("laterally",),
     idle=lambda block: block.relax == 1 or block.alpha == 0,
 )
-class ObjSmooth(Block):
+class ObjSmooth(RampedBlock):
     """Mix each pixel of the object with its eight neighbours."""
 
     obj_type: AnyObjType = "both"
@@ -69,7 +69,7 @@ class ObjSmooth(Block):
     smooths=lambda block: ("laterally",) if block.q_lowpass is not None else (),
     idle=lambda block: block.relax == 1 or block.q_lowpass is block.q_highpass is None,
 )
-class ObjBandpass(Block):
+class ObjBandpass(RampedBlock):
     """Keep a band of the object's spatial frequencies."""
 
     obj_type: AnyObjType = "both"
@@ -98,7 +98,7 @@ class ObjBandpass(Block):
     typical={"period": 1.0},
     idle=lambda block: block.relax == 1,
 )
-class GridNotch(Block):
+class GridNotch(RampedBlock):
     """Remove the harmonics of a grid, such as the scan's, from each slice of the object."""
 
     obj_type: AnyObjType = "phase"
@@ -134,7 +134,7 @@ class GridNotch(Block):
     smooths=lambda _: ("z",),
     idle=lambda block: block.relax == 1,
 )
-class ObjWedge(Block):
+class ObjWedge(RampedBlock):
     """Damp depth frequencies of the object outside the cone that the data reach."""
 
     obj_type: AnyObjType = "both"
@@ -154,7 +154,7 @@ class ObjWedge(Block):
     layout="columns",
     idle=lambda block: block.relax == 1,
 )
-class IdenticalSlices(Block):
+class IdenticalSlices(RampedBlock):
     """Make all slices of the object equal to their mean."""
 
     obj_type: AnyObjType = "both"

@@ -37,17 +37,20 @@ DEFAULTS = {
     "obj_zblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 1.0},
     "obj_gaussian": {
         **SCHEDULE,
+        "ramp": None,
         **{"obj_type": "both", "sigma": 0.2, "sigma_z": 0, "boundary": "mirror", "relax": 0},
     },
-    "obj_smooth": {**SCHEDULE, "obj_type": "both", "alpha": 0.02, "relax": 0},
+    "obj_smooth": {**SCHEDULE, "ramp": None, "obj_type": "both", "alpha": 0.02, "relax": 0},
     "kr_filter": {**SCHEDULE, "obj_type": "both", "radius": 0.15, "width": 0.05},
     "obj_bandpass": {
         **SCHEDULE,
+        "ramp": None,
         **{"obj_type": "both", "q_lowpass": None, "q_highpass": None, "shape": "butterworth"},
         **{"order": 2, "dims": "lateral", "boundary": "periodic", "relax": 0},
     },
     "grid_notch": {
         **SCHEDULE,
+        "ramp": None,
         **{"obj_type": "phase", "period": None, "window": 2, "direction": "xy"},
         **{"rotation": 0, "relax": 0},
     },
@@ -60,9 +63,10 @@ DEFAULTS = {
     },
     "obj_wedge": {
         **SCHEDULE,
+        "ramp": None,
         **{"obj_type": "both", "semiangle": 25, "q_floor": 0, "boundary": "mirror", "relax": 0},
     },
-    "identical_slices": {**SCHEDULE, "obj_type": "both", "relax": 0},
+    "identical_slices": {**SCHEDULE, "ramp": None, "obj_type": "both", "relax": 0},
     "kr_thresh": {**SCHEDULE, "obj_type": "both", "thresh": 0.05, "scope": "global"},
     "complex_ratio": {**SCHEDULE, "obj_type": "both", "alpha1": 1.0, "alpha2": 0.0},
     "mirrored_amp": {**SCHEDULE, "ramp": None, "relax": 0.1, "scale": 0.03, "power": 4.0},
@@ -140,6 +144,8 @@ def test_every_field_has_its_allowed_values_tested_and_a_description():
         for field, info in model.model_fields.items():
             assert info.description, (name, field)
             key = ("kz_filter" if field in SCHEDULE else name, field)
+            if field == "ramp":
+                key = ("obja_thresh", field)
             if field == "obj_type":
                 whole = "complex" in P.allowed(model, field)
                 key = ("obj_rblur" if whole else "kz_filter", field)
