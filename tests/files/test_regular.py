@@ -101,6 +101,7 @@ def test_a_link_without_target(tmp_path: Path) -> None:
         io.read(tmp_path / "x.hdf5")
 
 
+@pytest.mark.quick(when=lambda arguments, **_: arguments[:2] == ("apply", "x.fifo"))
 @pytest.mark.parametrize("arguments", [
     ("apply", "x.fifo", "-p", "p.yaml", "-o", "o.hdf5"),
     ("apply", "model.hdf5", "-p", "x.fifo", "-o", "o.hdf5"),

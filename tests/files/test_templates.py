@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -116,11 +117,17 @@ def everything(params, **options):
     return {name: block.model_dump(**options) for name, block in params.blocks().items()}
 
 
+@functools.cache
+def validator():
+    # to make the schema and to check it takes a quarter of a second
+    return jsonschema.Draft202012Validator(templates.schema())
+
+
 @pytest.mark.parametrize("data", VALID)
 @pytest.mark.filterwarnings("ignore::arraycon.params.ParameterWarning")
 def test_the_schema_takes_what_the_loader_takes(data):
     files.from_mapping(data)
-    jsonschema.validate(data, templates.schema())
+    validator().validate(data)
 
 
 @pytest.mark.parametrize("data", INVALID)
@@ -128,13 +135,13 @@ def test_the_schema_refuses_what_the_loader_refuses(data):
     with pytest.raises(P.ParameterError):
         files.from_mapping(data)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data, templates.schema())
+        validator().validate(data)
 
 
 def test_the_schema_takes_ptyrads_whole_file_and_all_templates():
     whole = Path(__file__).parents[1] / "data" / "ptyrad_params.yaml"
     for text in (whole.read_text(encoding="utf-8"), *map(templates.template, templates.HEADERS)):
-        jsonschema.validate(yaml.safe_load(text), templates.schema())
+        validator().validate(yaml.safe_load(text))
 
 
 def test_schema_lets_blocks_be_objects_null_or_false():
