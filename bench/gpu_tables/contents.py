@@ -72,7 +72,8 @@ class Schedule:
     def constraints(self) -> Constraints:
         """The pipeline."""
         blocks: dict[str, Any] = dict.fromkeys(NAMES)
-        blocks |= {name: {"start_iter": 1} for name in self.names}
+        known = declared()
+        blocks |= {name: {"start_iter": 1, **known[name].typical} for name in self.names}
         with warnings.catch_warnings():
             # that both kz_filter and obj_zblur smooth z is no news here
             warnings.simplefilter("ignore", ParameterWarning)
