@@ -14,8 +14,10 @@ Transfer = Callable[..., Array]
 
 # Frequencies that would be higher are this: four of their squares are finite.
 HIGHEST = 1e140
-# Beyond these quotients and exponents all functions here have their limits.
+# Beyond these quotients and exponents all functions here have their limits; also in the float32
+# that JAX computes in where it has nothing else.
 _FAR, _STEEP = 1e100, 700.0
+_FAR_SINGLE, _STEEP_SINGLE = 1e15, 80.0
 
 
 def filtered(
@@ -59,10 +61,12 @@ def low_pass(q2: Array, *, cutoff: float, shape: str, order: float, xp: Namespac
     q = xp.sqrt(q2)
     if shape == "hard":
         return xp.astype(q <= cutoff * (1 + 1e-9), q.dtype)
-    ratio = xp.clip(xp.clip(q, max=cutoff * _FAR) / cutoff, min=1 / _FAR)
+    single = q.dtype == xp.float32
+    far, steep = (_FAR_SINGLE, _STEEP_SINGLE) if single else (_FAR, _STEEP)
+    ratio = xp.clip(xp.clip(q, max=cutoff * far) / cutoff, min=1 / far)
     if shape == "gaussian":
         return xp.exp(-0.5 * ratio**2)
-    steep = _STEEP / (2 * order)
+    steep /= 2 * order
     return 1 / (1 + xp.exp(2 * order * xp.clip(xp.log(ratio), min=-steep, max=steep)))
 
 
