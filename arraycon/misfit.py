@@ -99,7 +99,7 @@ def _expected(m: Array, table: Array, xp: Namespace) -> Array:
     tabled = m < _LARGEST**2
     few = xp.where(tabled & (m > 0), m, xp.zeros_like(m))
     place = xp.sqrt(few) * (_STEPS / _LARGEST)
-    index = xp.astype(place, xp.int64)
+    index = xp.astype(place, xp.int32)  # JAX may have no other
     low, high = xp.take(table, index, axis=0), xp.take(table, index + 1, axis=0)
     ratio = low + (place - xp.astype(index, m.dtype)) * (high - low)
     return xp.where(tabled, few * ratio, _series(xp.where(tabled, xp.ones_like(m), m)))

@@ -241,7 +241,7 @@ def test_other_libraries(name):
     reports = [constraints.apply(one, 1) for one in (state, expected)]
     for field in arrays:
         result = getattr(state, field)
-        assert (result is own[field]) == (name != "jax")
+        assert (result is own[field]) == (name != "jax" or field in READ_ONLY)
         # fifteen constraints in a row: their roundings add up
         assert relative_error(library.numpy(result), getattr(expected, field)) < 20 * FLOAT32
     for one, other in zip(*reports, strict=True):
