@@ -46,7 +46,7 @@ def case(seed: int, number: int, library: Any = None) -> str:
         copies,
         lambda x: _reference(one, x, options),
         rng,
-        transforms=transforms(one),
+        transforms=transforms(one) or (copies[0].dtype.kind == "c" and one.by_parts),
     ) or _touched(given, copies, outs, got)
     if not text and rng.random() < 0.3:
         text = alone(one, copies, options, rng, library or np)
@@ -68,6 +68,8 @@ def arrays(rng: Rng, one: Constraint) -> list[np.ndarray]:
     made = []
     for name in _array_names(one):
         size, dtype = makers.get(name, (objects, precision))
+        if name == "obj" and rng.random() < 0.25:  # refused by those that take none
+            dtype = narrow
         made.append(contents.layout(rng, contents.values(rng, size, dtype)))
     return made
 
@@ -108,7 +110,10 @@ def alone(
     beside = contents.values(rng, obj.shape, str(obj.dtype))
     together = _call(one, [xp.asarray(np.stack((beside, obj, beside)))], [None], options)
     single = _call(one, [xp.asarray(obj)], [None], options)
-    same = np.array_equal(_arrays(together)[0][1], _arrays(single)[0], equal_nan=True)
+    one_of, itself = _arrays(together)[0][1], _arrays(single)[0]
+    # a library transforms several items at a time where there are several: other roundings
+    near = 16 * float(np.finfo(obj.real.dtype).eps) * judge.largest(itself)
+    same = np.allclose(one_of, itself, rtol=0, atol=near, equal_nan=True)
     return "" if same else "a volume's result depends on what lies beside it"
 
 

@@ -36,8 +36,9 @@ def differs(
         selection at its limit does, the inputs leave the answer open.
     rng : Generator
     transforms : bool
-        Whether Fourier transforms took part. Which butterfly meets ∞ - ∞ first, and so whether NaN
-        or an infinity comes out, is nobody's choice: infinities among the inputs must only show.
+        Whether Fourier transforms or products of complex numbers took part. Which butterfly meets
+        ∞ - ∞ first, or whether ∞·0 of an imaginary part is formed, and so whether NaN or an
+        infinity comes out, is nobody's choice: infinities among the inputs must only show.
     """
     if transforms and any(np.isinf(_real(x)).any() for x in inputs):
         finite = all(np.isfinite(_real(x)).all() for x in got)
@@ -47,8 +48,8 @@ def differs(
             return f"result {index}: {one.dtype} {one.shape}, expected {other.dtype} {other.shape}"
     if not _worst(got, expected, inputs):
         return ""
-    largest = max(map(_largest, inputs))
-    wobbled = [again([_wobble(rng, x, largest) for x in inputs]) for _ in range(WOBBLES)]
+    most = max(map(largest, inputs))
+    wobbled = [again([_wobble(rng, x, most) for x in inputs]) for _ in range(WOBBLES)]
     if any(_worst(one, expected, inputs) for one in wobbled):
         return ""
     return _worst(got, expected, inputs)
@@ -75,9 +76,9 @@ def _compare(got: np.ndarray, expected: np.ndarray, inputs: Results) -> str:
     if not finite.any():
         return ""
     x, y = x[finite].astype(float), y[finite].astype(float)
-    largest = max([float(np.abs(y).max()), *map(_largest, inputs)])
+    scale = max([float(np.abs(y).max()), *map(largest, inputs)])
     precision = got.real.dtype
-    allowed = TOLERANCE[precision.char] * largest + 16 * float(np.finfo(precision).tiny)
+    allowed = TOLERANCE[precision.char] * scale + 16 * float(np.finfo(precision).tiny)
     worst = float(np.abs(x - y).max())
     return "" if worst <= allowed else f"off by {worst:.3g}, allowed {allowed:.3g}"
 
@@ -88,13 +89,17 @@ def _real(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _largest(array: np.ndarray) -> float:
+def largest(array: np.ndarray) -> float:
+    """Return the largest finite number, real and imaginary parts by themselves."""
     values = _real(array)
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def _wobble(rng: Rng, array: np.ndarray, largest: float) -> np.ndarray:
+def _wobble(rng: Rng, array: np.ndarray, scale: float) -> np.ndarray:
     eps = 16 * np.finfo(array.real.dtype).eps
     with np.errstate(all="ignore"):
         moved = array * (1 + eps * rng.choice((-1, 1), array.shape))
-        return (moved + eps * largest * rng.choice((-1, 0, 1), array.shape)).astype(array.dtype)
+        step = rng.choice((-1, 0, 1), array.shape)
+        if np.iscomplexobj(array):  # else a phase of 0 would stay one
+            step = step + 1j * rng.choice((-1, 0, 1), array.shape)
+        return (moved + eps * scale * step).astype(array.dtype)

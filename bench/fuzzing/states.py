@@ -41,7 +41,10 @@ def case(seed: int, number: int) -> str:
         list(_arrays(given).values()),
         again,
         rng,
-        transforms=any(transforms(declared()[name]) for name in schedule),
+        transforms=any(
+            transforms(declared()[name]) or getattr(schedule[name], "obj_type", "") == "complex"
+            for name in schedule
+        ),
     )
     return f"WRONG: {described}: {text}" if text else "right"
 

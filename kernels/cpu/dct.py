@@ -84,8 +84,8 @@ def kr_thresh(
 
 def _complex(obj: Array, thresh: float, scope: str, sums: Array | None) -> Iterator[None]:
     """Leave a complex object, whose two parts have one limit, to the reference."""
-    new = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
     yield
+    new = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
     if sums is not None:
         sums[0] = squares(as_real(new), as_real(obj))
     obj[...] = new

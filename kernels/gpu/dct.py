@@ -25,9 +25,8 @@ _COLUMNS = 128
 def kr_thresh(obj: Array, *, thresh: float, scope: str) -> Iterator[None]:
     """Keep the DCT coefficients of largest modulus."""
     if obj.dtype.kind == "c":
-        new = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
         yield
-        obj[...] = new
+        obj[...] = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
         return
     slices = obj.reshape(-1, *obj.shape[-2:])
     size = obj.size if scope == "global" else slices[0].size

@@ -27,9 +27,8 @@ _PART = 12
 def kr_filter(obj: Array, *, radius: float, width: float) -> Iterator[None]:
     """Soft circular low-pass filter of each slice."""
     if obj.dtype.kind == "c":
-        new = agnostic.kr_filter(obj, radius=radius, width=width, xp=xp)
         yield
-        obj[...] = new
+        obj[...] = agnostic.kr_filter(obj, radius=radius, width=width, xp=xp)
         return
     slices = obj.reshape(-1, *obj.shape[-2:])
     number = _slices_at_a_time(slices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cases import all_cases, first, results
 from libraries import relative_error
 
 import arraycon
@@ -34,3 +35,24 @@ def test_a_mistyped_backend_is_an_error(monkeypatch):
     monkeypatch.setenv("ARRAYCON_BACKEND", "agnotsic")
     with pytest.raises(ValueError, match="ARRAYCON_BACKEND: expected auto or agnostic, got 'agnot"):
         arraycon.kr_filter(np.ones((4, 4)))
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("case", first(all_cases()).values(), ids=lambda case: case.name)
+def test_an_output_of_its_own_gets_what_is_returned_without_one(case, kind):
+    """The first half of a kernel must not read: an output has no values yet."""
+    arrays = case.make("float64")
+    if kind == "complex":
+        if len(arrays) > 1 or np.iscomplexobj(arrays[0]):
+            pytest.skip("takes no complex object, or nothing else")
+        arrays = [arrays[0] * np.exp(1j * arrays[0])]
+    try:
+        expected = results(case.function(*arrays, **case.options))[: case.written]
+    except TypeError:
+        assert kind == "complex"
+        pytest.skip("takes real objects only")
+    outs = [np.full_like(array, np.nan) for array in arrays[: case.written]]
+    found = case.function(*arrays, **case.options, out=case.out(outs))
+    for out, target, answer in zip(outs, expected, results(found), strict=False):
+        assert answer is out
+        np.testing.assert_array_equal(out, target)

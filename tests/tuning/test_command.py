@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import time
@@ -48,7 +49,9 @@ def test_tune() -> None:
     assert [t["name"] for t in trials[1:]] == ["obja_thresh.relax=0", "obja_thresh.relax=0.9"]
     assert all(-1 <= one["truth"] <= 1 for one in trials)
     assert "objp_postiv" in trials[1]["constraints"]
-    assert len(Constraints.from_file("tune/suggested.yaml", defaults="none")) >= 0
+    suggested = Constraints.from_file("tune/suggested.yaml", defaults="none")
+    name = re.search(r"suggested: (.*)", output)[1].strip()
+    assert [str(suggested)] == [one["constraints"] for one in trials if one["name"] == name]
     code, output = run(*OPTIONS, "--vary", "obja_thresh.relax=0")
     assert code == 2
     assert "--force" in output
