@@ -142,7 +142,8 @@ def begin(call: Callable[[], Any]) -> Finish:
 
 def is_door(function: Any) -> bool:
     """Whether a function is a door of this package, of which each makes one call of `run`."""
-    return str(getattr(function, "__module__", "")).rpartition(".")[0] == _KERNELS
+    inside = inspect.unwrap(function) if callable(function) else function
+    return str(getattr(inside, "__module__", "")).rpartition(".")[0] == _KERNELS
 
 
 class _Prepared(Exception):

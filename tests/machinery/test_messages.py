@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 
@@ -29,6 +32,17 @@ def test_a_block_that_is_not_indented(tmp_path):
 def test_constraints_as_arguments():
     with pytest.raises(TypeError, match=r"kz_filter: .*Constraints\(\{\"kz_filter\": \{"):
         arraycon.Constraints(kz_filter={"start_iter": 1})
+
+
+def test_numbers_without_their_names():
+    obj = np.ones((2, 3, 3))
+    with pytest.raises(TypeError, match=r"kz_filter: expected obj and .*\(beta=, .*, got 2 argum"):
+        arraycon.kz_filter(obj, 0.5)
+    with pytest.raises(TypeError, match=r"mirrored_amp: expected amplitude, phase and .*relax="):
+        arraycon.mirrored_amp(obj, obj, 0.1)
+    assert list(inspect.signature(arraycon.kz_filter).parameters)[:2] == ["obj", "beta"]
+    # functions go to other processes
+    assert pickle.loads(pickle.dumps(arraycon.kz_filter)) is arraycon.kz_filter
 
 
 def test_parameters_do_not_change():
