@@ -31,6 +31,7 @@ LACKING: dict[str, set[str]] = {"study": SECOND_FAMILY, "port": set(), "floor": 
 """Constraints that nobody has studied, written in plain NumPy, or given a floor."""
 
 
+@pytest.mark.quick(when=lambda name: name in ("kz_filter", "ortho_pmode", "obja_thresh"))
 @EVERY
 def test_declared_means_exported_documented_warm_and_benched(name):
     one = OWN[name]

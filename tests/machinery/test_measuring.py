@@ -140,7 +140,7 @@ def peak_of(constraints, state, measure):
     return min(peaks)
 
 
-@pytest.mark.quick(when=lambda name: name in ("obj_zblur", "kz_filter"))
+@pytest.mark.quick(when=lambda name: name == "kz_filter")
 @pytest.mark.parametrize("name", OBJECT_CONSTRAINTS)
 def test_measuring_takes_no_copy(name):
     """Beyond what the constraint itself needs there is a block of 64 kB, and a slice's rows."""
