@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.schedules import only
+from schedules import only
 
 from arraycon import State, kernels
 from arraycon.kernels.common import scratch
