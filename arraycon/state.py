@@ -14,8 +14,14 @@ ARRAYS = (
     "probe",
     "position_shifts",
     "tilts",
+    "illumination",
+    "vacuum_mask",
 )
+READ_ONLY = ("illumination", "vacuum_mask")
+"""Arrays that constraints read and none changes."""
 LENGTHS = ("dx", "wavelength", "slice_thickness")
+_PARTS = ("object_amplitude", "object_phase")
+_OBJECTS = ("object", *_PARTS)
 
 
 @dataclass(eq=False)
@@ -47,6 +53,10 @@ class State:
         Numbers of scan positions (slow, fast).
     dx, wavelength, slice_thickness : float
         Pixel size, wavelength and distance between slices in Å.
+    illumination : array, shape (ny, nx) of the object, real
+        Intensity of the probe, summed over all positions, ≥ 0.
+    vacuum_mask : array, shape (ny, nx) or (nz, ny, nx) of the object, real or bool
+        1 where there is no sample; values in [0, 1].
 
     Raises
     ------
@@ -69,6 +79,8 @@ class State:
     dx: float | None = None
     wavelength: float | None = None
     slice_thickness: float | None = None
+    illumination: Any = None
+    vacuum_mask: Any = None
 
     def __post_init__(self) -> None:
         self.validate()
@@ -80,6 +92,7 @@ class State:
             arrays.namespace(**given)
             check.apart(given)
         self._validate_object(given)
+        self._validate_masks(given)
         if self.probe is not None:
             check.modes("probe", self.probe)
         for name in ("position_shifts", "tilts"):
@@ -94,7 +107,7 @@ class State:
                 setattr(self, name, check.number(name, value, above=0, unit=unit))
 
     def _validate_object(self, given: dict[str, Any]) -> None:
-        parts = [name for name in ("object_amplitude", "object_phase") if name in given]
+        parts = [name for name in _PARTS if name in given]
         if "object" in given:
             if parts:
                 raise ValueError(
@@ -107,13 +120,23 @@ class State:
         if len(parts) == 2:
             check.same("object_phase", self.object_phase, "object_amplitude", self.object_amplitude)
 
+    def _validate_masks(self, given: dict[str, Any]) -> None:
+        """Check kinds and shapes; looking at the values would make the host wait for a GPU."""
+        like = next((given[name] for name in _OBJECTS if name in given), None)
+        if self.illumination is not None:
+            check.array("illumination", self.illumination, kind="real")
+            check.fits("illumination", self.illumination, like, ndims=(2,))
+        if self.vacuum_mask is not None:
+            check.array("vacuum_mask", self.vacuum_mask, kind="mask")
+            check.fits("vacuum_mask", self.vacuum_mask, like, ndims=(2, 3))
+
     @property
     def present(self) -> frozenset[str]:
-        """Names of the fields that have a value; a complex object counts as both its parts."""
+        """Names of the fields that have a value; an object counts as complex and as both parts."""
         contents = self.__dict__
-        names = [name for name in FIELDS if contents[name] is not None]
-        if contents["object"] is not None:
-            names += ("object_amplitude", "object_phase")
+        names = {name for name in FIELDS if contents[name] is not None}
+        if "object" in names or names.issuperset(_PARTS):
+            names.update(_OBJECTS)
         return frozenset(names)
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from arraycon.kernels.common.threads import use_threads as use_threads
 from arraycon.kernels.coupling import *
 from arraycon.kernels.dct import *
 from arraycon.kernels.fourier import *
+from arraycon.kernels.linear import *
 from arraycon.kernels.modes import *
 from arraycon.kernels.probe_masks import *
 from arraycon.kernels.recenter import *

@@ -21,7 +21,9 @@ def kr_thresh(
 
     Parameters
     ----------
-    obj : array, shape (..., ny, nx), float32 or float64
+    obj : array, shape (..., ny, nx), float32, float64, complex64 or complex128
+        Real and imaginary part of a complex one are transformed alike, and a coefficient has their
+        common modulus, so that a global phase makes no difference.
     thresh : float
         Fraction of the coefficients to keep, in (0, 1]; 1 changes nothing beyond rounding.
     scope : {"global", "slice"}
@@ -44,7 +46,7 @@ def kr_thresh(
     transform of PtyRAD 1.0.0 does not invert its forward one.
     """
     xp = arrays.namespace(obj=obj)
-    check.array("obj", obj, kind="real", ndim=2)
+    check.array("obj", obj, kind="floating", ndim=2)
     thresh = check.number("thresh", thresh, above=0, high=1)
     scope = check.choice("scope", scope, ("global", "slice"))
     check.output(out, "obj", obj)

@@ -22,7 +22,8 @@ def kr_filter(
 
     Parameters
     ----------
-    obj : array, shape (..., ny, nx), float32 or float64
+    obj : array, shape (..., ny, nx), float32, float64, complex64 or complex128
+        Real and imaginary part of a complex one are filtered alike.
     radius : float
         Radius r, ≥ 0, in fractions of Nyquist.
     width : float
@@ -45,7 +46,7 @@ def kr_filter(
     symmetric under inversion; here the mask is evaluated on the object's own grid.
     """
     xp = arrays.namespace(obj=obj)
-    check.array("obj", obj, kind="real", ndim=2)
+    check.array("obj", obj, kind="floating", ndim=2)
     radius = check.number("radius", radius, low=0)
     width = check.number("width", width, low=0)
     check.output(out, "obj", obj)

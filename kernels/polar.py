@@ -8,7 +8,7 @@ from arraycon.kernels.agnostic import polar as agnostic
 from arraycon.kernels.common import arrays, check, dispatch
 from arraycon.kernels.common.arrays import Array
 
-__all__ = ["amplitude", "join", "phase", "split", "with_amplitude", "with_phase"]
+__all__ = ["amplitude", "follow", "join", "phase", "split", "with_amplitude", "with_phase"]
 
 
 def split(obj: Array, *, out: Sequence[Array | None] | None = None) -> tuple[Array, Array]:
@@ -130,6 +130,52 @@ def join(amplitude: Array, phase: Array, *, out: Array | None = None) -> Array:
     check.output(out, "amplitude", amplitude, dtype=dtype)
     parts = amplitude, phase
     return dispatch.run_into(agnostic.join, *parts, dtypes=(dtype,), outs=(out,), xp=xp)[0]
+
+
+def follow(
+    amplitude: Array, phase: Array, obj: Array, *, out: Sequence[Array | None] | None = None
+) -> tuple[Array, Array]:
+    r"""Return modulus and phase of an object that amplitude and phase have become.
+
+    .. math:: A' = |O'|, \quad φ' = φ + \arg(O' e^{-iφ})
+
+    So each pixel's phase is on the branch nearest to the one it was on: 3.5 rad stays 3.5 rad.
+    Where the object is 0 the phase stays.
+
+    Parameters
+    ----------
+    amplitude, phase : array, shape (..., nz, ny, nx), float32 or float64
+        Modulus (which only says what array the new one goes to) and phase (rad) before.
+    obj : array, shape (..., nz, ny, nx), complex of the same precision
+        The object now.
+    out : tuple of two arrays, optional
+        Arrays for amplitude and phase; may be those of before.
+
+    Returns
+    -------
+    amplitude, phase : array, shape (..., nz, ny, nx), float32 or float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or shape; the message names it.
+
+    Examples
+    --------
+    >>> phase = np.full((1, 1, 2), 3.5)
+    >>> new = follow(np.ones_like(phase), phase, 2 * np.exp(1j * phase))
+    >>> float(new[0].max()), float(new[1].max())
+    (2.0, 3.5)
+    """
+    xp = arrays.namespace(amplitude=amplitude, phase=phase, obj=obj)
+    check.array("amplitude", amplitude, kind="real", ndim=3)
+    check.same("phase", phase, "amplitude", amplitude)
+    check.same("obj", obj, "amplitude", amplitude, dtype=arrays.complex_dtype(amplitude, xp=xp))
+    parts = {"amplitude": amplitude, "phase": phase}
+    outs = check.outputs(out, parts)
+    changed = (amplitude, phase)
+    new = dispatch.run_several(agnostic.follow, changed, obj, outs=outs, xp=xp, elementwise=True)
+    return new[0], new[1]
 
 
 def with_amplitude(obj: Array, amplitude: Array, *, out: Array | None = None) -> Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from arraycon.blocks import Block, ParameterWarning
 from arraycon.constraints import declared
 from arraycon.pipeline import Constraints
-from arraycon.state import ARRAYS
+from arraycon.state import ARRAYS, READ_ONLY
 
 OBJECT = ("object_amplitude", "object_phase")
 FORMS = ("parts", "complex")
@@ -106,9 +106,9 @@ class Case:
 
     @property
     def constraints(self) -> Constraints:
-        """Pipeline in which this constraint alone is on, with its default parameters."""
+        """Pipeline in which this constraint alone is on, with defaults where they do something."""
         blocks: dict[str, Any] = dict.fromkeys(NAMES)
-        blocks[self.name] = {"start_iter": 1}
+        blocks[self.name] = {"start_iter": 1, **declared()[self.name].typical}
         with warnings.catch_warnings():
             # the default depth blur is a truncated Gaussian, which is no news here
             warnings.simplefilter("ignore", ParameterWarning)
@@ -170,13 +170,14 @@ class Case:
 
     def fields(self) -> Fields:
         """Return fresh inputs, the same at every call."""
-        return {name: self._field(name) for name in self.needs}
+        return {name: self.field(name) for name in self.needs}
 
     def parts(self) -> Fields:
         """Return fresh amplitude and phase, the same at every call."""
-        return {name: self._field(name) for name in OBJECT}
+        return {name: self.field(name) for name in OBJECT}
 
-    def _field(self, name: str) -> Any:
+    def field(self, name: str) -> Any:
+        """Return a fresh value of one field of the state, the same at every call."""
         scalars: Mapping[str, Any] = {
             "dx": DX,
             "wavelength": WAVELENGTH,
@@ -194,6 +195,10 @@ class Case:
         if name in ("position_shifts", "tilts"):
             rows = self.size.scan[0] * self.size.scan[1]
             return (0.3 + rng.standard_normal((rows, 2))).astype(self.dtype)
+        if name in READ_ONLY:
+            values = rng.random(self.size.object[2:], dtype=np.dtype(self.dtype).type)
+            # a third of the field, at random: what has no sample there is no rectangle either
+            return values if name == "illumination" else values < 1 / 3
         values = rng.standard_normal(self.size.object, dtype=np.dtype(self.dtype).type)
         return amplitude(values) if name == "object_amplitude" else phase(values)
 
@@ -205,7 +210,7 @@ def names_for(form: str) -> tuple[str, ...]:
 
 def _takes_object(name: str) -> bool:
     one = declared()[name]
-    return not set(OBJECT).isdisjoint(one.needs(one.model()))
+    return not set(OBJECT).isdisjoint(one.needs(one.model(**one.typical)))
 
 
 def joined(parts: Mapping[str, Any]) -> NDArray[Any]:

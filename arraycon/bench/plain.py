@@ -94,6 +94,112 @@ def obj_zblur(fields: Fields, *, obj_type: str, kernel_size: int, std: float) ->
         obj[...] = scipy.ndimage.correlate1d(obj, weights, axis=-3, mode="nearest")
 
 
+def obj_gaussian(
+    fields: Fields, *, obj_type: str, sigma: float, sigma_z: float, boundary: str, relax: float
+) -> None:
+    """Cosine transform of every slice."""
+    if boundary != "mirror" or relax or sigma_z:
+        raise NotImplementedError(boundary)
+    for obj in _targets(fields, obj_type):
+        qy, qx = (np.arange(n) / (2 * n * fields["dx"]) for n in obj.shape[-2:])
+        mask = np.exp(-2 * (np.pi * sigma) ** 2 * (qy[:, None] ** 2 + qx**2)).astype(obj.dtype)
+        obj[...] = scipy.fft.idctn(scipy.fft.dctn(obj, axes=LATERAL) * mask, axes=LATERAL)
+
+
+def obj_smooth(fields: Fields, *, obj_type: str, alpha: float, relax: float) -> None:
+    """One correlation of the whole array by nine taps."""
+    kernel = np.full((3, 3), (1 - relax) * alpha)
+    kernel[1, 1] = 1 - 8 * (1 - relax) * alpha
+    for obj in _targets(fields, obj_type):
+        weights = kernel.reshape((1,) * (obj.ndim - 2) + (3, 3))
+        obj[...] = scipy.ndimage.correlate(obj, weights, mode="nearest")
+
+
+def obj_bandpass(
+    fields: Fields,
+    *,
+    obj_type: str,
+    q_lowpass: float | None,
+    q_highpass: float | None,
+    shape: str,
+    order: float,
+    dims: str,
+    boundary: str,
+    relax: float,
+) -> None:
+    """Full complex transform of every slice."""
+    if (shape, dims, boundary, relax) != ("butterworth", "lateral", "periodic", 0):
+        raise NotImplementedError((shape, dims, boundary))
+    for obj in _targets(fields, obj_type):
+        qy, qx = (np.fft.fftfreq(n, fields["dx"]) for n in obj.shape[-2:])
+        q = np.hypot(qy[:, None], qx[None, :])
+        mask = np.ones_like(q)
+        if q_lowpass is not None:
+            mask *= 1 / (1 + (q / q_lowpass) ** (2 * order))
+        if q_highpass is not None:
+            mask *= 1 - 1 / (1 + (q / q_highpass) ** (2 * order))
+        mask[0, 0] = 1
+        obj[...] = np.fft.ifft2(np.fft.fft2(obj) * mask.astype(obj.dtype)).real
+
+
+def grid_notch(
+    fields: Fields,
+    *,
+    obj_type: str,
+    period: float,
+    window: float,
+    direction: str,
+    rotation: float,
+    relax: float,
+) -> None:
+    """Full complex transform of every slice; windows along each axis by themselves."""
+    if (direction, rotation, relax) != ("xy", 0, 0):
+        raise NotImplementedError(direction)
+    for obj in _targets(fields, obj_type):
+        near = []
+        for n in obj.shape[-2:]:
+            orders = np.arange(-int(period / (2 * fields["dx"]) + 1e-9), n)
+            orders = orders[orders <= -orders[0]]
+            away = np.arange(n)[:, None] - n * fields["dx"] / period * orders
+            inside = np.abs(away - n * np.round(away / n)) <= window + 1e-9
+            near.append((inside.any(axis=1), inside[:, orders != 0].any(axis=1)))
+        (rows, upper), (columns, right) = near
+        mask = ~((rows[:, None] & right) | (upper[:, None] & columns))
+        mask[0, 0] = True
+        obj[...] = np.fft.ifft2(np.fft.fft2(obj) * mask).real
+
+
+def obj_wedge(
+    fields: Fields,
+    *,
+    obj_type: str,
+    semiangle: float,
+    q_floor: float,
+    boundary: str,
+    relax: float,
+) -> None:
+    """Full complex transform of the even extension, the filter on its full grid."""
+    if boundary != "mirror" or relax:
+        raise NotImplementedError(boundary)
+    spacing = fields["slice_thickness"], fields["dx"], fields["dx"]
+    for obj in _targets(fields, obj_type):
+        extended = np.concatenate([obj, obj[..., ::-1, :, :]], axis=-3)
+        axes = (np.fft.fftfreq(n, d) for n, d in zip(extended.shape[-3:], spacing, strict=True))
+        qz, qy, qx = np.meshgrid(*axes, indexing="ij")
+        reached = np.tan(semiangle / 1000) ** 2 * (qy**2 + qx**2 + q_floor**2)
+        weights = (2 / np.pi * np.arctan2(reached, qz**2)).astype(obj.dtype)
+        weights[0] = 1
+        new = np.fft.ifftn(np.fft.fftn(extended, axes=VOLUME) * weights, axes=VOLUME).real
+        obj[...] = new[..., : obj.shape[-3], :, :]
+
+
+def identical_slices(fields: Fields, *, obj_type: str, relax: float) -> None:
+    """Mean in double precision."""
+    for obj in _targets(fields, obj_type):
+        mean = np.mean(obj, axis=-3, keepdims=True, dtype=np.float64)
+        obj[...] = relax * obj + (1 - relax) * mean
+
+
 def kr_filter(fields: Fields, *, obj_type: str, radius: float, width: float) -> None:
     """Full complex transform of every slice."""
     for obj in _targets(fields, obj_type):

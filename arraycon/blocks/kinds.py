@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["ObjType", "Pair", "Relax", "Taps"]
+__all__ = ["AnyObjType", "ObjType", "Pair", "Relax", "Taps"]
 
 
 def _odd(size: int) -> int:
@@ -24,6 +24,10 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
 
 ObjType = Annotated[
     Literal["amplitude", "phase", "both"], Field(description="part of the object it changes")
+]
+AnyObjType = Annotated[
+    Literal["amplitude", "phase", "both", "complex"],
+    Field(description="part of the object it changes; complex: the object A·exp(iφ) as a whole"),
 ]
 Relax = Annotated[
     float, Field(ge=0, le=1, description="share of the old value kept: 0 full effect, 1 none")

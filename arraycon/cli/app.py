@@ -148,6 +148,20 @@ def apply(
         Optional[Path],  # noqa: UP045
         typer.Option(metavar="FIG.png", help="Draw before and after; lengths in Å, phase in rad."),
     ] = None,
+    illumination: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FILE[:DATASET]",
+            help="Summed intensity of the probe on the object, (ny, nx): .npy, .npz or HDF5.",
+        ),
+    ] = None,
+    vacuum_mask: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="FILE[:DATASET]",
+            help="1 where there is no sample, (ny, nx) or (nz, ny, nx): .npy, .npz or HDF5.",
+        ),
+    ] = None,
     threads: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
@@ -170,6 +184,8 @@ def apply(
             backend=backend.value,
             figure=figure,
             in_place=in_place,
+            illumination=illumination,
+            vacuum_mask=vacuum_mask,
             force=force,
         )
         with use_threads(threads) if threads else contextlib.nullcontext():

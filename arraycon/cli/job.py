@@ -13,17 +13,18 @@ from typing import Any
 from arraycon import figure, io
 from arraycon.blocks import Block
 from arraycon.cli import signals
-from arraycon.io import memory, ptyrad
+from arraycon.io import memory, ptyrad, single
 from arraycon.io.errors import ReadError
 from arraycon.io.regular import require_regular
 from arraycon.params.files import READERS
 from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
-from arraycon.state import ARRAYS, State
+from arraycon.state import ARRAYS, READ_ONLY, State
 
 PARAMETER_SUFFIXES = tuple(READERS)
 # bytes that loading and compiling the kernels takes beside the arrays: measured as 0.32 GB, and
 # 0.85 GB of addresses, of which threads and their heaps map more than they use
 _COMPILING, _MAPPED = 320 * 2**20, 560 * 2**20
+_PARTS = frozenset({"object_amplitude", "object_phase"})
 Progress = Callable[[range], Iterable[int]]
 
 
@@ -58,6 +59,8 @@ class Job:
         Allow `target` to be `source`.
     force : bool
         Allow `target` and `figure` to be there already.
+    illumination, vacuum_mask : str, optional
+        ``FILE`` or ``FILE:dataset`` of these fields of the state, in place of what `source` holds.
     """
 
     source: Path
@@ -68,6 +71,8 @@ class Job:
     figure: Path | None = None
     in_place: bool = False
     force: bool = False
+    illumination: str | None = None
+    vacuum_mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def load(job: Job) -> tuple[io.Reconstruction, Constraints]:
     _require_memory(job, [found[name].nbytes for name in wanted])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the outline has warned of the same
-        reconstruction = io.read(job.source, arrays=wanted)
+        reconstruction = _with_masks(io.read(job.source, arrays=wanted), job)
     if job.figure is not None:
         keep = [path for path in (job.source, job.target, job.params) if path is not None]
         figure.check_figure(job.figure, reconstruction.state, keep=keep, replace=job.force)
@@ -161,13 +166,15 @@ def _parameters(job: Job) -> Path:
 def _wanted(job: Job, found: Collection[str], constraints: Constraints) -> frozenset[str]:
     """Arrays that constraints use at these iterations or later, or that are drawn."""
     first = 1 if job.iterations is None else job.iterations[0]
-    parts = {"object_amplitude", "object_phase"} if "object" in found else set()
+    parts = _PARTS if "object" in found else frozenset[str]()
     names = set(figure.FIELDS) if job.figure is not None else set()
     for step, block in constraints.steps:
         if block.runs_from(first):
             fitted, _ = step.fitted(block, frozenset(found) | parts)
             names |= {*step.needs(fitted), *step.writes(fitted)}
-    return frozenset(found) & (names | {"object"} if names & parts else names)
+    names |= {"object"} if names & parts else set()
+    # what works on the object as a whole takes both parts where those are what there is
+    return frozenset(found) & (names | _PARTS if "object" in names else names)
 
 
 def _require_memory(job: Job, sizes: Sequence[int]) -> None:
@@ -176,6 +183,20 @@ def _require_memory(job: Job, sizes: Sequence[int]) -> None:
     # object in two parts takes as much again, and the parts are what is measured then
     needed = sum(sizes) + 2 * max(sizes, default=0) + _COMPILING
     memory.require(needed, f"{job.source}", mapped=_MAPPED)
+
+
+def _with_masks(found: io.Reconstruction, job: Job) -> io.Reconstruction:
+    """Put in what the options name; the state stays the one that the file is known by."""
+    for field in READ_ONLY:
+        text = getattr(job, field)
+        if text is None:
+            continue
+        try:
+            setattr(found.state, field, single.read(text, field))
+            found.state.validate()
+        except (TypeError, ValueError) as error:
+            raise ReadError(f"--{field.replace('_', '-')} {text}: {error}") from error
+    return found
 
 
 def iterations_of(job: Job, found: io.Reconstruction) -> range:

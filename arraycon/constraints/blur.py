@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from arraycon.blocks import Block, OnBlock
-from arraycon.blocks.kinds import ObjType, Taps
+from arraycon.blocks.kinds import AnyObjType, Taps
 from arraycon.constraints.declare import register
 from arraycon.kernels import blur
 from arraycon.kernels.common import limits
@@ -30,20 +30,38 @@ def _truncation(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> 
     ]
 
 
-@register(blur.obj_rblur, on="object", layout="slices", advice=_truncation)
+def _idle(block: Any) -> bool:
+    return bool(block.std == 0)  # of a single tap `_truncation` speaks
+
+
+@register(
+    blur.obj_rblur,
+    on="object",
+    layout="slices",
+    advice=_truncation,
+    smooths=lambda _: ("laterally",),
+    idle=_idle,
+)
 class ObjRblur(OnBlock):
     """Blur each slice of the object laterally with a Gaussian."""
 
-    obj_type: ObjType = "both"
+    obj_type: AnyObjType = "both"
     kernel_size: Taps = Field(5, le=limits.TAPS, description="length of the kernel, px")
     std: float = Field(0.4, ge=0, description="standard deviation, px; 0: no blur")
 
 
-@register(blur.obj_zblur, on="object", layout="columns", advice=_truncation)
+@register(
+    blur.obj_zblur,
+    on="object",
+    layout="columns",
+    advice=_truncation,
+    smooths=lambda _: ("z",),
+    idle=_idle,
+)
 class ObjZblur(OnBlock):
     """Blur the object along z with a Gaussian."""
 
-    obj_type: ObjType = "both"
+    obj_type: AnyObjType = "both"
     kernel_size: Taps = Field(5, le=limits.TAPS, description="length of the kernel, slices")
     std: float = Field(1.0, ge=0, description="standard deviation, slices; 0: no blur")
 

@@ -10,23 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from arraycon.blocks import Block
-from arraycon.constraints.registry import Advice, Constraint, Layout, add
+from arraycon.constraints.registry import Advice, Constraint, Layout, Smooths, add
 from arraycon.constraints.wiring import (
     NOT_OPTIONS,
     Inputs,
     Kernel,
     Memory,
     Outcome,
+    Scalars,
     Updates,
     Wired,
     wire,
     wire_parts,
 )
 from arraycon.kernels.common import dispatch
-from arraycon.state import ARRAYS, FIELDS
+from arraycon.state import ARRAYS, FIELDS, READ_ONLY
 
 Run: TypeAlias = Callable[..., "Updates | tuple[Updates, Mapping[str, Any]]"]
 """A user's constraint: inputs and parameters in, new arrays (and metrics, if there are any) out."""
+
+Given: TypeAlias = "Mapping[str, str] | Sequence[str]"
+"""Fields by argument, or fields that arguments are named after."""
 
 M = TypeVar("M", bound=type[Block])
 
@@ -37,7 +41,7 @@ def register(
     *,
     on: str | Sequence[str],
     reads: Sequence[str] = ...,
-    scalars: Mapping[str, str] | Sequence[str] = ...,
+    scalars: Given | Callable[[Any], Given] = ...,
     after: str | None = ...,
     centred: bool = ...,
     memory: bool = ...,
@@ -45,6 +49,9 @@ def register(
     figures: Mapping[str, str] | None = ...,
     layout: Layout | Sequence[Layout] = ...,
     advice: Advice | None = ...,
+    typical: Mapping[str, Any] | None = ...,
+    smooths: Smooths | None = ...,
+    idle: Callable[[Any], bool] | None = ...,
 ) -> Callable[[M], M]: ...
 @overload
 def register(
@@ -66,7 +73,7 @@ def register(
     writes: Sequence[str] | None = None,
     on: str | Sequence[str] = (),
     reads: Sequence[str] = (),
-    scalars: Mapping[str, str] | Sequence[str] = (),
+    scalars: Given | Callable[[Any], Given] = (),
     after: str | None = None,
     centred: bool | None = None,
     memory: bool = False,
@@ -74,6 +81,9 @@ def register(
     figures: Mapping[str, str] | None = None,
     layout: Layout | Sequence[Layout] = (),
     advice: Advice | None = None,
+    typical: Mapping[str, Any] | None = None,
+    smooths: Smooths | None = None,
+    idle: Callable[[Any], bool] | None = None,
 ) -> Any:
     """Declare a constraint that parameter files can switch on.
 
@@ -97,15 +107,15 @@ def register(
     needs : sequence of str
         Fields of `State` without which a function cannot run.
     writes : sequence of str, optional
-        Array fields that a function may change; by default all array fields in `needs`.
+        Array fields that a function may change; by default all in `needs` that any constraint may.
     on : str or sequence of str
         Array fields that a kernel changes; ``"object"`` stands for amplitude and phase, each in a
         call of its own, as the block's `obj_type` chooses.
     reads : sequence of str
         Further array fields that a kernel takes.
-    scalars : mapping of str to str, or sequence of str
+    scalars : mapping of str to str, sequence of str, or function
         Fields that a kernel takes as named arguments, by argument; a sequence where both have the
-        same name.
+        same name; or a function from a block to what that block needs.
     after : str, optional
         Constraint that it runs after; by default after all others.
     centred : bool
@@ -125,6 +135,12 @@ def register(
         How each pass of a kernel may cut the object.
     advice : callable, optional
         Gets the name, all blocks by name, and the names of those that were given; returns warnings.
+    typical : mapping, optional
+        Values of parameters without which it does nothing or cannot run, for warm-up and benches.
+    smooths : callable, optional
+        From a block to where it is a low-pass, ``"laterally"``, ``"z"`` or both in a tuple.
+    idle : callable, optional
+        From a block to whether its parameters make it change nothing.
 
     Returns
     -------
@@ -151,10 +167,9 @@ def register(
     told: dict[str, Any] = {"after": after, "centre": centred, "memory": memory, "advice": advice}
     if not callable(what):
         needed = _fields("needs", needs, FIELDS)
-        written = tuple(name for name in needed if name in ARRAYS) if writes is None else writes
+        written = tuple(filter(_changeable, needed)) if writes is None else writes
         return _of_function(what, model, needed, _fields("writes", written, ARRAYS), told)
-    arguments = dict(scalars) if isinstance(scalars, Mapping) else {name: name for name in scalars}
-    _fields("scalars", tuple(arguments.values()), FIELDS)
+    arguments = _scalars(scalars)
     if on == "object":
         wired = wire_parts(what, scalars=arguments, memory=memory)
     else:
@@ -168,8 +183,22 @@ def register(
             memory=memory,
         )
     told["by_parts"] = on == "object"
+    told.update(typical=typical or {}, smooths=smooths, idle=idle)
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
     return _of_kernel(what, wired, {**told, "returns": tuple(returns)})
+
+
+def _scalars(told: Given | Callable[[Any], Given]) -> Scalars:
+    if callable(told):
+        return lambda block: _by_argument(told(block))
+    fixed = _by_argument(told)
+    return lambda _: fixed
+
+
+def _by_argument(given: Given) -> Mapping[str, str]:
+    named = dict(given) if isinstance(given, Mapping) else {name: name for name in given}
+    _fields("scalars", tuple(named.values()), FIELDS)
+    return named
 
 
 def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[M], M]:
@@ -224,6 +253,10 @@ def _check_model(model: Any) -> None:
         raise TypeError(f"model must be a subclass of Block, got {model!r}")
     if required := [key for key, field in model.model_fields.items() if field.is_required()]:
         raise ValueError(f"every field needs a default, {required[0]} of {model.__name__} has none")
+
+
+def _changeable(name: str) -> bool:
+    return name in ARRAYS and name not in READ_ONLY
 
 
 def _fields(argument: str, names: str | Sequence[str], valid: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from arraycon.blocks import Block
-from arraycon.blocks.kinds import ObjType
+from arraycon.blocks.kinds import AnyObjType, ObjType
 from arraycon.constraints.declare import register
 from arraycon.kernels import fourier
 
 
-def _z_twice(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> list[str]:
-    """Warn of a depth filter on top of a depth blur."""
-    one, other = blocks[name], blocks["obj_zblur"]
-    same_part = one.obj_type == other.obj_type or "both" in (one.obj_type, other.obj_type)
-    if not (same_part and _overlap(one, other)):
-        return []
-    by_default = "" if "obj_zblur" in given else ", the latter only by default"
-    return [f"{name} and obj_zblur both smooth z{by_default}; obj_zblur: null switches it off"]
-
-
-def _overlap(one: Block, other: Block) -> bool:
-    if one.start_iter is None or other.start_iter is None:
-        return False
-    ends = [block.end_iter for block in (one, other) if block.end_iter is not None]
-    return max(one.start_iter, other.start_iter) < min(ends, default=math.inf)
-
-
-@register(fourier.kr_filter, on="object", layout="slices")
+@register(fourier.kr_filter, on="object", layout="slices", smooths=lambda _: ("laterally",))
 class KrFilter(Block):
     """Low-pass each slice of the object in lateral frequency."""
 
-    obj_type: ObjType = "both"
+    obj_type: AnyObjType = "both"
     radius: float = Field(0.15, ge=0, description="highest frequency kept, fraction of Nyquist")
     width: float = Field(0.05, ge=0, description="soft edge, fraction of Nyquist; 0: hard edge")
 
 
-@register(fourier.kz_filter, on="object", layout=["slices", "columns", "slices"], advice=_z_twice)
+@register(
+    fourier.kz_filter,
+    on="object",
+    layout=["slices", "columns", "slices"],
+    smooths=lambda block: ("z",) if block.beta > 0 else (),
+    idle=lambda block: block.beta == block.alpha == 0 and block.obj_type == "phase",
+)
 class KzFilter(Block):
     """Remove the missing wedge of depth frequencies from the object."""
 

@@ -12,7 +12,8 @@ ORDER = (
     # the probe
     "probe_mask_k", "probe_mask_r", "ortho_pmode", "fix_probe_int",
     # the object: filters
-    "obj_rblur", "obj_zblur", "kr_filter", "kz_filter", "kr_thresh",
+    "obj_rblur", "obj_zblur", "obj_gaussian", "obj_smooth", "kr_filter", "obj_bandpass",
+    "grid_notch", "kz_filter", "obj_wedge", "identical_slices", "kr_thresh",
     # the object: values
     "complex_ratio", "mirrored_amp", "obj_z_recenter", "obja_thresh", "objp_postiv",
     # positions and tilts

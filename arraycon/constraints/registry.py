@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel
@@ -19,6 +19,9 @@ Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[st
 
 Layout: TypeAlias = Literal["any", "slices", "columns"]
 """How arrays may be cut: anywhere, into whole slices, or into columns of full depth."""
+
+Smooths: TypeAlias = Callable[[Any], tuple[Literal["laterally", "z"], ...]]
+"""Where a block is a low-pass: two of them one after the other are hardly ever meant."""
 
 _HERE = __name__.rpartition(".")[0]
 _reserved = {name for name in dir(BaseModel) if not name.startswith("_")}
@@ -58,6 +61,12 @@ class Constraint:
         Warnings about parameters that are valid but probably not meant so.
     by_parts : bool
         Whether it works on amplitude and phase each by itself.
+    typical : mapping
+        Values of parameters without which it does nothing or cannot run, for whoever tries it out.
+    smooths : callable or None
+        From a block to where it takes the high frequencies away.
+    idle : callable or None
+        Whether a block's parameters make it change nothing.
     """
 
     name: str
@@ -75,6 +84,9 @@ class Constraint:
     layout: tuple[Layout, ...] = ()
     advice: Advice | None = None
     by_parts: bool = False
+    typical: Mapping[str, Any] = field(default_factory=dict)
+    smooths: Smooths | None = None
+    idle: Callable[[Any], bool] | None = None
 
     def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
         """Return the block as a state's fields allow it, and a note where that is less than asked.

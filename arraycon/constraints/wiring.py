@@ -23,6 +23,9 @@ Updates: TypeAlias = Mapping[str, Any]
 Names: TypeAlias = Callable[[Any], tuple[str, ...]]
 """From a block to fields: `obj_type` may choose among them."""
 
+Scalars: TypeAlias = Callable[[Any], Mapping[str, str]]
+"""From a block to the fields that its kernel takes as named numbers, by argument."""
+
 OBJECT = ("object_amplitude", "object_phase")
 NOT_OPTIONS = frozenset((*Block.model_fields, "obj_type"))
 """Fields of a block that its kernel is not given."""
@@ -92,7 +95,7 @@ def wire(
     *,
     on: Sequence[str],
     reads: Sequence[str] = (),
-    scalars: Mapping[str, str],
+    scalars: Scalars,
     returns: Sequence[str] = (),
     figures: Mapping[str, str],
     memory: bool = False,
@@ -105,10 +108,9 @@ def wire(
     remembers = memory
     parameters = inspect.signature(kernel).parameters
     asked = {f"return_{name}": True for name in returns if f"return_{name}" in parameters}
-    needed = (*on, *reads, *scalars.values())
 
     def call(inputs: Inputs, block: Block, outs: Updates, memory: Memory | None) -> tuple[Any, ...]:
-        given = {argument: inputs[source] for argument, source in scalars.items()}
+        given = {argument: inputs[source] for argument, source in scalars(block).items()}
         if remembers:
             given["memory"] = {} if memory is None else memory
         out = tuple(outs.get(name) for name in on)
@@ -144,15 +146,19 @@ def wire(
         untouched = set(OBJECT) - set(parts(block))
         return tuple(name for name in on if name not in untouched)
 
+    def needs(block: Any) -> tuple[str, ...]:
+        return (*on, *reads, *scalars(block).values())
+
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
-    return Wired(run, lambda _: needed, writes, prepared)
+    return Wired(run, needs, writes, prepared)
 
 
-def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str], memory: bool = False) -> Wired:
+def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wired:
     """Wire a kernel that treats amplitude and phase alike, each by itself, as `obj_type` chooses.
 
     A kernel with an argument `obj_type` is told which of the two it has. One with a memory has one
-    for each of the two.
+    for each of the two. Where the block's `obj_type` is complex, the kernel works on the complex
+    object.
     """
     remembers = memory
     told = "obj_type" in inspect.signature(kernel).parameters
@@ -160,7 +166,7 @@ def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str], memory: bool = Fal
     def call(
         name: str, inputs: Inputs, block: Block, outs: Updates, memory: Memory | None = None
     ) -> Any:
-        given = {argument: inputs[source] for argument, source in scalars.items()}
+        given = {argument: inputs[source] for argument, source in scalars(block).items()}
         if remembers:
             given["memory"] = {} if memory is None else memory.setdefault(name, {})
         kind = {"obj_type": name.removeprefix("object_")} if told else {}
@@ -193,13 +199,11 @@ def wire_parts(kernel: Kernel, *, scalars: Mapping[str, str], memory: bool = Fal
 
         return repeat
 
-    needs = functools.partial(_needs, tuple(scalars.values()))
+    def needs(block: Any) -> tuple[str, ...]:
+        return (*parts(block), *scalars(block).values())
+
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
     return Wired(run, needs, parts, prepared)
-
-
-def _needs(scalars: tuple[str, ...], block: Any) -> tuple[str, ...]:
-    return (*parts(block), *scalars)
 
 
 def options(block: Block) -> dict[str, Any]:
@@ -213,7 +217,13 @@ def _option_names(model: type[Block]) -> tuple[str, ...]:
 
 
 def parts(block: Any) -> tuple[str, ...]:
-    """Fields of the object that a block's `obj_type` chooses, both without one."""
+    """Fields of the object that a block's `obj_type` chooses, both parts without one."""
     # a model answers for an attribute that it lacks in 3 µs
-    kind = block.__dict__.get("obj_type", "both")
-    return OBJECT if kind == "both" else (f"object_{kind}",)
+    return _CHOSEN[block.__dict__.get("obj_type", "both")]
+
+
+_CHOSEN: dict[str, tuple[str, ...]] = {
+    "both": OBJECT,
+    "complex": ("object",),
+    **{name.removeprefix("object_"): (name,) for name in OBJECT},
+}

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.io import foreign, memory, npz, ptyrad
+from arraycon.io import foreign, memory, npz, ptyrad, single
 from arraycon.io.atomic import check_output, replacing
 from arraycon.io.errors import OutputError, ReadError, WriteError
 from arraycon.io.outline import Outline, small_object
 from arraycon.io.regular import Identity, require_regular
-from arraycon.state import ARRAYS, State
+from arraycon.state import ARRAYS, READ_ONLY, State
 
 __all__ = [
     "OutputError",
@@ -117,6 +117,8 @@ def read(path: Path | str, *, arrays: Collection[str] | None = None) -> Reconstr
         raise ReadError(f"{path}: was changed by another program while it was read")
     for field in wanted:
         _require_finite(f"{path}: {layout.NAMES[field]}", fields[field])
+        if field in READ_ONLY:
+            fields[field] = single.weights(fields[field], f"{path}: {layout.NAMES[field]}")
     try:
         state = State(**fields)
     except (TypeError, ValueError) as error:

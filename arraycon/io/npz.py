@@ -17,7 +17,7 @@ import numpy as np
 from arraycon.io import foreign, memory
 from arraycon.io.errors import ReadError, WriteError, reason
 from arraycon.io.outline import Outline
-from arraycon.state import ARRAYS, State
+from arraycon.state import ARRAYS, READ_ONLY, State
 
 SUFFIXES = (".npz",)
 NAMES = {field.name: field.name for field in dataclass_fields(State)}
@@ -86,7 +86,8 @@ def read(path: Path, arrays: Collection[str]) -> tuple[dict[str, Any], int | Non
 
 def write(draft: Path, source: IO[bytes], state: State) -> tuple[str, ...]:
     """Make `draft` a copy of `source` with the arrays of `state`; return the members changed."""
-    arrays = {f"{name}.npy": getattr(state, name) for name in ARRAYS}
+    written = (name for name in ARRAYS if name not in READ_ONLY)
+    arrays = {f"{name}.npy": getattr(state, name) for name in written}
     changed = []
     try:
         with zipfile.ZipFile(source) as old, zipfile.ZipFile(draft, "w") as new:

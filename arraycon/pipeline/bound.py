@@ -57,6 +57,8 @@ class _Step:
         What it is at each iteration; None where everything has to be done each time.
     reads_parts, writes_parts : frozenset of str
         Parts of a complex object that it works on.
+    whole : bool
+        Whether it changes the complex object.
     changes : tuple of str
         Fields of the state itself that it changes.
     """
@@ -67,6 +69,7 @@ class _Step:
     repeat: Repeat | None
     reads_parts: frozenset[str]
     writes_parts: frozenset[str]
+    whole: bool
     changes: tuple[str, ...]
 
     @property
@@ -193,7 +196,8 @@ class Bound:
             repeat,
             reads_parts=reads_parts,
             writes_parts=parts.intersection(writes),
-            changes=tuple(name for name in writes if name not in parts),
+            whole="object" in writes,
+            changes=self._fields.held(name for name in writes if name not in parts),
         )
 
     def _records(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:
@@ -221,9 +225,13 @@ class Bound:
     def _outcome(self, step: _Step) -> Outcome:
         if step.reads_parts:
             self._fields.split(step.reads_parts)
+        if step.whole:
+            self._fields.whole()
         outcome = step.repeat() if step.repeat is not None else Outcome({})
         if step.writes_parts:
             self._fields.parts_changed(step.writes_parts)
+        if step.whole:
+            self._fields.whole_changed()
         self._fields.changed(step.changes)
         return outcome
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import array_api_compat
@@ -19,12 +20,14 @@ PARTS = frozenset(_PARTS)
 
 
 class Fields(Mapping[str, Any]):
-    """The state's fields by name, with a complex object seen as its amplitude and phase.
+    """The state's fields by name, with an object seen as complex and as amplitude and phase.
 
-    Each part is made when it is first asked for, and what has changed is written into the object
-    when that itself is asked for or at the end: an iteration without object constraints does not
-    touch the object, and one that needs the amplitude alone takes neither angles nor sines. The
-    parts are the only memory that a complex object costs.
+    Each part of a complex object is made when it is first asked for, and what has changed is
+    written into the object when that itself is asked for or at the end: an iteration without object
+    constraints does not touch the object, and one that needs the amplitude alone takes neither
+    angles nor sines. The parts are the only memory that a complex object costs. The other way
+    round, the complex object of a state that holds parts lasts for one constraint, after which both
+    parts are written, the phase on the branch that it was on.
 
     Parameters
     ----------
@@ -32,7 +35,7 @@ class Fields(Mapping[str, Any]):
     loan : Loan, optional
         Of the state's arrays, if they are lent; told which of them change.
     keep : bool
-        Whether the parts stay in the same memory, for use over several iterations.
+        Whether what is made stays in the same memory, for use over several iterations.
     """
 
     def __init__(self, state: State, loan: Loan | None = None, *, keep: bool = False) -> None:
@@ -40,6 +43,7 @@ class Fields(Mapping[str, Any]):
         self._loan = loan
         self._keep = keep
         self._parts: dict[str, Any] = {}
+        self._whole: Any = None
         self._memory: dict[str, Any] = {}
         self._changed: set[str] = set()
         self._expected: frozenset[str] = frozenset()
@@ -48,10 +52,8 @@ class Fields(Mapping[str, Any]):
         if name in _PARTS and self._state.object is not None:
             self.split(self._expected | {name})
             return self._parts[name]
-        if name == "object" and self._changed:
-            self.join()
-            # of a negative or vanished amplitude the object says something else than its parts
-            self.renew()
+        if name == "object":
+            return self.whole()
         return getattr(self._state, name)
 
     def __iter__(self) -> Iterator[str]:
@@ -62,6 +64,8 @@ class Fields(Mapping[str, Any]):
 
     def writable(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Arrays that results may be written into directly; JAX's are not among them."""
+        if not PARTS.isdisjoint(names):
+            self._whole = None  # which they were
         arrays = {name: self[name] for name in names}
         return {name: array for name, array in arrays.items() if _is_writable(array)}
 
@@ -124,18 +128,47 @@ class Fields(Mapping[str, Any]):
             self._memory[name] = arrays.new(obj, arrays.real_dtype(obj, xp=xp), xp=xp)
         self._parts = dict(self._memory)
 
+    def whole(self) -> Any:
+        """Return the complex object as it is now, None where the state has too little for one."""
+        if self._changed:
+            self.join()
+            # of a negative or vanished amplitude the object says something else than its parts
+            self.renew()
+        parts = [getattr(self._state, part) for part in _PARTS]
+        if self._state.object is not None or any(part is None for part in parts):
+            return self._state.object
+        if self._whole is None:
+            self._whole = polar.join(*parts, out=self._memory.get("object"))
+            if self._keep:
+                self._memory = {"object": self._whole}
+        return self._whole
+
     def renew(self) -> None:
-        """Let the parts be made of the object's values anew when they are asked for next."""
-        self._parts, self._changed = {}, set()
+        """Let what is made of the state's values be made anew when it is asked for next."""
+        self._parts, self._whole, self._changed = {}, None, set()
 
     def parts_changed(self, names: Collection[str]) -> None:
         """Take note that parts were worked on in place."""
         self._changed.update(names)
 
+    def whole_changed(self) -> None:
+        """Take note that the complex object was worked on in place."""
+        if self._state.object is not None:
+            self.renew()
+        else:
+            self._commit_whole(self._whole)
+
     def changed(self, names: tuple[str, ...]) -> None:
         """Take note that fields of the state were worked on in place."""
+        self._whole = None
         if self._loan is not None:
             self._loan.changed.update(names)
+
+    def held(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the fields of the state that hold what is seen under these names."""
+        apart = self._state.object is None
+        fields = (_PARTS if apart and name == "object" else (name,) for name in names)
+        return tuple(itertools.chain.from_iterable(fields))
 
     def join(self) -> None:
         """Write changed parts back into the complex object's own memory."""
@@ -162,9 +195,21 @@ class Fields(Mapping[str, Any]):
             if new is not self._memory[field]:
                 self._memory[field][...] = new
             return
+        if field == "object" and self._state.object is None:
+            self._commit_whole(new)
+            return
         if field == "object":
             self.renew()
+        self._whole = None
         self._assign(field, new)
+
+    def _commit_whole(self, obj: Any) -> None:
+        amplitude, phase = (getattr(self._state, name) for name in _PARTS)
+        outs = tuple(None if _replaced(part) else part for part in (amplitude, phase))
+        new = polar.follow(amplitude, phase, obj, out=outs)
+        self._whole = None
+        for name, part in zip(_PARTS, new, strict=True):
+            self._assign(name, part)
 
     def _assign(self, field: str, new: Any) -> None:
         if self._loan is not None:
@@ -186,7 +231,7 @@ def read_only(state: State) -> frozenset[str]:
         and not _is_writable(array)
         and not _replaced(array)
     }
-    return frozenset(names | set(_PARTS) if "object" in names else names)
+    return _seen_as(names)
 
 
 def _is_writable(array: Any) -> bool:
@@ -200,7 +245,13 @@ def repeated(state: State) -> frozenset[str]:
     """Array fields in which elements share memory."""
     arrays = {name: getattr(state, name) for name in ARRAYS}
     names = {name for name, x in arrays.items() if x is not None and memory.repeats(x)}
-    return frozenset(names | set(_PARTS) if "object" in names else names)
+    return _seen_as(names)
+
+
+def _seen_as(names: Collection[str]) -> frozenset[str]:
+    """Add what else an object is seen as."""
+    others = {"object": PARTS, **dict.fromkeys(_PARTS, ("object",))}
+    return frozenset(names).union(*(others.get(name, ()) for name in names))
 
 
 def _replaced(array: Any) -> bool:

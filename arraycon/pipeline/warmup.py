@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
@@ -43,19 +43,19 @@ def warmup() -> dict[str, float]:
         polar.with_phase(polar.with_amplitude(obj, polar.amplitude(obj)), polar.phase(obj))
         for name, one in own.items():
             start = time.perf_counter()
-            for block in _choices(one.model):
+            for block in _choices(one.model, one.typical):
                 one.run({field: _field(field, dtype) for field in one.needs(block)}, block, {})
             seconds[name] += time.perf_counter() - start
     return seconds
 
 
-def _choices(model: type[Block]) -> Iterator[Block]:
-    """Blocks with each value of each field that is a choice, the others at their defaults."""
-    yield model()
+def _choices(model: type[Block], typical: Mapping[str, Any]) -> Iterator[Block]:
+    """Blocks with each value of each field that is a choice, the others as they typically are."""
+    yield model(**typical)
     for name, field in model.model_fields.items():
         if get_origin(field.annotation) is Literal:
             others = (value for value in get_args(field.annotation) if value != field.default)
-            yield from (model(**{name: value}) for value in others)
+            yield from (model(**{**typical, name: value}) for value in others)
 
 
 def _field(name: str, dtype: str) -> Any:
@@ -77,6 +77,18 @@ def _probe(dtype: str) -> NDArray[Any]:
     return np.asarray(modes, np.result_type(dtype, np.complex64))
 
 
+def _object(dtype: str) -> NDArray[Any]:
+    return np.asarray(polar.join(_amplitude(dtype), _phase(dtype)))
+
+
+def _illumination(dtype: str) -> NDArray[Any]:
+    return np.asarray(np.abs(_noise(_OBJECT[2:])), dtype)
+
+
+def _vacuum_mask(dtype: str) -> NDArray[Any]:
+    return np.asarray(_noise(_OBJECT[2:]) > 1).astype(dtype)
+
+
 def _table(dtype: str) -> NDArray[Any]:
     return _noise(_TABLE).astype(dtype)
 
@@ -88,6 +100,9 @@ def _noise(shape: tuple[int, ...]) -> NDArray[Any]:
 _ARRAYS: dict[str, Callable[[str], NDArray[Any]]] = {
     "object_amplitude": _amplitude,
     "object_phase": _phase,
+    "object": _object,
+    "illumination": _illumination,
+    "vacuum_mask": _vacuum_mask,
     "probe": _probe,
     "position_shifts": _table,
     "tilts": _table,

@@ -74,7 +74,7 @@ def arrays(rng: Rng, one: Constraint) -> list[np.ndarray]:
 
 def numbers(rng: Rng, one: Constraint, inputs: list[np.ndarray]) -> dict[str, Any]:
     """Return all arguments of a kernel that are no arrays."""
-    options = parameters.draw(rng, one.model)
+    options = {**one.typical, **parameters.draw(rng, one.model)}
     rest = inspect.signature(one.kernel).parameters
     scale = 10.0 ** rng.integers(-2, 3)
     fields: dict[str, Any] = {

@@ -76,10 +76,11 @@ def constraints(rng: Rng) -> arraycon.Constraints:
     """Return a schedule of one to three constraints."""
     known = list(declared().values())
     chosen = rng.choice(len(known), int(rng.integers(1, 4)), replace=False)
-    blocks = {
-        known[index].name: {"start_iter": 1, **parameters.draw(rng, known[index].model)}
-        for index in chosen
-    }
+    blocks = {}
+    for index in chosen:
+        one, drawn = known[index], parameters.draw(rng, known[index].model)
+        needed = {key: value for key, value in one.typical.items() if drawn.get(key) is None}
+        blocks[one.name] = {"start_iter": 1, **drawn, **needed}
     return arraycon.Constraints(blocks)
 
 

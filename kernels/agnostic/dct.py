@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
+from arraycon.kernels.agnostic.tools import parts
 from arraycon.kernels.common import arrays, fft
 from arraycon.kernels.common.arrays import Array, Namespace
 
@@ -15,7 +17,7 @@ def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
     n_keep = max(1, math.floor(thresh * size))
     if n_keep == size:  # nothing is dropped; a transform would spread NaN and infinities
         return arrays.copy(obj, xp=xp)
-    coefficients = fft.dct2(obj, xp=xp)
+    coefficients = parts.each(functools.partial(fft.dctn, xp=xp), obj, xp=xp)
     if scope == "global":
         kept = _keep_largest(coefficients, n_keep, xp)
     else:
@@ -24,7 +26,7 @@ def kr_thresh(obj: Array, *, thresh: float, scope: str, xp: Namespace) -> Array:
             xp.stack([_keep_largest(slices[i, ...], n_keep, xp) for i in range(slices.shape[0])]),
             obj.shape,
         )
-    return fft.idct2(kept, xp=xp)
+    return parts.each(functools.partial(fft.idctn, xp=xp), kept, xp=xp)
 
 
 def _keep_largest(coefficients: Array, n_keep: int, xp: Namespace) -> Array:

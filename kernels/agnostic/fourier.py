@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.agnostic.tools import optics, parts
 from arraycon.kernels.common import arrays, fft
 from arraycon.kernels.common.arrays import Array, Namespace
 
@@ -21,9 +21,13 @@ def kr_filter(obj: Array, *, radius: float, width: float, xp: Namespace) -> Arra
     ny, nx = obj.shape[-2:]
     ky, kx = _lateral(obj, xp)
     mask = optics.low_pass(ky, kx, radius=radius, width=width, xp=xp)
-    spectrum = fft.rfftn(obj, axes=fft.LATERAL, xp=xp)
-    spectrum = spectrum * xp.astype(mask, obj.dtype)
-    return fft.irfftn(spectrum, shape=(ny, nx), axes=fft.LATERAL, xp=xp)
+    mask = xp.astype(mask, arrays.real_dtype(obj, xp=xp))
+
+    def filtered(x: Array) -> Array:
+        spectrum = fft.rfftn(x, axes=fft.LATERAL, xp=xp) * mask
+        return fft.irfftn(spectrum, shape=(ny, nx), axes=fft.LATERAL, xp=xp)
+
+    return parts.each(filtered, obj, xp=xp)
 
 
 def kz_filter(

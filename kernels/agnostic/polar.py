@@ -67,3 +67,10 @@ def _angle(real: Array, imag: Array, xp: Namespace) -> Array:
     nothing = xp.zeros_like(real)
     real, imag = (xp.where(part == 0, nothing, part) for part in (real, imag))
     return xp.atan2(imag, real)
+
+
+def follow(amplitude: Array, phase: Array, obj: Array, *, xp: Namespace) -> tuple[Array, Array]:
+    """Return modulus and phase, each pixel's phase on the branch nearest to the one given."""
+    modulus, angle = xp.abs(obj), _angle(xp.real(obj), xp.imag(obj), xp)
+    near = angle + TURN * xp.round((phase - angle) / TURN)
+    return xp.astype(modulus, amplitude.dtype), xp.where(modulus == 0, phase, near)

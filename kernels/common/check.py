@@ -15,11 +15,12 @@ import numpy as np
 from arraycon.kernels.common import arrays, meaning, memory
 from arraycon.kernels.common.arrays import Array
 
-Kind = Literal["real", "complex", "floating"]
+Kind = Literal["real", "complex", "floating", "mask"]
 _DTYPES: dict[Kind, tuple[str, ...]] = {
     "real": ("float32", "float64"),
     "complex": ("complex64", "complex128"),
     "floating": ("float32", "float64", "complex64", "complex128"),
+    "mask": ("bool", "float32", "float64"),
 }
 _OF_NUMPY = {kind: frozenset(map(np.dtype, names)) for kind, names in _DTYPES.items()}
 _AXES = ("...", "nz", "ny", "nx")
@@ -39,6 +40,16 @@ def array(name: str, x: Array, *, kind: Kind, ndim: int = 0) -> None:
     if x.ndim < ndim:
         axes = ", ".join(_AXES[-ndim:])
         _reject(name, f"at least {ndim} axes (..., {axes})", f"shape {tuple(x.shape)}")
+
+
+def fits(name: str, x: Array, obj: Array | None, *, ndims: tuple[int, ...]) -> None:
+    """Require the last axes of an object, if there is one; as many of them as `ndims` says."""
+    axes = " or ".join(f"({', '.join(_AXES[-n:])})" for n in ndims)
+    if x.ndim not in ndims:
+        _reject(name, f"shape {axes}", f"shape {tuple(x.shape)}")
+    if obj is not None and tuple(x.shape) != tuple(obj.shape[-x.ndim :]):
+        expected = " or ".join(str(tuple(obj.shape[-n:])) for n in ndims)
+        _reject(name, f"shape {axes} of the object, {expected}", f"shape {tuple(x.shape)}")
 
 
 def modes(name: str, probe: Array) -> None:
@@ -133,12 +144,14 @@ def number(
     low: float = -math.inf,
     high: float = math.inf,
     above: float = -math.inf,
+    below: float = math.inf,
     unit: str = "",
 ) -> float:
-    """Return a finite float with low <= value <= high and value > above, which is in `unit`."""
-    if type(value) is float and math.isfinite(value) and low <= value <= high and value > above:
-        return value
-    expected = _interval(low, high, above)
+    """Return a finite float with low <= value <= high, above < value < below, in `unit`."""
+    fits = low <= value <= high and above < value < below if type(value) is float else False
+    if fits and math.isfinite(value):
+        return float(value)
+    expected = _interval(low, high, above, below)
     value = _scalar(name, value, f"{expected}, in {unit}" if unit else expected)
     if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
@@ -148,14 +161,29 @@ def number(
         raise ValueError(f"{name}: expected {expected}, got one that no float can hold") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}") from None
-    if not (math.isfinite(result) and low <= result <= high and result > above):
+    if not (math.isfinite(result) and low <= result <= high and above < result < below):
         _reject(name, expected, repr(result))
     return result
 
 
-def optional_number(name: str, value: Any, *, low: float, high: float = math.inf) -> float | None:
+def optional_number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> float | None:
     """Return None or a number as `number` does."""
-    return None if value is None else number(name, value, low=low, high=high)
+    return None if value is None else number(name, value, low=low, high=high, above=above)
+
+
+def per_axis(name: str, value: Any, *, above: float) -> tuple[float, float]:
+    """Return a pair (y, x) of numbers as `number` does; one number is for both."""
+    if not isinstance(value, tuple | list):
+        return (number(name, value, above=above),) * 2
+    y, x = _pair(name, value, f"a number > {above:g} or a pair (y, x) of them")
+    return number(f"{name}[0]", y, above=above), number(f"{name}[1]", x, above=above)
 
 
 def integer(name: str, value: Any, *, low: int, high: float = math.inf) -> int:
@@ -222,7 +250,9 @@ def _scalar(name: str, value: Any, expected: str) -> Any:
         raise TypeError(f"{name}: expected {expected}, got {error}") from None
 
 
-def _interval(low: float, high: float, above: float) -> str:
+def _interval(low: float, high: float, above: float, below: float) -> str:
+    if below < math.inf:
+        return f"a number in ({above:g}, {below:g})"
     if above > -math.inf and high < math.inf:
         return f"a number in ({above:g}, {high:g}]"
     if above > -math.inf:

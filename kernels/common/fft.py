@@ -45,20 +45,20 @@ def ifftn(x: Array, *, axes: Sequence[int], xp: Namespace) -> Array:
     return _engine(xp).ifftn(x, axes=tuple(axes))
 
 
-def dct2(x: Array, *, xp: Namespace) -> Array:
-    """DCT-II over the last two axes, y_k = 2 Σ x_n cos(π k (2n + 1) / 2N) along each."""
+def dctn(x: Array, *, axes: Sequence[int] = LATERAL, xp: Namespace) -> Array:
+    """DCT-II of a real array, y_k = 2 Σ x_n cos(π k (2n + 1) / 2N) along each of `axes`."""
     engine = _dct_engine(xp)
     if engine is not None:
-        return engine.dctn(x, axes=LATERAL)
-    return _dct(_dct(x, -2, xp), -1, xp)
+        return engine.dctn(x, axes=tuple(axes))
+    return functools.reduce(lambda y, axis: _dct(y, axis, xp), axes, x)
 
 
-def idct2(x: Array, *, xp: Namespace) -> Array:
-    """Exact inverse of `dct2`."""
+def idctn(x: Array, *, axes: Sequence[int] = LATERAL, xp: Namespace) -> Array:
+    """Exact inverse of `dctn`."""
     engine = _dct_engine(xp)
     if engine is not None:
-        return engine.idctn(x, axes=LATERAL)
-    return _idct(_idct(x, -1, xp), -2, xp)
+        return engine.idctn(x, axes=tuple(axes))
+    return functools.reduce(lambda y, axis: _idct(y, axis, xp), axes, x)
 
 
 def rfft2_into(x: Array, spectrum: Array) -> None:
@@ -77,7 +77,7 @@ def fft_inplace(x: Array, *, axis: int, inverse: bool = False) -> None:
 
 
 def dct_inplace(x: Array, *, axes: Sequence[int] = LATERAL, inverse: bool = False) -> None:
-    """DCT-II of a real array over `axes` on the scale of `dct2`, or its inverse."""
+    """DCT-II of a real array over `axes` on the scale of `dctn`, or its inverse."""
     _numpy_engine().dct_inplace(x, tuple(axes), inverse)
 
 

@@ -114,6 +114,18 @@ def _replace(kernel: Callable[..., None], obj: Array, part: Array, target: Array
     _Blocks(obj.shape).each(one)
 
 
+def follow(amplitude: Array, phase: Array, obj: Array) -> None:
+    """Write modulus and phase, each pixel's phase on the branch nearest to the one it was on."""
+    tables, ordinary = elementary.tables(phase.dtype), _ordinary(phase.dtype)
+    a, p, z = amplitude.reshape(-1), phase.reshape(-1), obj.view(phase.dtype).reshape(-1)
+
+    def part(start: int, stop: int) -> None:
+        here = slice(start, stop)
+        _follow(z[2 * start : 2 * stop], a[here], p[here], *ordinary, tables)
+
+    threads.run(part, p.size, grain=_GRAIN)
+
+
 def _reference_phases(sums: Array) -> Array:
     """Return the slices' reference phases, (..., nz), from the sums over ranges of their rows."""
     with np.errstate(all="ignore"):
@@ -292,6 +304,20 @@ def _turn(phase, near, reference, tables):
         p, mean = phase[z], reference[z]
         for i in range(p.size):
             p[i] += turn * np.rint((mean - p[i]) / turn)
+
+
+@kernel
+def _follow(z, amplitude, phase, smallest, largest, tables):
+    turn = tables.half_turn + tables.half_turn
+    before = np.empty(_CHUNK, phase.dtype)
+    for start in range(0, phase.size, _CHUNK):
+        a, p = amplitude[start : start + _CHUNK], phase[start : start + _CHUNK]
+        for i in range(p.size):
+            before[i] = p[i]
+        _to_parts(z[2 * start : 2 * (start + p.size)], a, p, smallest, largest, tables)
+        for i in range(p.size):
+            near = p[i] + turn * np.rint((before[i] - p[i]) / turn)
+            p[i] = before[i] if a[i] == 0 else near
 
 
 @kernel

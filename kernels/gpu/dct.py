@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import array_api_compat.cupy as xp
 import cupy
 import numpy as np
 
+from arraycon.kernels.agnostic import dct as agnostic
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools import selection, transforms
 from arraycon.kernels.gpu.tools.batches import at_a_time
@@ -22,6 +24,11 @@ _COLUMNS = 128
 @on_device
 def kr_thresh(obj: Array, *, thresh: float, scope: str) -> Iterator[None]:
     """Keep the DCT coefficients of largest modulus."""
+    if obj.dtype.kind == "c":
+        new = agnostic.kr_thresh(obj, thresh=thresh, scope=scope, xp=xp)
+        yield
+        obj[...] = new
+        return
     slices = obj.reshape(-1, *obj.shape[-2:])
     size = obj.size if scope == "global" else slices[0].size
     n_keep = max(1, math.floor(thresh * size))

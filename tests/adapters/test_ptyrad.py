@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from foreign import DX, OFF, THICKNESS, WAVELENGTH, complex_array, only, real_array
 from libraries import relative_error
+from schedules import EVERY
 
 import arraycon
 from arraycon.adapters import InterfaceError, ptyrad
@@ -113,9 +114,6 @@ def state_of(model):
         wavelength=np.float32(WAVELENGTH).item(),
         slice_thickness=THICKNESS,
     )
-
-
-EVERY = {name: {"start_iter": 1} for name in ORDER} | {"obj_zblur": None}
 
 
 def assert_same(model, state):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import OBJ, PROBE, Limit, amplitude, on_objects, phase
+from cases import OBJ, PROBE, Limit, amplitude, on_objects, on_probes, phase
 
 # every check of the contract runs over what this file declares
 from contract import *
@@ -22,7 +22,8 @@ from arraycon.kernels.common import arrays
 
 def kr_filter(obj, *, radius, width):
     mask = sigmoid(*obj.shape[-2:], radius, width)
-    return np.fft.ifft2(np.fft.fft2(wide(obj)) * mask).real
+    filtered = np.fft.ifft2(np.fft.fft2(wide(obj)) * mask)
+    return filtered if np.iscomplexobj(obj) else filtered.real
 
 
 def wedge(shape, beta, alpha):
@@ -51,6 +52,7 @@ CASES = [
         {"radius": 0.6, "width": 0.0},
         {"radius": 5.0, "width": 0.3},
     ),
+    *on_probes(kr_filter, {"radius": 0.3, "width": 0.1}),
     *on_objects(
         kz_filter,
         phase,
@@ -67,7 +69,8 @@ CASES = [
 ]
 
 BAD = [
-    ("kr_filter", (PROBE,), {}, TypeError, "obj: expected float32 or float64, got complex64"),
+    ("kz_filter", (PROBE,), {}, TypeError, "obj: expected float32 or float64, got complex64"),
+    ("kr_filter", (OBJ.astype(int),), {}, TypeError, "obj: expected float32, .*, got int"),
     ("kz_filter", (OBJ,), {"boundary": "mirrored"}, ValueError, "boundary: .* got 'mirrored'"),
     ("kz_filter", (OBJ,), {"obj_type": "both"}, ValueError, "obj_type: .* got 'both'"),
 ]

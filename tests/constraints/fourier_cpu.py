@@ -13,7 +13,7 @@ import arraycon
 
 pytest.importorskip("numba", reason="numba is not installed")
 
-from arraycon.kernels.cpu import fourier
+from arraycon.kernels.cpu.tools import volume
 
 FORMULA = family("fourier")
 TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
@@ -32,7 +32,7 @@ def spoil_and_repeat(function, obj, **options):
     return function(obj, **options)
 
 
-DEPTHS = (1, 2, 3, 4, 5, 6, 7, 8, 20, fourier._DENSE, fourier._DENSE + 1, fourier._DENSE + 2, 61)
+DEPTHS = (1, 2, 3, 4, 5, 6, 7, 8, 20, volume._DENSE, volume._DENSE + 1, volume._DENSE + 2, 61)
 
 
 @SINGLE_AND_ONE_LIBRARY

@@ -501,11 +501,9 @@ def test_a_phase_that_drifts_with_depth_is_filtered_as_it_is():
 
 @pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning")
 def test_what_nothing_changed_is_not_touched():
-    state = make_state()
     obj = make((1, 3, 6, 7), "float32")
     obj[0, 0, 0, :4] = complex(-0.0, -0.0), complex(np.nan, 1), complex(np.inf, 1), 1e-42
-    state.object_amplitude = state.object_phase = None
-    state.object = obj
+    state = make_state(object_amplitude=None, object_phase=None, object=obj)
     before = obj.tobytes()
     only(fix_probe_int={}, pos_recenter={}, ortho_pmode={}).apply(state, 1)
 
@@ -681,3 +679,39 @@ def test_parts_of_every_pair_of_layouts():
         amplitude, phase = polar.split(obj)
         joined = polar.join(NUMPY.array(amplitude, one), NUMPY.array(phase, other))
         np.testing.assert_array_equal(joined, expected)
+
+
+@PATHS
+@PRECISIONS
+@pytest.mark.parametrize("layout", ["contiguous", "strided", "transposed"])
+def test_follow(layout, dtype, path, monkeypatch):
+    """φ + arg(O' exp(-iφ)), on any branch, and nothing is turned where O' is 0."""
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    rng = np.random.default_rng(5)
+    phase = rng.normal(0, 9, (2, 3, 40, 41)).astype(dtype)
+    obj = (rng.normal(size=phase.shape) + 1j * rng.normal(size=phase.shape)).astype(COMPLEX[dtype])
+    obj[0, 1] = 0
+    arrays = [NUMPY.array(x, layout) for x in (np.ones_like(phase), phase, obj)]
+    amplitude, followed = polar.follow(*arrays, out=arrays[:2])
+    assert amplitude is arrays[0]
+    assert followed is arrays[1]
+    wide = phase.astype(float)
+    expected = wide + np.angle(obj.astype(complex) * np.exp(-1j * wide))
+    expected[0, 1] = wide[0, 1]  # the sign of a zero decides nothing
+    tolerance = FLOAT32 if dtype == "float32" else FLOAT64
+    assert relative_error(followed, expected) <= tolerance
+    assert relative_error(amplitude, np.abs(obj.astype(complex))) <= tolerance
+    np.testing.assert_array_equal(followed[0, 1], phase[0, 1])
+    np.testing.assert_array_equal(arrays[2], obj)
+
+
+@PATHS
+def test_follow_takes_extremes_alike(path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    phase = np.array([[[3.5, np.nan, 0.1, -9.0, 2.0]]])
+    obj = np.array([[[1e-310 + 0j, 1, np.nan, 1e300j, np.inf]]])
+    amplitude, followed = polar.follow(np.ones_like(phase), phase, obj)
+    np.testing.assert_allclose(amplitude[0, 0], [1e-310, 1, np.nan, 1e300, np.inf])
+    np.testing.assert_allclose(
+        followed[0, 0], [TURN, np.nan, np.nan, np.pi / 2 - 2 * TURN, 0], rtol=1e-15
+    )

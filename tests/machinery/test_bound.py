@@ -75,7 +75,8 @@ def test_nothing_is_checked_again_on_the_same_arrays(monkeypatch):
 
 
 def test_other_arrays_and_numbers_are_bound_anew():
-    constraints, state = only(obja_thresh={}, fix_probe_int={}), make_state()
+    constraints = only(obja_thresh={}, fix_probe_int={})
+    state = make_state(illumination=None, vacuum_mask=None)  # which are of the object's shape
     bound = constraints.bind(state)
     bound.apply(1)
     old = state.object_amplitude
@@ -221,8 +222,9 @@ def test_an_object_that_nothing_changes_is_not_touched():
 
 
 def test_the_parts_stay_in_their_memory():
-    state = complex_state()
-    state.object = np.ones((1, 8, 128, 128), "complex64")
+    state = make_state(
+        object_amplitude=None, object_phase=None, object=np.ones((1, 8, 128, 128), "complex64")
+    )
     bound = only(obja_thresh={}, obj_zblur={"kernel_size": 7}).bind(state)
     bound.apply(1)
     tracemalloc.start()

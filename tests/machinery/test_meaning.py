@@ -111,7 +111,7 @@ def test_arrays_with_a_meaning_are_refused_with_what_to_do(make, path, monkeypat
 def test_every_constraint_refuses_a_mask(name):
     case, one = Case(name, TINY), declared()[name]
     fields = case.fields()
-    block = one.model(start_iter=1)
+    block = one.model(start_iter=1, **one.typical)
     for field in one.needs(block):
         if isinstance(fields[field], np.ndarray):
             hidden = {**fields, field: np.ma.masked_array(fields[field])}

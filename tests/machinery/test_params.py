@@ -35,7 +35,22 @@ DEFAULTS = {
     "fix_probe_int": ON,
     "obj_rblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 0.4},
     "obj_zblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 1.0},
+    "obj_gaussian": {
+        **SCHEDULE,
+        **{"obj_type": "both", "sigma": 0.2, "sigma_z": 0, "boundary": "mirror", "relax": 0},
+    },
+    "obj_smooth": {**SCHEDULE, "obj_type": "both", "alpha": 0.02, "relax": 0},
     "kr_filter": {**SCHEDULE, "obj_type": "both", "radius": 0.15, "width": 0.05},
+    "obj_bandpass": {
+        **SCHEDULE,
+        **{"obj_type": "both", "q_lowpass": None, "q_highpass": None, "shape": "butterworth"},
+        **{"order": 2, "dims": "lateral", "boundary": "periodic", "relax": 0},
+    },
+    "grid_notch": {
+        **SCHEDULE,
+        **{"obj_type": "phase", "period": None, "window": 2, "direction": "xy"},
+        **{"rotation": 0, "relax": 0},
+    },
     "kz_filter": {
         **SCHEDULE,
         "obj_type": "both",
@@ -43,6 +58,11 @@ DEFAULTS = {
         "alpha": 1.0,
         "boundary": "periodic",
     },
+    "obj_wedge": {
+        **SCHEDULE,
+        **{"obj_type": "both", "semiangle": 25, "q_floor": 0, "boundary": "mirror", "relax": 0},
+    },
+    "identical_slices": {**SCHEDULE, "obj_type": "both", "relax": 0},
     "kr_thresh": {**SCHEDULE, "obj_type": "both", "thresh": 0.05, "scope": "global"},
     "complex_ratio": {**SCHEDULE, "obj_type": "both", "alpha1": 1.0, "alpha2": 0.0},
     "mirrored_amp": {**SCHEDULE, "relax": 0.1, "scale": 0.03, "power": 4.0},
@@ -94,7 +114,8 @@ def test_every_default_passes_its_own_check():
 
 @pytest.mark.parametrize(("name", "field", "value"), VALUES)
 def test_allowed_values_are_taken(name, field, value):
-    block = getattr(make(**{name: {"start_iter": 1, field: value}}), name)
+    typical = declared()[name].typical
+    block = getattr(make(**{name: {"start_iter": 1, **typical, field: value}}), name)
     expected = value
     if isinstance(value, list | tuple):
         expected = tuple(map(float, value))
@@ -119,7 +140,9 @@ def test_every_field_has_its_allowed_values_tested_and_a_description():
         for field, info in model.model_fields.items():
             assert info.description, (name, field)
             key = ("kz_filter" if field in SCHEDULE else name, field)
-            key = ("obj_rblur", field) if field == "obj_type" else key
+            if field == "obj_type":
+                whole = "complex" in P.allowed(model, field)
+                key = ("obj_rblur" if whole else "kz_filter", field)
             assert P.allowed(model, field) == ALLOWED[key][0]
 
 
@@ -219,13 +242,42 @@ def test_an_empty_freq_beside_the_new_spelling_says_nothing():
         ({"kz_filter": P.KzFilter()}, ["kz_filter: stays off"]),
         ({"obj_rblur": {}}, ["obj_rblur: runs from iteration 1", "PtyRAD's own loader"]),
         ({"kr_filter": {"start_iter": 5, "end_iter": 5}}, ["kr_filter: never runs", "5"]),
-        ({"kr_filter": {"start_iter": 5, "end_iter": 6}}, []),
+        ({"kr_filter": {"start_iter": 5, "end_iter": 6}, "obj_rblur": None}, []),
+        (
+            {"kr_filter": {"start_iter": 5}},
+            ["kr_filter and obj_rblur both smooth laterally, the"],
+        ),
+        (
+            {
+                "obj_gaussian": {"start_iter": 1, "sigma_z": 3.0, "obj_type": "complex"},
+                "kz_filter": {"start_iter": 2, "obj_type": "phase"},
+                "obj_rblur": None,
+                "obj_zblur": None,
+            },
+            ["kz_filter and obj_gaussian both smooth z; obj_gaussian: null"],
+        ),
+        (
+            {"obj_bandpass": {"start_iter": 1, "q_highpass": 0.1}},  # takes low frequencies away
+            [],
+        ),
+        (
+            {
+                "obj_smooth": {"start_iter": 1, "obj_type": "amplitude"},
+                "obj_bandpass": {"start_iter": 1, "q_lowpass": 0.1, "obj_type": "phase"},
+                "obj_rblur": None,
+            },
+            [],
+        ),
+        ({"obj_bandpass": {"start_iter": 1}}, ["obj_bandpass: changes nothing with these"]),
+        ({"obj_gaussian": {"start_iter": 1, "sigma": 0}}, ["obj_gaussian: changes nothing"]),
+        ({"obj_smooth": {"start_iter": 1, "alpha": 0}}, ["obj_smooth: changes nothing"]),
+        ({"identical_slices": {"start_iter": 1, "relax": 1}}, ["identical_slices: changes noth"]),
         ({"kr_filter": {"start_iter": None, "end_iter": 1}}, []),
         ({"obj_zblur": {"start_iter": 1}}, ["kernel_size 5", "std 1,", "0.961", "kernel_size 7"]),
         ({"obj_zblur": {"start_iter": 1, "kernel_size": 7}}, []),
         ({"obj_zblur": {"start_iter": None, "std": 4}}, []),
         ({"obj_rblur": {"start_iter": 1, "kernel_size": 1, "std": 0.5}}, ["acts as std 0;"]),
-        ({"obj_rblur": {"start_iter": 1, "kernel_size": 1, "std": 0}}, []),
+        ({"obj_rblur": {"start_iter": 1, "kernel_size": 1, "std": 0}}, ["changes nothing"]),
         ({"obj_rblur": {"start_iter": 1, "std": 0.7}}, ["kernel_size 5", "needs kernel_size 7"]),
         (
             {"obj_rblur": {"start_iter": 1, "kernel_size": 4095, "std": 1e300}},
@@ -395,5 +447,8 @@ def test_functions_and_parameter_files_have_the_same_defaults(name):
         if field in ("start_iter", "step", "end_iter", "obj_type"):
             continue
         default = signature.parameters[field].default
+        if default is inspect.Parameter.empty:  # what has to be given
+            assert info.default is None
+            default = None
         assert default == (tuple(info.default) if isinstance(info.default, list) else info.default)
         assert signature.parameters[field].kind is inspect.Parameter.KEYWORD_ONLY

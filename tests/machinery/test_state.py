@@ -57,6 +57,23 @@ BAD_STATES = [
     ({"scan_shape": (3,)}, TypeError, "scan_shape: expected a pair of integers"),
     ({"dx": -0.2}, ValueError, "dx: expected a number > 0, got -0.2"),
     ({"wavelength": "0.025 Å"}, TypeError, "wavelength: expected a number > 0, got '0.025 Å'"),
+    ({"illumination": np.ones((3, 4), int)}, TypeError, "illumination: expected float32 or float"),
+    ({"illumination": np.ones((1, 3, 4))}, ValueError, r"illumination: expected shape \(ny, nx\)"),
+    (
+        {"object_phase": np.ones((2, 3, 4)), "illumination": np.ones((4, 3))},
+        ValueError,
+        r"illumination: expected shape \(ny, nx\) of the object, \(3, 4\), got shape \(4, 3\)",
+    ),
+    (
+        {"vacuum_mask": np.ones((3, 4), complex)},
+        TypeError,
+        "vacuum_mask: expected bool, float32 or",
+    ),
+    (
+        {"object": np.ones((2, 3, 4), complex), "vacuum_mask": np.ones((3, 3, 4), bool)},
+        ValueError,
+        r"vacuum_mask: .* \(ny, nx\) or \(nz, ny, nx\) of the object, \(3, 4\) or \(2, 3, 4\), got",
+    ),
     ({"probe_intensity": np.nan}, ValueError, "probe_intensity: .* got nan"),
 ]
 

@@ -13,7 +13,9 @@ import numpy as np
 
 import arraycon
 
-FAMILIES = ("blur", "clamp", "coupling", "dct", "fourier", "modes", "probe_masks", "recenter")
+FAMILIES = (
+    "blur", "clamp", "coupling", "dct", "fourier", "linear", "modes", "probe_masks", "recenter",
+)  # fmt: skip
 FOLDER = Path(__file__).parents[1] / "constraints"
 
 OPTICS = {"dx": 0.2, "wavelength": 0.0251}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
+from arraycon.constraints import declared
 from arraycon.state import ARRAYS
 
 OFF = dict.fromkeys(ORDER)
+# on top of others they warn, which the tests of parameters cover
+DOUBLE = ("obj_zblur", "obj_gaussian", "obj_smooth", "obj_bandpass", "obj_wedge")
 EVERY = {
-    name: {"start_iter": 1}
+    name: None if name in DOUBLE else {"start_iter": 1, **declared()[name].typical}
     for name in ORDER
-    if name not in ("obj_zblur",)  # with kz_filter it warns, which the tests of parameters cover
-} | {"obj_zblur": None}
+}
+EVERY["obj_rblur"]["obj_type"], EVERY["kr_filter"]["obj_type"] = "amplitude", "phase"
 
 OPTIONS = {
     "obj_zblur": {"kernel_size": 7},
@@ -38,9 +43,14 @@ IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIAN
 
 def only(**blocks):
     """Parameters with everything else off."""
-    return arraycon.Constraints(
-        {**OFF, **{name: {"start_iter": 1, **block} for name, block in blocks.items()}}
-    )
+    on = {
+        name: {"start_iter": 1, **declared()[name].typical, **block}
+        for name, block in blocks.items()
+    }
+    with warnings.catch_warnings():
+        # some are to do nothing
+        warnings.filterwarnings("ignore", ".*changes nothing", arraycon.ParameterWarning)
+        return arraycon.Constraints(OFF | on)
 
 
 def make_state(dtype="float32", seed=1, **changes):
@@ -59,7 +69,12 @@ def make_state(dtype="float32", seed=1, **changes):
         "wavelength": 0.0251,
         "slice_thickness": 8.0,
     }
-    return arraycon.State(**{**fields, **changes})
+    fields.update(changes)
+    held = (fields.get(name) for name in ("object_amplitude", "object_phase", "object"))
+    plane = next((array.shape[-2:] for array in held if array is not None), (14, 16))
+    fields.setdefault("illumination", rng.random(plane).astype(dtype))
+    fields.setdefault("vacuum_mask", rng.random(plane) > 0.7)
+    return arraycon.State(**fields)
 
 
 def snapshot(state):

@@ -1,0 +1,160 @@
+"""Transfer functions as they are multiplied: rows made of 1-D axes when they are needed.
+
+All of one would take half as much memory as the object, and longer to fetch than to compute.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.cpu.tools import elementary
+from arraycon.kernels.cpu.tools.compiled import kernel
+
+WEDGE, GAUSSIAN, BAND = 0, 1, 2
+BUTTERWORTH, GAUSSIAN_EDGE, HARD = 0, 1, 2
+
+# The arctangent is saturated long before; larger values would overflow when squared.
+_LARGEST_RATIO = 1e15
+# Keeps the quotient finite where a wedge has no floor, at kx = ky = 0.
+_SMALLEST = 1e-290
+# Weights that count as 0: they would make numbers that are slow, and contribute nothing.
+_NOTHING = 1e-20
+
+
+class Transfer(NamedTuple):
+    """keep + share·T of squared frequencies, in whatever unit the kind has.
+
+    Parameters
+    ----------
+    ky2, kx2 : array, float64
+        Of each row and each column of a spectrum.
+    kz2 : array
+        Along z, without repetition.
+    kind : int
+        `WEDGE`: T = (2/π)·atan(1/t)·exp(-alpha·k²), t = kz²·beta²/(k² + floor), k² = ky² + kx².
+        `GAUSSIAN`: exp(-(kz² + ky² + kx²)). `BAND`: L(q; low)·(1 - L(q; high)), q the root of the
+        sum, and 1 where that is 0.
+    keep, share : float
+    beta, alpha, floor : float
+        Of a wedge.
+    low, high : float
+        Cut-offs of a band, 0 for none.
+    edge : int
+        `BUTTERWORTH`, of an order, `GAUSSIAN_EDGE` or `HARD`.
+    order : float
+    tables
+        What the arctangent needs.
+    """
+
+    ky2: Array
+    kx2: Array
+    kz2: Array
+    kind: int
+    keep: float
+    share: float
+    tables: elementary.Tables
+    beta: float = 0.0
+    alpha: float = 0.0
+    floor: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    edge: int = 0
+    order: float = 0.0
+
+
+def frequencies(n: int, *, mirror: bool = False) -> Array:
+    """Moduli of the frequencies of an FFT or, mirrored, of a DCT, in cycles per sample."""
+    index = np.arange(n)
+    return index / (2 * n) if mirror else np.minimum(index, n - index) / n
+
+
+def without_repetition(n: int, *, mirror: bool) -> Array:
+    """Frequencies of which each occurs once."""
+    return frequencies(n, mirror=mirror)[: n if mirror else n // 2 + 1]
+
+
+def mask(table: Transfer, dtype: Any) -> Array:
+    """Return the lateral transfer function of a table whose kz² is 0 alone."""
+    made = np.empty((table.ky2.size, table.kx2.size), dtype)
+    _fill(made, table)
+    return made
+
+
+@kernel
+def _fill(made: Array, table: Transfer) -> None:
+    for ky in range(len(made)):
+        weights(made[ky : ky + 1], ky, table)
+
+
+@kernel
+def weights(rows: Array, ky: int, table: Transfer) -> None:
+    """Write the weights (kz, kx) of one row ky."""
+    if table.kind == WEDGE:
+        _wedge(rows, ky, table)
+    elif table.kind == GAUSSIAN:
+        _gaussian(rows, ky, table)
+    else:
+        _band(rows, ky, table)
+
+
+@kernel
+def _wedge(rows, ky, table):
+    """1 - (2/π)·arctan(t) is (2/π)·arctan(1/t), with digits for large t."""
+    one, keep = table.tables.one, rows.dtype.type(table.keep)
+    ratio2 = np.empty(table.kx2.size, rows.dtype)
+    falloff = np.empty(table.kx2.size, rows.dtype)
+    for j in range(ratio2.size):
+        lateral = table.ky2[ky] + table.kx2[j]
+        root = math.sqrt(max(lateral + table.floor, _SMALLEST))
+        ratio2[j] = min(table.beta / root, _LARGEST_RATIO) ** 2
+        falloff[j] = table.share * math.exp(-table.alpha * lateral) * 2 / math.pi
+    for z in range(table.kz2.size):
+        kz2, line = rows.dtype.type(table.kz2[z]), rows[z]
+        for j in range(ratio2.size):
+            line[j] = keep + falloff[j] * elementary.arctangent(one, kz2 * ratio2[j], table.tables)
+
+
+@kernel
+def _gaussian(rows, ky, table):
+    lateral = np.empty(table.kx2.size, np.float64)
+    for j in range(lateral.size):
+        lateral[j] = table.share * math.exp(-(table.ky2[ky] + table.kx2[j]))
+    for z in range(table.kz2.size):
+        depth = math.exp(-table.kz2[z])
+        for j in range(lateral.size):
+            value = depth * lateral[j]
+            rows[z, j] = table.keep + (value if value > _NOTHING else 0.0)
+
+
+@kernel
+def _band(rows, ky, table):
+    for z in range(table.kz2.size):
+        for j in range(table.kx2.size):
+            q2 = table.kz2[z] + table.ky2[ky] + table.kx2[j]
+            rows[z, j] = table.keep + table.share * _within(q2, table)
+
+
+@kernel
+def _within(q2, table):
+    value, q = 1.0, math.sqrt(q2)
+    if q2 == 0:
+        return value
+    if table.low > 0:
+        value = _low_pass(q, table.low, table)
+    if table.high > 0:
+        value *= 1.0 - _low_pass(q, table.high, table)
+    return value if value > _NOTHING else 0.0
+
+
+@kernel
+def _low_pass(q, cutoff, table):
+    if table.edge == HARD:
+        return 1.0 if q <= cutoff * (1 + 1e-9) else 0.0
+    ratio = q / cutoff
+    if table.edge == GAUSSIAN_EDGE:
+        return math.exp(-0.5 * ratio * ratio)
+    return 1.0 / (1.0 + math.exp(2 * table.order * math.log(ratio)))
