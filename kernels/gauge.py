@@ -148,7 +148,7 @@ def obj_probe_scale(
         factor = xp.ones(amplitude.shape[-3], dtype=dtype, device=arrays.device(amplitude))
         results = (*dispatch.unchanged(changed, outs, xp=xp), factor)
     else:
-        options = {"target": target, "relax": relax}
+        options: dict[str, Any] = {"target": target, "relax": relax}
         results = dispatch.run_several(
             agnostic.obj_probe_scale, changed, *weights.values(), outs=outs, xp=xp, **options
         )

@@ -241,8 +241,8 @@ def obj_fill(
     relax: float,
 ) -> None:
     """Mix of the whole array with a value."""
-    if region != "vacuum" or slices is not None:
-        raise NotImplementedError(region)
+    if region != "vacuum" or slices is not None:  # for which alone there is a threshold
+        raise NotImplementedError((region, threshold))
     weight = (1 - relax) * fields["vacuum_mask"]
     values = {"amplitude": amplitude, "phase": phase}
     for part, obj in zip(_parts(obj_type), _targets(fields, obj_type), strict=True):
@@ -263,10 +263,17 @@ def obj_baseline(
 ) -> None:
     """Weighted mean of each slice."""
     if (obj_type, statistic, scope, region) != ("phase", "mean", "slice", "vacuum"):
-        raise NotImplementedError((obj_type, statistic, scope, region))
+        raise NotImplementedError((obj_type, statistic, percentile, scope, region, threshold))
     phase, mask = fields["object_phase"], fields["vacuum_mask"]
-    level = np.sum(mask * phase, axis=LATERAL, dtype=np.float64) / np.sum(mask, dtype=np.float64)
-    phase -= ((1 - relax) * factor * level[..., None, None]).astype(phase.dtype)
+    total = np.sum(mask, dtype=np.float64)
+    level = np.sum(mask * phase, axis=LATERAL, dtype=np.float64, keepdims=True) / total
+    phase -= ((1 - relax) * factor * level).astype(phase.dtype)
+
+
+def ortho_omode(fields: Fields) -> None:
+    """Singular value decomposition of the modes of one slice."""
+    obj = fields["object"]
+    ortho_pmode({"probe": obj[:, 0]})
 
 
 def phase_ramp(

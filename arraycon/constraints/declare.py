@@ -59,6 +59,7 @@ def register(
     given: Extra | None = ...,
     spares: Callable[[Any], Collection[str]] | None = ...,
     without: Mapping[str, Mapping[str, Any]] | None = ...,
+    flat: bool = ...,
 ) -> Callable[[M], M]: ...
 @overload
 def register(
@@ -96,6 +97,7 @@ def register(
     given: Extra | None = None,
     spares: Callable[[Any], Collection[str]] | None = None,
     without: Mapping[str, Mapping[str, Any]] | None = None,
+    flat: bool = False,
 ) -> Any:
     """Declare a constraint that parameter files can switch on.
 
@@ -165,6 +167,8 @@ def register(
         From a block to those of the fields `on` that it leaves alone; the kernel gets None.
     without : mapping, optional
         By a field of the state that it can do without: what the block's fields are then.
+    flat : bool
+        Whether it takes objects of one slice only.
 
     Returns
     -------
@@ -208,7 +212,7 @@ def register(
             memory=memory,
             apart=apart,
         )
-    told["without"] = without or {}
+    told.update(without=without or {}, flat=flat)
     told["by_parts"] = on == "object"
     told.update(typical=typical or {}, smooths=smooths, idle=idle)
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)

@@ -39,7 +39,7 @@ class PhaseRamp(Block):
     relax: Relax = 0.0
 
 
-@register(gauge.ortho_omode, on=["object"], returns=["rotation"], layout=["any", "any"])
+@register(gauge.ortho_omode, on=["object"], returns=["rotation"], layout=["any", "any"], flat=True)
 class OrthoOmode(Block):
     """Make the object modes orthogonal and sort them by power; one slice only."""
 

@@ -69,6 +69,8 @@ class Constraint:
         Whether a block's parameters make it change nothing.
     without : mapping
         By a field of the state that it can do without: what fields of its block are then.
+    flat : bool
+        Whether it takes objects of one slice only.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Constraint:
     smooths: Smooths | None = None
     idle: Callable[[Any], bool] | None = None
     without: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    flat: bool = False
 
     def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
         """Return the block as a state's fields allow it, and a note where that is less than asked.

@@ -112,8 +112,8 @@ class Apart:
 
     uses: frozenset[str] = frozenset()
     region: str = ""
-    given: Extra = lambda block, part: {}
-    spares: Callable[[Any], Collection[str]] = lambda block: ()
+    given: Extra = lambda *_: {}
+    spares: Callable[[Any], Collection[str]] = lambda _: ()
 
     def needs(self, block: Any) -> tuple[str, ...]:
         """Fields of the state."""

@@ -99,7 +99,7 @@ def _turned(probe: Array, slopes: Array, relax: float, xp: Namespace) -> Array:
 def _plane(weight: Array | None, like: Array, z: int, dtype: object, xp: Namespace) -> Array:
     """Weights of one slice."""
     if weight is None:
-        return xp.ones_like(like[(*(0,) * (like.ndim - 2), ...)])
+        return xp.ones_like(like[(0,) * (like.ndim - 2) + (...,)])
     one = weight if weight.ndim < 3 else weight[z if weight.shape[0] > 1 else 0, ...]
     return xp.astype(one, dtype)
 

@@ -154,7 +154,7 @@ def _planes(obj: Array, mask: Array | None, xp: Namespace) -> Iterator[tuple[Arr
     leading = obj.shape[:-2]
     weights = None if mask is None else xp.broadcast_to(mask, obj.shape)
     for i in range(planes.shape[0]):
-        yield planes[i, ...], None if weights is None else weights[(*_index(i, leading), ...)]
+        yield planes[i, ...], None if weights is None else weights[_index(i, leading)]
 
 
 def _index(position: int, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -189,9 +189,9 @@ def test_a_scale_leaves_exit_waves_of_any_number_of_slices(seed, dtype, target, 
 
 def test_a_scale_of_nothing_is_one():
     nothing, probe = np.zeros((1, 2, 3, 4)), np.ones((1, 2, 2), complex)
-    for amplitude, weight in ((nothing, None), (nothing + 2, np.zeros((3, 4)))):
-        new, same, factor = arraycon.obj_probe_scale(amplitude, probe, weight)
-        np.testing.assert_array_equal(new, amplitude)
+    for old, weight in ((nothing, None), (nothing + 2, np.zeros((3, 4)))):
+        new, same, factor = arraycon.obj_probe_scale(old, probe, weight)
+        np.testing.assert_array_equal(new, old)
         np.testing.assert_array_equal(same, probe)
         np.testing.assert_array_equal(factor, 1)
 
