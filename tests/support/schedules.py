@@ -13,7 +13,15 @@ from arraycon.state import ARRAYS
 
 OFF = dict.fromkeys(ORDER)
 # on top of others they warn, which the tests of parameters cover
-DOUBLE = ("obj_zblur", "obj_gaussian", "obj_smooth", "obj_bandpass", "obj_wedge")
+DOUBLE = (
+    "obj_zblur",
+    "obj_gaussian",
+    "obj_smooth",
+    "obj_bandpass",
+    "obj_wedge",
+    "obj_probe_scale",
+    "ortho_omode",
+)
 EVERY = {
     name: None if name in DOUBLE else {"start_iter": 1, **declared()[name].typical}
     for name in ORDER
