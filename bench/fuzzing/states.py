@@ -72,6 +72,11 @@ def fields(rng: Rng) -> dict[str, Any]:
     else:
         given["object_amplitude"] = contents.values(rng, size, precision)
         given["object_phase"] = contents.values(rng, size, precision)
+    if rng.random() < 0.7:
+        given["illumination"] = rng.random(size[-2:]).astype(precision)
+    if rng.random() < 0.7:
+        mask = rng.random(size[int(rng.choice([1, 2])) :])
+        given["vacuum_mask"] = mask > 0.5 if rng.random() < 0.5 else mask.astype(precision)
     return given
 
 

@@ -22,10 +22,12 @@ EACH = pytest.mark.parametrize("name", COMPLEX)
 TURN = 2 * np.pi
 
 
+# five taps would cut off the default Gaussian in depth; a function's vacuum is that of a phase
+OWN = {"obj_zblur": {"kernel_size": 7}, "obj_shrink": {"target": 1.0}}
+
+
 def block(name):
-    # five taps would cut off the default Gaussian in depth
-    own = {"kernel_size": 7} if name == "obj_zblur" else declared()[name].typical
-    return {**own, "obj_type": "complex"}
+    return {**OWN.get(name, declared()[name].typical), "obj_type": "complex"}
 
 
 def whole(state):

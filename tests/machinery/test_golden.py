@@ -24,6 +24,7 @@ FIELDS = {
     "probe": "probe",
     "shifts": "position_shifts",
     "tilts": "tilts",
+    "mask": "vacuum_mask",
 }
 CALIBRATION = ("dx", "wavelength", "slice_thickness", "probe_intensity")
 OFF = dict.fromkeys(("ortho_pmode", "fix_probe_int", "obj_rblur", "obj_zblur", "pos_recenter"))
@@ -34,7 +35,10 @@ COARSE = {("obj_z_recenter", "probe"): 1e-4}
 def test_there_are_cases_for_all_constraints_but_those_that_others_get_wrong():
     named = {json.loads(str(np.load(file)["meta"]))["constraint"] for file in FILES + FILES2}
     missing = set(arraycon.ConstraintParams.model_fields) - named
-    assert missing == {"kr_thresh", "probe_mask_r", "obj_smooth", "grid_notch"}
+    assert missing == {
+        "kr_thresh", "probe_mask_r", "obj_smooth", "grid_notch", "obj_fill", "phase_ramp",
+        "ortho_omode",
+    }  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore::arraycon.ParameterWarning")
@@ -71,6 +75,8 @@ def test_golden_of_the_second_family(file):
     block = {"start_iter": meta["iteration"], **meta["params"]}
     if "in_obj" in case:
         block["obj_type"] = "complex"
+    if name == "obj_baseline" and "in_mask" not in case:
+        block["region"] = "all"
     report = arraycon.Constraints({name: block}).apply(state, meta["iteration"])
     assert [record.name for record in report] == [name]
     for key in meta["outs"]:
