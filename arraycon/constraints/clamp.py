@@ -31,7 +31,13 @@ class ObjpPostiv(RampedBlock):
     )
 
 
-@register(clamp.objp_thresh, on="object_phase", layout="any", idle=lambda block: block.relax == 1)
+@register(
+    clamp.objp_thresh,
+    on="object_phase",
+    layout="any",
+    typical={"thresh": (-0.05, 0.05)},
+    idle=lambda block: block.relax == 1,
+)
 class ObjpThresh(RampedBlock):
     """Clip the object's phase."""
 

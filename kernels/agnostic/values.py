@@ -144,7 +144,11 @@ def _interpolated(
         xp.astype(xp.take(ordered, xp.astype(xp.reshape(i, (1,)), whole))[0], dtype)
         for i in (low, high)
     )
-    level = below + (position - low) * (above - below)
+    # no difference of infinities where it does not count
+    low_end, high_end = (
+        xp.where(known & (position > low), each, xp.zeros_like(each)) for each in (below, above)
+    )
+    level = below + (position - low) * (high_end - low_end)
     return xp.where(known, level, xp.zeros_like(level)), known
 
 

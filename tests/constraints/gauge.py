@@ -206,3 +206,41 @@ def test_object_modes_keep_their_intensities(seed, dtype):
         np.testing.assert_allclose(after, before, rtol=tolerance, atol=tolerance * before.max())
     assert_same(np.einsum("ij,jzyx->izyx", rotation, obj), mixed, factor=5)
     assert_same(arraycon.ortho_omode(mixed), mixed, factor=5)
+
+
+@pytest.mark.parametrize("method", ["plane", "gradient"])
+@given(seed=SEEDS, dtype=PRECISIONS)
+def test_flips_flip_what_a_ramp_leaves(method, seed, dtype):
+    phase = 0.2 * real(seed, (2, 3, 9, 7), dtype)
+    weight = np.random.default_rng(seed).random((9, 7))
+    left = arraycon.phase_ramp(phase, weight, method=method)[0]
+    for axis in (-1, -2):
+        turned, flipped = np.flip(phase, axis), np.flip(weight, axis)
+        again = arraycon.phase_ramp(turned, flipped, method=method)[0]
+        np.testing.assert_allclose(np.flip(again, axis), left, atol=20 * np.finfo(dtype).eps)
+
+
+@given(SEEDS, PRECISIONS)
+def test_a_ramp_goes_once_by_gradients_too(seed, dtype):
+    phase = 0.2 * real(seed, (2, 3, 9, 7), dtype)
+    phase = phase + np.asarray(0.3 * np.arange(7) - 0.5, dtype)
+    once, _, _ = arraycon.phase_ramp(phase, method="gradient")
+    again, _, rest = arraycon.phase_ramp(once, method="gradient")
+    np.testing.assert_allclose(again, once, atol=100 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(rest, 0, atol=100 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_of_nothing_there_comes_no_nan(dtype):
+    phase, probe = np.zeros((2, 3, 4, 5), dtype), modes(0, (2, 4, 5), dtype)
+    for method in ("plane", "gradient"):
+        new, same, slope = arraycon.phase_ramp(phase, None, probe, method=method)
+        assert not new.any()
+        assert not slope.any()
+        assert_same(same, probe)
+    nothing = np.zeros_like(probe)
+    amplitude, scaled, factor = arraycon.obj_probe_scale(phase, nothing)
+    assert not amplitude.any()
+    assert not scaled.any()
+    assert np.all(factor == 1)
+    assert not arraycon.ortho_omode(nothing[:, None]).any()

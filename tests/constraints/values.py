@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -189,6 +190,124 @@ def test_the_baseline_is_idempotent_and_a_gauge_of_each_slice(statistic, seed, s
     offsets = np.arange(shape[0], dtype=dtype)[:, None, None]
     moved = arraycon.obj_baseline(x + offsets, where, statistic=statistic)
     np.testing.assert_allclose(moved, once, atol=10 * tolerance)
+
+
+@given(SEEDS, SHAPES, PRECISIONS)
+def test_an_amplitude_s_baseline_is_idempotent(seed, shape, dtype):
+    x = 1 + 0.1 * real(seed, shape, dtype)
+    once = arraycon.obj_baseline(x, obj_type="amplitude")
+    assert_same(arraycon.obj_baseline(once, obj_type="amplitude"), once)
+    np.testing.assert_allclose(once.mean(axis=(1, 2)), 1, rtol=1e-5)
+
+
+MASKED = [
+    ("obj_fill", {"value": 0.3, "relax": 0.2}),
+    ("obj_baseline", {}),
+    ("obj_baseline", {"statistic": "percentile", "percentile": 35.0}),
+    ("obj_baseline", {"scope": "global", "obj_type": "amplitude"}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), MASKED)
+@given(seed=SEEDS, shape=SHAPES, dtype=PRECISIONS)
+def test_flips_of_object_and_mask_flip_the_result(name, options, seed, shape, dtype):
+    x, kernel = 1 + 0.1 * real(seed, shape, dtype), getattr(arraycon, name)
+    weights = np.random.default_rng(seed).random(shape[1:])
+    expected = kernel(x, weights, **options)
+    for axis in (-1, -2):
+        turned = kernel(np.flip(x, axis), np.flip(weights, axis), **options)
+        assert_same(np.flip(turned, axis), expected)
+
+
+@pytest.mark.parametrize("path", ["auto", "agnostic"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_of_nothing_there_comes_no_nan(dtype, path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    x = np.zeros((2, 3, 4), dtype)
+    for rule in ("soft", "hard", "ridge"):
+        assert not arraycon.obj_shrink(x, amount=0.0, rule=rule).any()
+    if np.iscomplexobj(x):
+        return
+    assert not arraycon.obj_fill(x).any()
+    for options in ({}, {"obj_type": "amplitude"}, {"statistic": "percentile"}):
+        for mask in (None, x[0]):
+            assert not arraycon.obj_baseline(x, mask, **options).any()
+
+
+def extremes(dtype):
+    info = np.finfo(dtype)
+    few = [0, info.smallest_subnormal, info.smallest_normal, 1e-30, 0.1, 1, 1e30, info.max, np.inf]
+    return np.array([np.nan, *few, *(-x for x in few)], dtype)
+
+
+def assert_alike(one, other, dtype):
+    """NaN and infinities in the same places, and what is finite alike."""
+    np.testing.assert_allclose(one, other, rtol=4 * np.finfo(dtype).eps, atol=1e-37)
+
+
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("amount", [0.0, 1e-42, 0.2, 1e30, 1e300])
+@pytest.mark.parametrize("rule", ["soft", "positive", "hard", "ridge"])
+def test_shrinking_extreme_values(rule, amount, dtype):
+    x = extremes(dtype)
+    for target, relax in itertools.product((0.0, 1.0, -1e30), (0.0, 0.4, 1.0)):
+        options = {"amount": amount, "rule": rule, "target": target, "relax": relax}
+        fast = arraycon.obj_shrink(x, **options)
+        with arraycon.use_agnostic():
+            assert_alike(fast, arraycon.obj_shrink(x, **options), dtype)
+        expected = obj_shrink(x, **options)
+        # the middle of two numbers that are far apart is as exact as the larger one
+        near = 4 * np.finfo(dtype).eps * np.maximum(np.abs(wide(x)), abs(target))
+        sure = np.isfinite(x) & (np.abs(expected) < 0.9 * np.finfo(dtype).max)
+        sure &= (rule != "hard") | (np.abs(np.abs(wide(x) - target) - amount) > near)
+        assert np.all(np.abs(fast[sure] - expected[sure]) <= near[sure] + 1e-37)
+        assert not np.isfinite(fast[~np.isfinite(x)]).any() or rule == "positive"
+
+
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("amount", [0.0, 1e-42, 0.2, 1e30])
+@pytest.mark.parametrize("rule", ["soft", "hard", "ridge"])
+def test_shrinking_extreme_complex_values(rule, amount, dtype):
+    some = extremes(dtype)[:-1]
+    some = some[np.isfinite(some) & (np.abs(some) < 1e150)]
+    x = (some[:, None] + 1j * some).astype(f"complex{16 * np.dtype(dtype).itemsize}")
+    for target in (0.0, 1.0):
+        options = {"amount": amount, "rule": rule, "target": target}
+        fast = arraycon.obj_shrink(x, **options)
+        with arraycon.use_agnostic():
+            other = arraycon.obj_shrink(x, **options)
+        for result in (fast, other):
+            near = 8 * np.finfo(dtype).eps * np.maximum(np.abs(x.astype(complex)), target)
+            expected = obj_shrink(x, **options)
+            sure = np.abs(np.abs(x - target) - amount) > near  # whether a value is kept
+            sure &= np.abs(expected) < 0.9 * np.finfo(dtype).max
+            assert np.all(np.abs(result - expected)[sure] <= near[sure] + 1e-37)
+
+
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spread", range(1, 6))
+def test_levels_of_extreme_values(spread, dtype):
+    """Each slice has some of the extremes, and shows them where they are."""
+    some = extremes(dtype)
+    x = np.concatenate([some, some])[: 6 * (len(some) // 6) * 2].reshape(-1, 3, 2)[:, ::spread]
+    mask = np.random.default_rng(spread).random(x.shape[1:]) > 0.3
+    every = itertools.product(
+        ("phase", "amplitude"), ("mean", "percentile"), ("slice", "global"), (None, mask)
+    )
+    for obj_type, statistic, scope, where in every:
+        for factor in (0.0, 1.0, 2.0):
+            options = {"obj_type": obj_type, "statistic": statistic, "scope": scope}
+            options["factor"] = factor
+            fast = arraycon.obj_baseline(x, where, **options)
+            with arraycon.use_agnostic():
+                assert_alike(fast, arraycon.obj_baseline(x, where, **options), dtype)
+    for value in (0.0, 1e30):
+        fast = arraycon.obj_fill(x, mask, value=value, relax=0.2)
+        with arraycon.use_agnostic():
+            assert_alike(fast, arraycon.obj_fill(x, mask, value=value, relax=0.2), dtype)
 
 
 def test_bool_and_real_masks_mean_the_same():
