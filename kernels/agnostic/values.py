@@ -131,8 +131,8 @@ def _interpolated(
         inside = weight if weight.dtype == xp.bool else weight > 0.5
         inside = xp.reshape(inside, (-1,))
         count = xp.sum(xp.astype(inside, dtype))
-        # behind all others, where no position within the count reaches it
-        flat = xp.where(inside, flat, xp.full_like(flat, math.inf))
+        # behind all others, infinities too, where no position within the count reaches it
+        flat = xp.where(inside, flat, xp.full_like(flat, math.nan))
     known = count > 0
     last = xp.clip(count - 1, min=0.0)
     position = percentile / 100 * last

@@ -310,6 +310,18 @@ def test_levels_of_extreme_values(spread, dtype):
             assert_alike(fast, arraycon.obj_fill(x, mask, value=value, relax=0.2), dtype)
 
 
+@pytest.mark.filterwarnings("ignore:invalid:RuntimeWarning")
+@pytest.mark.parametrize("path", ["auto", "agnostic"])
+def test_what_a_mask_leaves_out_is_no_value_of_a_percentile(path, monkeypatch):
+    monkeypatch.setenv("ARRAYCON_BACKEND", path)
+    options = {"statistic": "percentile", "percentile": 0.0}
+    x = np.array([[[np.nan, np.nan, 1.0, 2.0]]])
+    mask = np.array([1.0, 1.0, 0.0, 0.5])
+    assert np.all(np.isnan(arraycon.obj_baseline(x, mask, **options)))
+    x[0, 0, :2] = np.inf, np.nan  # a level that no other value is beside
+    assert np.all(np.isneginf(arraycon.obj_baseline(x, mask, **options)[..., 2:]))
+
+
 def test_bool_and_real_masks_mean_the_same():
     x, where = phase(np.random.default_rng(0), (2, 3, 9, 8)), np.eye(9, 8) > 0
     for kernel in (arraycon.obj_fill, arraycon.obj_baseline):
