@@ -10,8 +10,10 @@ from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array, Namespace
 
 # Singular values of the normal matrix below this share of the largest count as 0: along an axis of
-# size 1 there is no slope.
+# size 1 there is no slope. And below this share of the square of a size there is no extent: the
+# rounded centroid of a single pixel lies beside it, and gave a slope of 10¹⁵ rad/px.
 _CUT = 1e-12
+_EXTENT = 1e-20
 
 
 def ortho_omode(obj: Array, *, xp: Namespace) -> tuple[Array, Array]:
@@ -117,8 +119,12 @@ def _fit_plane(slices: Array, w: Array, y: Array, x: Array, *, ramp: bool, xp: N
     dy, dx = y - y0, x - x0
     mixed = xp.sum(xp.sum(w * dx, axis=1) * dy)
     right = [xp.sum(xp.sum(weighted, axis=1) * dy), xp.sum(xp.sum(weighted, axis=0) * dx)]
-    left = [xp.stack([xp.sum(rows * dy**2), mixed]), xp.stack([mixed, xp.sum(columns * dx**2)])]
-    slope = _pseudo_inverse(xp.stack(left), xp) @ xp.stack(right)
+    square_y, square_x = xp.sum(rows * dy**2), xp.sum(columns * dx**2)
+    left = xp.stack([xp.stack([square_y, mixed]), xp.stack([mixed, square_x])])
+    ny, nx = w.shape
+    extended = xp.stack([square_y > _EXTENT * ny**2 * total, square_x > _EXTENT * nx**2 * total])
+    there = xp.astype(extended, left.dtype)  # NaN stays NaN
+    slope = _pseudo_inverse(left * there[:, None] * there, xp) @ (xp.stack(right) * there)
     return xp.stack([centre - slope[0] * y0 - slope[1] * x0, slope[0], slope[1]])
 
 

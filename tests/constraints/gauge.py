@@ -128,7 +128,7 @@ BAD = [
     ("obj_probe_scale", (OBJ, PROBE), {"relax": 2}, ValueError, r"relax: expected .* \[0, 1\]"),
 ]
 
-LIMITS = {"phase_ramp": Limit(3.0), "obj_probe_scale": Limit(2.3)}
+LIMITS = {"phase_ramp": Limit(3.0), "ortho_omode": Limit(0.02), "obj_probe_scale": Limit(2.3)}
 
 
 def intensities(probe, objects, place):
@@ -173,6 +173,15 @@ def test_without_weight_or_extent_there_is_no_slope():
     np.testing.assert_array_equal(new[1], phase[1])
     np.testing.assert_array_equal(slope[1], 0)
     assert slope[0, 2] == 0
+
+
+@given(SEEDS, st.integers(0, 8), st.integers(0, 6), st.floats(0.01, 1))
+def test_a_single_pixel_has_no_slope(seed, y, x, strength):
+    phase, weight = real(seed, (1, 9, 7), "float64"), np.zeros((9, 7))
+    weight[y, x] = strength
+    new, _, slope = arraycon.phase_ramp(phase, weight)
+    np.testing.assert_allclose(slope, [[phase[0, y, x], 0, 0]], atol=1e-15)
+    np.testing.assert_allclose(new, phase - phase[0, y, x], atol=1e-15)
 
 
 @given(SEEDS, PRECISIONS, st.floats(0.1, 3), st.floats(0, 1))

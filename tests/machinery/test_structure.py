@@ -22,7 +22,7 @@ FAMILIES = (
     "recenter", "values",
 )  # fmt: skip
 # Families for which a layer has no kernels; the reference takes their place there.
-LACKING = {"kernels/cpu": {"gauge"}, "kernels/gpu": {"gauge", "linear"}}
+LACKING = {"kernels/gpu": {"linear"}}
 # What constraints work on, and no constraints.
 HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.
