@@ -47,7 +47,7 @@ def case(seed: int, number: int, library: Any = None) -> str:
         list(copies.values()),
         lambda x: _reference(one, dict(zip(copies, x, strict=True)), options),
         rng,
-        transforms=transforms(one) or (_first(copies).dtype.kind == "c" and one.by_parts),
+        transforms=transforms(one) or any(copies[x].dtype.kind == "c" for x in _written(one)),
     ) or _touched(given, copies, outs, got)
     if not text and rng.random() < 0.3:
         text = alone(one, copies, options, rng, library or np)

@@ -42,7 +42,9 @@ def case(seed: int, number: int) -> str:
         again,
         rng,
         transforms=any(
-            transforms(declared()[name]) or getattr(schedule[name], "obj_type", "") == "complex"
+            transforms(declared()[name])
+            or getattr(schedule[name], "obj_type", "") == "complex"
+            or "probe" in declared()[name].writes(schedule[name])
             for name in schedule
         ),
     )

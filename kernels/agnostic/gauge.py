@@ -44,8 +44,13 @@ def obj_probe_scale(
     there = rms != 0  # NaN is, so that it stays visible
     factor = xp.where(there, (rms / target) ** (1 - relax), xp.ones_like(rms))
     wide = xp.astype(probe, arrays.wide_complex(probe, xp=xp))
+    # in wide numbers, for float32 may not hold the factor, and slice by slice
+    scaled = [
+        xp.astype(xp.astype(amplitude[..., z, :, :], dtype) / factor[z, ...], amplitude.dtype)
+        for z in range(nz)
+    ]
     return (
-        amplitude / xp.astype(factor, amplitude.dtype)[:, None, None],
+        xp.stack(scaled, axis=-3),
         xp.astype(wide * xp.astype(xp.prod(factor), wide.dtype), probe.dtype),
         factor,
     )

@@ -18,11 +18,9 @@ from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import selection
 from arraycon.kernels.cpu.tools.compiled import kernel, summing
-from arraycon.kernels.cpu.tools.sums import BLOCK, CHUNK, keep_values, run_blocks, squares
+from arraycon.kernels.cpu.tools.planes import GRAIN, piece_from, run, split, weights_of
+from arraycon.kernels.cpu.tools.sums import BLOCK, CHUNK, keep_values, squares
 
-# Fewer elements than this are done before a second thread has started, without and with sums.
-_GRAIN = 1 << 20
-_SUM_GRAIN = 1 << 18
 _SOFT, _POSITIVE, _HARD, _RIDGE = range(4)
 _RULES = {"soft": _SOFT, "positive": _POSITIVE, "hard": _HARD, "ridge": _RIDGE}
 
@@ -41,7 +39,7 @@ def obj_shrink(
     with np.errstate(over="ignore"):  # of float32 the limits do
         numbers = cast(amount), cast(1 + amount), cast(target), cast(relax), cast(1 - relax)
     parts, number = flat.size // obj.size, _RULES[rule]
-    _run(lambda *part: _shrink(flat, parts, number, *numbers, *part), obj, sums)
+    run(lambda *part: _shrink(flat, parts, number, *numbers, *part), obj, sums)
 
 
 def obj_fill(
@@ -54,7 +52,7 @@ def obj_fill(
     sums: Array | None = None,
 ) -> Iterator[None]:
     """Mix a value into a region."""
-    planes, (weights, index) = _planes(obj), _weights(mask, obj)
+    planes, (weights, index) = split(obj), weights_of(mask, obj)
     strengths = np.full(len(planes), 1 - relax, obj.dtype)
     if slices is not None:
         nz = obj.shape[-3]
@@ -65,7 +63,7 @@ def obj_fill(
     if weights is None:
         _scale(planes, 1 - strengths, -strengths * value, sums)
         return
-    _run(
+    run(
         lambda *part: _fill(planes, weights, index, strengths, value, *part),
         obj,
         sums,
@@ -85,7 +83,7 @@ def obj_baseline(
     sums: Array | None = None,
 ) -> Iterator[None]:
     """Take the level of a region away."""
-    planes, (weights, index) = _planes(obj), _weights(mask, obj)
+    planes, (weights, index) = split(obj), weights_of(mask, obj)
     whole = scope == "global"
     if statistic == "mean":
         find = _means(planes, weights, index, whole=whole)
@@ -103,39 +101,9 @@ def obj_baseline(
         _scale(planes, factors.astype(obj.dtype), offsets.astype(obj.dtype), sums)
 
 
-def _planes(obj: Array) -> Array:
-    return obj.reshape(-1, obj.shape[-2] * obj.shape[-1])
-
-
-def _weights(mask: Array | None, obj: Array) -> tuple[Array | None, Array]:
-    """Planes of weights, and which of them is each of the object's."""
-    leading, plane = obj.shape[:-2], obj.shape[-2:]
-    if mask is None:
-        return None, np.zeros(math.prod(leading), np.intp)
-    if mask.dtype == np.bool_:
-        mask = mask.view(np.uint8)
-    mask = mask.reshape((1,) * (2 - mask.ndim) + mask.shape)
-    others = mask.shape[:-2]
-    planes = np.ascontiguousarray(np.broadcast_to(mask, (*others, *plane)))
-    index = np.arange(math.prod(others)).reshape(others)
-    return planes.reshape(-1, math.prod(plane)), np.broadcast_to(index, leading).reshape(-1)
-
-
-def _run(work: Callable[[int, int, bool], Any], obj: Array, sums: Array | None) -> None:
-    """Work on ranges of all elements, real numbers or pairs of them; take sums if asked."""
-    if sums is None:
-        threads.run(lambda first, last: work(first, last, False), obj.size, grain=_GRAIN)
-        return
-
-    def measured(part: slice) -> Any:
-        return work(part.start, min(part.stop, obj.size), True)
-
-    run_blocks(measured, obj.size, sums[0], grain=_SUM_GRAIN)
-
-
 def _scale(planes: Array, factors: Array, offsets: Array, sums: Array | None) -> None:
     """Multiply each plane by its factor, and subtract its offset."""
-    _run(
+    run(
         lambda *part: _scale_planes(planes, factors, offsets, *part),
         planes,
         sums,
@@ -156,7 +124,7 @@ def _means(
             _sum_weighted(planes, weights, index, pieces, first, last, sums)
 
     def find() -> tuple[Array, Array]:
-        threads.run(work, len(sums), grain=max(1, _GRAIN // min(BLOCK, planes.shape[1])))
+        threads.run(work, len(sums), grain=max(1, GRAIN // min(BLOCK, planes.shape[1])))
         by_plane = sums.reshape(len(planes), pieces, 2)
         total, weight = by_plane.sum(axis=(0, 1) if whole else 1).T
         known = weight != 0
@@ -214,14 +182,6 @@ def _interpolated(ordered: Callable[[int], Any], size: int, percentile: float) -
         return float(below)
     with np.errstate(invalid="ignore"):  # between infinities
         return float(below + (position - low) * (np.float64(ordered(low + 1)) - below))
-
-
-@kernel
-def _piece(start, last, plane, room):
-    """Which plane an element is of, and what is done at once from there on: first and last."""
-    p, i = divmod(start, plane)
-    stop = min(plane, i + last - start)
-    return p, i, min(stop, i + room) if room else stop
 
 
 @kernel
@@ -295,7 +255,7 @@ def _fill(planes, weights, index, strengths, value, first, last, measured):
     changed = before = 0.0
     start = first
     while start < last:
-        p, i, stop = _piece(start, last, planes.shape[1], old.size)
+        p, i, stop = piece_from(start, last, planes.shape[1], old.size)
         x, w = planes[p, i:stop], weights[index[p], i:stop]
         was = old[: x.size]
         keep_values(x[: was.size], was)
@@ -316,7 +276,7 @@ def _scale_planes(planes, factors, offsets, first, last, measured):
     changed = before = 0.0
     start = first
     while start < last:
-        p, i, stop = _piece(start, last, planes.shape[1], old.size)
+        p, i, stop = piece_from(start, last, planes.shape[1], old.size)
         x = planes[p, i:stop]
         was = old[: x.size]
         keep_values(x[: was.size], was)
