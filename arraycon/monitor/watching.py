@@ -113,7 +113,7 @@ class Monitor:
         self.every = check.integer("every", every, low=1)
         self._number = check.integer("number", number, low=1)
         self._seed = check.integer("seed", seed, low=0)
-        self._scale = check.number("counts_per_unit", counts_per_unit, above=0)
+        self.counts_per_unit = check.number("counts_per_unit", counts_per_unit, above=0)
         self._misfit, self._given = misfit, misfit is not None or counts is not None
         if counts is not None and forward is not None:
             self._misfit = self.subset(counts, forward).misfit
@@ -132,7 +132,7 @@ class Monitor:
         """Return patterns as this monitor would choose them; see `Subset`."""
         return Subset(
             counts, forward, total=total,
-            number=self._number, seed=self._seed, counts_per_unit=self._scale,
+            number=self._number, seed=self._seed, counts_per_unit=self.counts_per_unit,
         )  # fmt: skip
 
     def feed(self, subset: Subset) -> None:
