@@ -85,7 +85,8 @@ class Said(logging.Handler):
         self.iteration, self.texts = 0, []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append((self.iteration, record.getMessage()))
+        if record.getMessage().startswith("iteration "):  # no other room's, as on compiling
+            self.texts.append((self.iteration, record.getMessage()))
 
 
 @dataclass

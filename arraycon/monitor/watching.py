@@ -65,6 +65,8 @@ class Monitor:
     history : tuple of Monitored
         What was found, in the order of the iterations. One that comes again, as after a restart,
         forgets itself and those after it.
+    warnings : tuple of str
+        What the log was told, in order; each text begins with its iteration.
 
     Raises
     ------
@@ -123,6 +125,7 @@ class Monitor:
         self._current: Looks | None = None
         self._pending: list[Looks] = []
         self._entries: list[Monitored] = []
+        self._warnings: list[tuple[int, str]] = []
         self._said: frozenset[str] = frozenset()
         # runs of each constraint: those that were watched, and those since
         self._seen: dict[str, int] = {}
@@ -145,6 +148,12 @@ class Monitor:
         """What was found; figures that are still on a device are waited for."""
         self._settle(wait=True)
         return tuple(self._entries)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was said; figures that are still on a device are waited for."""
+        self._settle(wait=True)
+        return tuple(text for _, text in self._warnings)
 
     def figure(self, path: str | os.PathLike[str], *, title: str = "") -> None:
         """Draw misfit, changes and shares over the iterations into an image file.
@@ -233,6 +242,7 @@ class Monitor:
         """Forget what is of another run."""
         self._seen, self._unseen, self._said = {}, {}, frozenset()
         self._entries = [entry for entry in self._entries if entry.iteration < iteration]
+        self._warnings = [(at, text) for at, text in self._warnings if at < iteration]
         self._last = None
         self._step.forget()
 
@@ -243,6 +253,7 @@ class Monitor:
             found = judging.findings(self._entries)
             for about, text in found.items():
                 if about not in self._said:
+                    self._warnings.append((self._entries[-1].iteration, text))
                     logger.warning("%s", text)
             self._said = frozenset(found)
 

@@ -344,6 +344,10 @@ def test_said_once_until_it_changes(caplog, road):
     assert [iteration for iteration, _ in said] == [4, 9]
     assert said[0][1] == "iteration 4: " + words.format("1.10") + " loosen it"
     assert words.format("1.30") in said[1][1]
+    assert monitor.warnings == tuple(text for _, text in said)
+    next_rise[0], now[0] = 0.0, 0.0
+    apply(5)
+    assert monitor.warnings == (said[0][1],)
 
 
 def test_the_example():
