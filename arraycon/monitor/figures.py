@@ -13,8 +13,8 @@ from arraycon.monitor.judging import RISE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, without yellow; more constraints than these get the next line style
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+# Okabe and Ito's colours, brown for yellow; more constraints than these get the next line style
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C564B")
 _STYLES = ("-", "--", ":")
 
 
@@ -50,6 +50,7 @@ def draw(history: Sequence[Monitored], *, title: str = "") -> Figure:
         axes.set_xlabel("iteration", fontsize=9)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(color="0.92")
+        axes.set_axisbelow(True)
         axes.tick_params(labelsize=8)
     handles, labels = change.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(7, max(1, len(labels))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import array_api_compat
 import numpy as np
 
 from arraycon.kernels.common import arrays, check
@@ -105,9 +106,7 @@ def _patterns(counts: Array) -> int:
 
 
 def _taken(counts: Array, indices: Indices) -> Array:
-    if not hasattr(counts, "__array_namespace__") and not hasattr(counts, "detach"):
-        return np.asarray(counts[indices])  # NumPy before 2, or a file
-    if isinstance(counts, np.ndarray):
-        return counts[indices]
+    if isinstance(counts, np.ndarray) or not array_api_compat.is_array_api_obj(counts):
+        return np.asarray(counts[indices])  # or a data set in a file
     xp = arrays.namespace(counts=counts)
     return xp.take(counts, xp.asarray(indices, device=arrays.device(counts)), axis=0)

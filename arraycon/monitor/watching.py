@@ -75,15 +75,20 @@ class Monitor:
 
     Notes
     -----
-    Besides what `forward` takes: one copy of the object, from the end of an iteration that comes
-    before a monitored one to the end of that. A complex object is joined after each constraint.
-    Monitored iterations are not replayed from CUDA graphs. Figures on a GPU are read when they have
-    arrived, at the latest in the next monitored iteration, so that a warning is late by one or two
-    iterations there and nothing waits.
+    Q of 48 patterns takes 2 to 3 % of an iteration of the demo's reconstruction (576 to 1024
+    patterns, six slices, and 5.5 % with 516 patterns and one slice), so that seven constraints make
+    a monitored iteration 21 % longer, 10 % on average with `every` 2, on a CPU.
+
+    Memory besides what `forward` takes: one copy of the object, from the end of an iteration that
+    comes before a monitored one to the end of that. A complex object is joined after each
+    constraint. Monitored iterations are not replayed from CUDA graphs. Figures on a GPU are read
+    when they have arrived, at the latest in the next monitored iteration, so that a warning is late
+    by one or two iterations there and nothing waits.
 
     A rise of Q also tells of constraints that help in the end, and need time: a late clip of the
-    amplitude of a thick crystal raised it by 0.57 at first and by 0.07 in the end. The thresholds
-    were found on simulated data of five kinds.
+    amplitude of a thick crystal raised it by 0.57 at first and by 0.07 in the end; on a measured
+    test pattern a warning in iteration 3 was over in iteration 5. The thresholds were found on
+    simulated data.
 
     Examples
     --------

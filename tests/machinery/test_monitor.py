@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from libraries import ALL
+from libraries import ALL, Library
 from schedules import EVERY, assert_equal, make_state, only, snapshot
 
 import arraycon
@@ -561,6 +561,27 @@ def test_shares_in_figures():
     )
     assert steps.share(norms, before, after) == pytest.approx(9 / 14)
     assert np.isnan(steps.share([0.0], before, after))
+
+
+@pytest.mark.parametrize("form", ["parts", "complex"])
+def test_nothing_waits_for_a_gpu(form):
+    library = Library("cupy")
+    if reason := library.available():
+        pytest.skip(reason)
+    plain = MADE[form]()
+    held = ("object", "object_amplitude", "object_phase")
+    state = arraycon.State(
+        **{n: library.array(x) for n in held if (x := getattr(plain, n)) is not None}
+    )
+    name = "object" if form == "complex" else "object_phase"
+    monitor = Monitor(misfit=lambda: getattr(state, name).real.sum(dtype="float64"))
+    bound = only(objp_postiv={}, obj_rblur={"obj_type": "phase"}).bind(state, monitor=monitor)
+    with library.without_waiting():
+        for iteration in range(1, 7):
+            report = bound.apply(iteration)
+    assert [entry.iteration for entry in monitor.history] == [1, 2, 3, 5]
+    assert len(report) == 2
+    assert all(effect.change for effect in monitor.history[0].effects)
 
 
 class FakeCupy(types.ModuleType):
