@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import logging
+import signal
 import sys
 import types
 
@@ -265,6 +266,26 @@ def test_one_that_fails_halfway_is_no_entry():
     failing[0] = False
     constraints.apply(state, 3, monitor=monitor)
     assert [entry.iteration for entry in monitor.history] == [1, 3]
+
+
+@ROADS
+def test_a_signal_while_looking_is_not_held(road):
+    """A forward pass may take long; nothing is being written then."""
+    state, went_on = make_state(), []
+
+    def misfit():
+        if len(went_on) == 1:
+            signal.raise_signal(signal.SIGINT)
+        went_on.append(state.object_phase.min())
+        return 1.0
+
+    monitor = Monitor(misfit=misfit)
+    with pytest.raises(KeyboardInterrupt):
+        applied(only(objp_postiv={}, obja_thresh={}), state, road, monitor)(1)
+    assert len(went_on) == 1
+    assert abs(state.object_amplitude).max() <= 1.05  # obja_thresh, the first one, is done
+    assert state.object_phase.min() == went_on[0] < 0  # and the second has not begun
+    assert monitor.history == ()
 
 
 def entries(*changes, name="obja_thresh", first=1, misfit=1.0, shares=()):
