@@ -13,7 +13,7 @@ ORDER = (
     "probe_mask_k", "probe_mask_r", "ortho_pmode", "fix_probe_int",
     # the object: filters
     "obj_rblur", "obj_zblur", "obj_gaussian", "obj_smooth", "kr_filter", "obj_bandpass",
-    "grid_notch", "kz_filter", "obj_wedge", "identical_slices", "kr_thresh",
+    "grid_notch", "kz_filter", "obj_wedge", "identical_slices", "kr_thresh", "obj_tv",
     # the object: values
     "complex_ratio", "mirrored_amp", "obj_z_recenter", "obja_thresh", "objp_postiv",
     # positions and tilts

@@ -26,6 +26,7 @@ OWN = {name: one for name, one in declared().items() if one.built_in}
 EVERY = pytest.mark.parametrize("name", OWN)
 SECOND_FAMILY = {
     "obj_gaussian", "obj_smooth", "obj_bandpass", "grid_notch", "obj_wedge", "identical_slices",
+    "obj_tv",
 }  # fmt: skip
 LACKING: dict[str, set[str]] = {"study": SECOND_FAMILY, "port": set(), "floor": SECOND_FAMILY}
 """Constraints that nobody has studied, written in plain NumPy, or given a floor."""

@@ -68,6 +68,12 @@ DEFAULTS = {
     },
     "identical_slices": {**SCHEDULE, "ramp": None, "obj_type": "both", "relax": 0},
     "kr_thresh": {**SCHEDULE, "obj_type": "both", "thresh": 0.05, "scope": "global"},
+    "obj_tv": {
+        **SCHEDULE,
+        "ramp": None,
+        **{"obj_type": "phase", "weight": 0.005, "axes_weight": (0, 1, 1), "norm": "isotropic"},
+        **{"solver": "fgp", "n_iter": 50, "relax": 0},
+    },
     "complex_ratio": {**SCHEDULE, "obj_type": "both", "alpha1": 1.0, "alpha2": 0.0},
     "mirrored_amp": {**SCHEDULE, "ramp": None, "relax": 0.1, "scale": 0.03, "power": 4.0},
     "obj_z_recenter": {**SCHEDULE, "thresh": 95, "scale": 1, "max_shift": 10},

@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for top in ("kernels", "arraycon") for path in (ROOT / top).rglob("*.py"))
 FAMILIES = (
     "blur", "clamp", "coupling", "dct", "fourier", "linear", "modes", "probe_masks", "recenter",
+    "variation",
 )  # fmt: skip
 # Families for which a layer has no kernels; the reference takes their place there.
-LACKING = {"kernels/gpu": {"linear"}}
+LACKING = {"kernels/gpu": {"linear", "variation"}}
 # What constraints work on, and no constraints.
 HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.

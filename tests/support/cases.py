@@ -15,6 +15,7 @@ import arraycon
 
 FAMILIES = (
     "blur", "clamp", "coupling", "dct", "fourier", "linear", "modes", "probe_masks", "recenter",
+    "variation",
 )  # fmt: skip
 FOLDER = Path(__file__).parents[1] / "constraints"
 
