@@ -24,6 +24,7 @@ from arraycon.kernels.agnostic.tools import gradient
 from arraycon.kernels.agnostic.tools.gradient import Gradient
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 
@@ -238,7 +239,7 @@ class _Run:
         return max(1, min(_MOST_TOGETHER, n_iter, fit, most))
 
     def _empty(self, *shape: int) -> Array:
-        return np.empty(math.prod(shape), self._items.dtype)
+        return scratch_memory(np.empty, (math.prod(shape),), self._items.dtype)
 
     def _dual(self, rows: int) -> _Dual:
         size = self._rules.number * self._rules.parts, rows, self._sizes.nz, self._sizes.nx
