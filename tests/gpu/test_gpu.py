@@ -356,6 +356,7 @@ ITEMS = {
     "kr_filter": (2, {"radius": 0.3, "width": 0.1}),
     "kz_filter": (3, {"beta": 0.5, "alpha": 1.0}),
     "kr_thresh": (2, {"thresh": 0.3, "scope": "slice"}),
+    "obj_tv": (3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
 }
 
 

@@ -22,7 +22,7 @@ FAMILIES = (
     "variation",
 )  # fmt: skip
 # Families for which a layer has no kernels; the reference takes their place there.
-LACKING = {"kernels/gpu": {"linear", "variation"}}
+LACKING = {"kernels/gpu": {"linear"}}
 # What constraints work on, and no constraints.
 HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.
