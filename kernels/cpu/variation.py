@@ -59,6 +59,8 @@ class _Rules(NamedTuple):
         2 for complex numbers, else 1.
     fast : bool
         Fast gradient projection, or else Chambolle's fixed point.
+    lateral : bool
+        Real slices, whose two differences are one group.
     step, strength, nothing : float
         As `Gradient` has them, in the object's precision.
     careful : bool
@@ -74,6 +76,7 @@ class _Rules(NamedTuple):
     weights: tuple[Any, Any, Any]
     parts: int
     fast: bool
+    lateral: bool
     step: Any
     strength: Any
     nothing: Any
@@ -105,7 +108,7 @@ class _Scratch(NamedTuple):
 
     Parameters
     ----------
-    u : array, shape (levels, 2, parts, nz, nx), flat
+    u : array, shape (levels, 2, parts, nz, nx), flat, and one number more
         Of each update, u in its row and in the next one.
     factors, tops : array, shape (nx,)
         Of the differences, and their scale.
@@ -249,7 +252,7 @@ class _Run:
     def _room(self) -> tuple[_Scratch, Array]:
         """Memory of one thread, and for a row of the object where it is to be compared."""
         nx, parts = self._sizes.nx, self._rules.parts
-        u = self._empty(self._levels, 2, parts, self._sizes.nz, nx)
+        u = self._empty(2 * self._levels * parts * self._sizes.nz * nx + 1)
         which = np.empty((self._rules.number * parts, 2), np.int64)
         old = self._empty(nx * parts if self.changes.size else 0)
         return _Scratch(u, self._empty(nx), self._empty(nx), which), old
@@ -340,6 +343,7 @@ def _rules(over: Gradient, parts: int, solver: str, dtype: Any) -> _Rules:
         weights=(*(cast(over.weights[axis]) for axis in axes), *[cast(0)] * none),
         parts=parts,
         fast=fast,
+        lateral=parts == 1 and over.groups == ((-2, -1),),
         step=cast(1 / ((4 if fast else 2) * over.square)),
         strength=cast(over.strength),
         nothing=cast(over.nothing),
@@ -419,6 +423,10 @@ def _copy(source, start, target, to, size):
 def _less_dual(x, y, offset, p, weights, sizes, rules, u, to):
     """Write a row of the object less the adjoint of the differences, of all slices and parts."""
     nz, nx, parts = sizes.nz, sizes.nx, rules.parts
+    if rules.lateral and y > 0:
+        start = y * nx
+        _less_lateral(x, (y + offset) * nx, p, start, start + sizes.rows * nx, weights, u, to, nx)
+        return
     for part in range(parts):
         for z in range(nz):
             row = to + (part * nz + z) * nx
@@ -435,6 +443,19 @@ def _less_dual(x, y, offset, p, weights, sizes, rules, u, to):
                 else:
                     _add(u, row, p, here, w, 1)
                     _add_difference(u, row + 1, p, here + 1, here, w, nx - 1)
+
+
+@kernel
+def _less_lateral(x, start, p, y_row, x_row, weights, u, to, size):
+    """`_less_dual` of a real slice in one loop, below its first row.
+
+    What comes before a row along x is the last element of the row before it, which is 0.
+    """
+    wy, wx = weights[0], weights[1]
+    i, k, a, b = np.uint64(start), np.uint64(to), np.uint64(y_row), np.uint64(y_row - size)
+    c, d = np.uint64(x_row), np.uint64(x_row - 1)
+    for j in range(np.uint64(size)):
+        u[k + j] = x[i + j] + wy * (p[a + j] - p[b + j]) + wx * (p[c + j] - p[d + j])
 
 
 @kernel
@@ -465,32 +486,74 @@ def _add_difference(u, row, p, here, before, w, size):
 @kernel
 def _update_row(dual, ahead, u, here, below, y, z, momentum, factors, tops, which, sizes, rules):
     """Update the dual variable of a row of one slice, group by group."""
+    if rules.lateral and not rules.careful and y + 1 < sizes.rows:
+        row, nx = y * sizes.nx, sizes.nx
+        other = row + sizes.rows * nx
+        _update_lateral(dual, ahead, row, other, u, here, below, nx, momentum, factors, rules)
+        return
     for group in range(rules.groups):
         count = _differences(group, y, z, sizes, rules, which)
-        _fill(factors, 0)
         if rules.careful:
             _moduli(ahead, u, here, below, y, z, count, factors, tops, which, sizes, rules)
         else:
-            for k in range(count):
-                row, base, other, n, w = _place(k, here, below, y, z, which, sizes, rules)
-                if rules.fast:
-                    _advance(ahead, row, u, base, other, n, rules.step * w, factors)
-                else:
-                    _follow(ahead, row, u, base, other, n, w, rules.step, factors)
-            if rules.fast:
-                _make_projections(factors, rules.strength)
-            else:
-                _make_dampings(factors, rules.step / rules.strength)
+            _factors(ahead, u, here, below, y, z, count, factors, which, sizes, rules)
         for k in range(count):
             row, base, other, n, w = _place(k, here, below, y, z, which, sizes, rules)
             if rules.careful and rules.fast:
-                _project(dual, ahead, row, u, base, other, n, w, factors, momentum, rules)
+                _project_by(dual, ahead, row, u, base, other, n, w, factors, momentum, rules)
             elif rules.careful:
-                _damp(ahead, row, u, base, other, n, w, factors, rules)
+                _damp_by(ahead, row, u, base, other, n, w, factors, rules)
             elif rules.fast:
-                _begin_next(dual, ahead, row, n, factors, momentum)
+                _project(dual, ahead, row, u, base, other, n, rules.step * w, factors, momentum)
             else:
-                _multiply(ahead, row, n, factors)
+                _damp(ahead, row, u, base, other, n, rules.step * w, factors)
+
+
+@kernel
+def _update_lateral(dual, ahead, y_row, x_row, u, here, below, nx, momentum, factors, rules):
+    """`_update_row` of a real slice, above its last row: of 256 pixels in 0.8 of the time.
+
+    Loops are as long as rows, because of one pixel less as much as an eighth of 256 would not be
+    vectorised. So the last pixel gets a difference along x, and loses it again.
+    """
+    a, b, n = np.uint64(y_row), np.uint64(x_row), np.uint64(nx)
+    base, under, right = np.uint64(here), np.uint64(below), np.uint64(here + 1)
+    wy, wx = rules.weights[0], rules.weights[1]
+    y_step, x_step = rules.step * wy, rules.step * wx
+    last, zero = nx - 1, type(wx)(0)
+    slope = u[below + last] - u[here + last]
+    if rules.fast:
+        strength = rules.strength
+        _project_lateral(ahead, a, b, u, base, under, right, n, y_step, x_step, factors, strength)
+        moved = ahead[y_row + last] + y_step * slope
+        factors[last] = _projection(moved * moved, strength)
+        _project(dual, ahead, a, u, base, under, n, y_step, factors, momentum)
+        _project(dual, ahead, b, u, base, right, n, x_step, factors, momentum)
+        dual[x_row + last] = zero
+    else:
+        rate = rules.step / rules.strength
+        _damp_lateral(u, base, under, right, n, wy, wx, factors, rate)
+        factors[last] = _damping(wy * slope * (wy * slope), rate)
+        _damp(ahead, a, u, base, under, n, y_step, factors)
+        _damp(ahead, b, u, base, right, n, x_step, factors)
+    ahead[x_row + last] = zero
+
+
+@kernel
+def _factors(ahead, u, here, below, y, z, count, factors, which, sizes, rules):
+    """Write what a group of differences is to be multiplied by."""
+    _fill(factors, 0)
+    for k in range(count):
+        row, base, other, n, w = _place(k, here, below, y, z, which, sizes, rules)
+        if rules.fast:
+            _add_squares(ahead, row, u, base, other, n, rules.step * w, factors)
+        else:
+            _add_slopes(u, base, other, n, w, factors)
+    for j in range(factors.size):
+        if rules.fast:
+            factors[j] = _projection(factors[j], rules.strength)
+        else:
+            factors[j] = _damping(factors[j], rules.step / rules.strength)
 
 
 @kernel
@@ -535,60 +598,72 @@ def _fill(row, value):
 
 
 @kernel
-def _advance(ahead, row, u, base, other, n, step, squares):
+def _projection(square, strength):
+    """Factor that brings a modulus down to a strength; of infinity, where λ/∞ would be 0, NaN."""
+    one = type(square)(1)
+    return one if square <= strength * strength else strength * (math.sqrt(square) / square)
+
+
+@kernel
+def _damping(square, rate):
+    """1/(1 + rate·modulus), of infinity NaN."""
+    one = type(square)(1)
+    size = one + rate * math.sqrt(square)
+    return (one + (size - size)) / size
+
+
+@kernel
+def _add_squares(ahead, row, u, base, other, n, step, squares):
     for j in range(n):
         value = ahead[row + j] + step * (u[other + j] - u[base + j])
-        ahead[row + j] = value
         squares[j] += value * value
 
 
 @kernel
-def _follow(ahead, row, u, base, other, n, w, step, squares):
+def _add_slopes(u, base, other, n, w, squares):
     for j in range(n):
         slope = w * (u[other + j] - u[base + j])
-        ahead[row + j] += step * slope
         squares[j] += slope * slope
 
 
 @kernel
-def _make_projections(squares, strength):
-    """Replace squared moduli by the factors that bring the moduli down to a strength.
-
-    Of infinity, which is no factor, it is NaN: λ/∞ would be 0.
-    """
-    limit, one = strength * strength, squares.dtype.type(1)
-    for j in range(squares.size):
-        square = squares[j]
-        squares[j] = one if square <= limit else strength * (math.sqrt(square) / square)
-
-
-@kernel
-def _make_dampings(squares, rate):
-    """Replace squared moduli by 1/(1 + rate·modulus), and infinity by NaN."""
-    one = squares.dtype.type(1)
-    for j in range(squares.size):
-        size = one + rate * math.sqrt(squares[j])
-        squares[j] = (one + (size - size)) / size
-
-
-@kernel
-def _begin_next(dual, ahead, row, n, factors, momentum):
+def _project_lateral(ahead, y_row, x_row, u, base, below, right, n, y_step, x_step, factors, limit):
+    """Factors of both differences of each pixel."""
     for j in range(n):
-        value = ahead[row + j] * factors[j]
+        a = ahead[y_row + j] + y_step * (u[below + j] - u[base + j])
+        b = ahead[x_row + j] + x_step * (u[right + j] - u[base + j])
+        factors[j] = _projection(a * a + b * b, limit)
+
+
+@kernel
+def _damp_lateral(u, base, below, right, n, wy, wx, factors, rate):
+    """Factors of both differences of each pixel."""
+    for j in range(n):
+        a = wy * (u[below + j] - u[base + j])
+        b = wx * (u[right + j] - u[base + j])
+        factors[j] = _damping(a * a + b * b, rate)
+
+
+@kernel
+def _project(dual, ahead, row, u, base, other, n, step, factors, momentum):
+    for j in range(n):
+        moved = ahead[row + j] + step * (u[other + j] - u[base + j])
+        value = moved * factors[j]
         ahead[row + j] = value + momentum * (value - dual[row + j])
         dual[row + j] = value
 
 
 @kernel
-def _multiply(ahead, row, n, factors):
+def _damp(ahead, row, u, base, other, n, step, factors):
     for j in range(n):
-        ahead[row + j] *= factors[j]
+        ahead[row + j] = (ahead[row + j] + step * (u[other + j] - u[base + j])) * factors[j]
 
 
 @kernel
 def _moduli(ahead, u, here, below, y, z, count, moduli, tops, which, sizes, rules):
     """Write moduli of a group, at least the strength or next to nothing, without their squares."""
     floor = rules.strength if rules.fast else rules.nothing
+    _fill(moduli, 0)
     _fill(tops, floor)
     for k in range(count):
         row, base, other, n, w = _place(k, here, below, y, z, which, sizes, rules)
@@ -612,7 +687,7 @@ def _measured(ahead, slope, rules):
 
 
 @kernel
-def _project(dual, ahead, row, u, base, other, n, w, moduli, momentum, rules):
+def _project_by(dual, ahead, row, u, base, other, n, w, moduli, momentum, rules):
     for j in range(n):
         moved = ahead[row + j] + rules.step * (w * (u[other + j] - u[base + j]))
         value = rules.strength * (moved / moduli[j])
@@ -621,7 +696,7 @@ def _project(dual, ahead, row, u, base, other, n, w, moduli, momentum, rules):
 
 
 @kernel
-def _damp(ahead, row, u, base, other, n, w, moduli, rules):
+def _damp_by(ahead, row, u, base, other, n, w, moduli, rules):
     for j in range(n):
         moved = ahead[row + j] + rules.step * (w * (u[other + j] - u[base + j]))
         ahead[row + j] = rules.strength * (moved / (rules.strength + rules.step * moduli[j]))
