@@ -23,6 +23,7 @@ from arraycon.kernels.modes import *
 from arraycon.kernels.probe_masks import *
 from arraycon.kernels.recenter import *
 from arraycon.kernels.values import *
+from arraycon.kernels.variation import *
 
 _functions = {name: value for name, value in globals().items() if isinstance(value, _Function)}
 __all__ = [name for name in _functions if not name.startswith("_")]

@@ -356,6 +356,36 @@ def kr_thresh(fields: Fields, *, obj_type: str, thresh: float, scope: str = "glo
         obj[...] = scipy.fft.idctn(np.where(modulus >= limit, coefficients, 0), axes=LATERAL)
 
 
+def obj_tv(
+    fields: Fields,
+    *,
+    obj_type: str,
+    weight: float,
+    axes_weight: tuple[float, float, float],
+    norm: str,
+    solver: str,
+    n_iter: int,
+    relax: float,
+) -> None:
+    """Each line of an update on the whole array."""
+    if (axes_weight, norm, solver, relax) != ((0, 1, 1), "isotropic", "fgp", 0):
+        raise NotImplementedError((axes_weight, norm, solver))
+    for obj in _targets(fields, obj_type):
+        p = before = ahead = np.zeros((2, *obj.shape), obj.dtype)
+        t = 1.0
+        for _ in range(n_iter):
+            u = obj - weight * _divergence(ahead)
+            steps = np.zeros_like(p)
+            steps[0, ..., :-1, :] = np.diff(u, axis=-2)
+            steps[1, ..., :-1] = np.diff(u, axis=-1)
+            moved = ahead + steps / (8 * weight)
+            before, p = p, moved / np.maximum(np.sqrt(np.sum(moved**2, axis=0)), 1)
+            following = (1 + float(np.sqrt(1 + 4 * t**2))) / 2
+            ahead = p + (t - 1) / following * (p - before)
+            t = following
+        obj -= weight * _divergence(p)
+
+
 def complex_ratio(fields: Fields, *, obj_type: str, alpha1: float, alpha2: float) -> None:
     """Expressions on whole arrays."""
     amplitude, phase = (fields[name] for name in OBJECT)
@@ -481,6 +511,11 @@ def _taps(kernel_size: int, std: float) -> Array:
     weights: Array = np.exp(-(j**2) / (2 * std**2))
     weights /= weights.sum()
     return weights
+
+
+def _divergence(p: Array) -> Array:
+    """Return what is subtracted from an image for its dual variable."""
+    return -np.diff(p[0], axis=-2, prepend=0) - np.diff(p[1], axis=-1, prepend=0)
 
 
 def _sigmoid(like: Array, radius: float, width: float) -> Array:

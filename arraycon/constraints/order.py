@@ -14,6 +14,7 @@ ORDER = (
     # the object: filters
     "phase_ramp", "obj_rblur", "obj_zblur", "obj_gaussian", "obj_smooth", "kr_filter",
     "obj_bandpass", "grid_notch", "kz_filter", "obj_wedge", "identical_slices", "kr_thresh",
+    "obj_tv",
     # the object: values
     "ortho_omode", "obj_baseline", "obj_shrink", "complex_ratio", "mirrored_amp",
     "obj_z_recenter", "obj_fill", "obja_thresh", "objp_thresh", "objp_postiv",

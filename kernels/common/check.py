@@ -198,6 +198,20 @@ def per_axis(name: str, value: Any, *, above: float) -> tuple[float, float]:
     return number(f"{name}[0]", y, above=above), number(f"{name}[1]", x, above=above)
 
 
+def per_volume_axis(name: str, value: Any, *, low: float) -> tuple[float, float, float]:
+    """Return three numbers (z, y, x) as `number` does."""
+    try:
+        if isinstance(value, Mapping | Set | str):  # which of its three is the first is not said
+            raise TypeError
+        z, y, x = value
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{name}: expected three numbers ≥ {low:g} (z, y, x), got {value!r}"
+        ) from None
+    z, y, x = (number(f"{name}[{i}]", each, low=low) for i, each in enumerate((z, y, x)))
+    return z, y, x
+
+
 def integer(name: str, value: Any, *, low: int, high: float = math.inf) -> int:
     """Return an int with low <= value <= high that a float can hold."""
     expected = f"an integer in [{low}, {high}]" if high < math.inf else f"an integer ≥ {low}"

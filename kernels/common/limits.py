@@ -13,3 +13,6 @@ PLANES = 100_000
 
 ORDER = 10**6
 """Order of a super-Gaussian."""
+
+UPDATES = 10_000
+"""Updates of the total variation."""

@@ -356,6 +356,7 @@ ITEMS = {
     "kr_filter": (2, {"radius": 0.3, "width": 0.1}),
     "kz_filter": (3, {"beta": 0.5, "alpha": 1.0}),
     "kr_thresh": (2, {"thresh": 0.3, "scope": "slice"}),
+    "obj_tv": (3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
 }
 
 
@@ -384,6 +385,25 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
     for answer, expected in zip(together[~spoilt], alone, strict=False):
         assert np.all(np.isfinite(expected))
         assert relative_error(answer, expected) < FLOAT32
+
+
+@pytest.mark.parametrize("solver", ["fgp", "chambolle"])
+@pytest.mark.parametrize("norm", ["isotropic", "layered", "anisotropic"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30, 3e38, 1e-42])
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+def test_total_variation_beside_what_is_extreme(solver, norm, value, scale):
+    values = (np.random.default_rng(3).normal(size=(3, 9, 10)) * scale).astype("float32")
+    values[1, 4, 5] = value
+    options = {"weight": 0.1 * scale, "axes_weight": (1.0, 0.7, 0.4), "n_iter": 3}
+    options |= {"solver": solver, "norm": norm}
+    with arraycon.use_agnostic():
+        expected = arraycon.obj_tv(values, **options)
+    answer = CUPY.numpy(arraycon.obj_tv(CUPY.array(values), **options))
+    np.testing.assert_array_equal(np.isnan(answer), np.isnan(expected))
+    near = np.isfinite(expected) & (np.abs(expected) < 1e3 * scale)
+    assert near.mean() > 0.2
+    np.testing.assert_allclose(answer[near], expected[near], atol=2e-6 * scale)
 
 
 def to_parts_and_back(obj):

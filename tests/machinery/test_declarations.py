@@ -27,7 +27,7 @@ EVERY = pytest.mark.parametrize("name", OWN)
 SECOND_FAMILY = {
     "obj_gaussian", "obj_smooth", "obj_bandpass", "grid_notch", "obj_wedge", "identical_slices",
     "objp_thresh", "obj_shrink", "obj_fill", "obj_baseline", "phase_ramp", "ortho_omode",
-    "obj_probe_scale",
+    "obj_probe_scale", "obj_tv",
 }  # fmt: skip
 LACKING: dict[str, set[str]] = {"study": SECOND_FAMILY, "port": set(), "floor": SECOND_FAMILY}
 """Constraints that nobody has studied, written in plain NumPy, or given a floor."""

@@ -82,6 +82,12 @@ DEFAULTS = {
     },
     "identical_slices": {**SCHEDULE, "ramp": None, "obj_type": "both", "relax": 0},
     "kr_thresh": {**SCHEDULE, "obj_type": "both", "thresh": 0.05, "scope": "global"},
+    "obj_tv": {
+        **SCHEDULE,
+        "ramp": None,
+        **{"obj_type": "phase", "weight": 0.005, "axes_weight": (0, 1, 1), "norm": "isotropic"},
+        **{"solver": "fgp", "n_iter": 50, "relax": 0},
+    },
     "ortho_omode": SCHEDULE,
     "obj_baseline": {
         **SCHEDULE,

@@ -15,7 +15,7 @@ import arraycon
 
 FAMILIES = (
     "blur", "clamp", "coupling", "dct", "fourier", "gauge", "linear", "modes", "probe_masks",
-    "recenter", "values",
+    "recenter", "values", "variation",
 )  # fmt: skip
 FOLDER = Path(__file__).parents[1] / "constraints"
 

@@ -48,6 +48,8 @@ VARIANTS = [(name, OPTIONS.get(name, {})) for name in ORDER] + [
     ("obj_gaussian", {"sigma_z": 5.0, "relax": 0.2}),
     ("obj_gaussian", {"sigma_z": 5.0, "sigma": 0}),
     ("obj_bandpass", {"dims": "volume"}),
+    ("obj_tv", {"obj_type": "both", "axes_weight": (1.0, 1.0, 1.0), "n_iter": 9}),
+    ("obj_tv", {"solver": "chambolle", "norm": "anisotropic", "n_iter": 9, "relax": 0.2}),
 ]
 IDS = ["-".join([name, *map(str, options.values())]) for name, options in VARIANTS]
 
