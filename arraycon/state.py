@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,6 +18,8 @@ ARRAYS = (
     "tilts",
 )
 LENGTHS = ("dx", "wavelength", "slice_thickness")
+# Å, the least that is likely (electrons of 4 MeV): what is smaller was given in m, or in nm
+_LEAST = {"dx": 1e-3, "wavelength": 3e-3, "slice_thickness": 1e-2}
 
 
 @dataclass(eq=False)
@@ -48,6 +52,14 @@ class State:
     dx, wavelength, slice_thickness : float
         Pixel size, wavelength and distance between slices in Å.
 
+    Attributes
+    ----------
+    errors : dict of int to float
+        Errors of the reconstruction by iteration, as they were handed over to `Constraints.apply`
+        where a rule in `start_when` asks for them. One that is handed over twice for an iteration
+        counts as it was last, and errors of later iterations, which are of another run, are
+        forgotten. A new state has none.
+
     Raises
     ------
     TypeError
@@ -56,6 +68,11 @@ class State:
     ValueError
         A shape or a number is impossible, or two arrays share memory, so that a constraint of one
         would change the other; the message names the field.
+
+    Warns
+    -----
+    UserWarning
+        A length is hardly in Å, or slices of the object are smaller than the probe.
     """
 
     object_amplitude: Any = None
@@ -71,7 +88,10 @@ class State:
     slice_thickness: float | None = None
 
     def __post_init__(self) -> None:
+        self.errors: dict[int, float] = {}
         self.validate()
+        for note in self._doubts():
+            warnings.warn(note, stacklevel=3)
 
     def validate(self) -> None:
         """Check every field again; `Constraints.apply` calls this before anything runs."""
@@ -92,6 +112,25 @@ class State:
             if value is not None:
                 unit = "Å" if name in LENGTHS else ""
                 setattr(self, name, check.number(name, value, above=0, unit=unit))
+
+    def _doubts(self) -> Iterator[str]:
+        """Name what is possible and hardly meant: another unit than Å, axes in another order."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                yield f"{name}: {value:g} Å is hardly meant; lengths are in Å (1 nm = 10 Å)"
+        if self.probe is None:
+            return
+        for name in ("object", "object_amplitude", "object_phase"):
+            array = getattr(self, name)
+            if array is not None and any(
+                n < m for n, m in zip(array.shape[-2:], self.probe.shape[-2:], strict=True)
+            ):
+                yield (
+                    f"{name}: slices of {tuple(array.shape[-2:])} are smaller than the probe, "
+                    f"{tuple(self.probe.shape[-2:])}; expected (omode, nz, ny, nx)"
+                )
+                return
 
     def _validate_object(self, given: dict[str, Any]) -> None:
         parts = [name for name in ("object_amplitude", "object_phase") if name in given]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from arraycon.blocks import Block, allowed
+from arraycon.blocks import SCHEDULE, Block, allowed
 from arraycon.constraints import Constraint, declared
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,7 +21,7 @@ HEAD = """\
 
 Made by `python docs/make_tables.py` from their declarations in `arraycon/constraints`, in the order
 in which they run. `help(arraycon.NAME)` has the equation, shapes, errors and source of each. All of
-them also have `start_iter`, `step` and `end_iter`.
+them also have `start_iter`, `step`, `end_iter` and `start_when`.
 """
 
 
@@ -50,7 +50,7 @@ def overview() -> Iterator[str]:
     yield "|---|---|---|---|"
     for name, one in own().items():
         on = "✓" if one.default_on else ""
-        fields = ", ".join(f"`{field}`" for field in parameters(one.model))
+        fields = ", ".join(f"`{field}`" for field in parameters(one.model) if field not in SCHEDULE)
         yield f"| `{name}` | {on} | {one.meaning.rstrip('.')} | {fields} |".replace("|  |", "| |")
 
 

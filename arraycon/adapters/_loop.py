@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from arraycon.pipeline import Bound, Constraints, Report
+    from arraycon.state import State
 
 # Iterations in a row that come with arrays elsewhere: to bind to arrays that do not come again
 # costs time, and keeps the ones before from being freed.
@@ -22,22 +23,36 @@ class Loop:
     def __init__(self) -> None:
         self._bound: Bound | None = None
         self._moves = 0
+        self._errors: dict[int, float] = {}
 
     def apply(
-        self, constraints: Constraints, fields: Mapping[str, Any], iteration: int, *, measure: bool
+        self,
+        constraints: Constraints,
+        fields: Mapping[str, Any],
+        iteration: int,
+        *,
+        measure: bool,
+        error: float | None = None,
     ) -> Report:
         """Run what is due at an iteration on a state of these fields, in place."""
-        from arraycon.state import FIELDS, State
+        from arraycon.state import FIELDS
 
         if measure or self._moves >= _PATIENCE:
             self._bound = None
-            return constraints.apply(State(**fields), iteration, measure=measure)
+            return constraints.apply(self._state(fields), iteration, measure=measure, error=error)
         if self._bound is None or self._bound.constraints is not constraints:
-            self._bound = constraints.bind(State(**fields))
-            return self._bound.apply(iteration)
+            self._bound = constraints.bind(self._state(fields))
+            return self._bound.apply(iteration, error=error)
         vars(self._bound.state).update({**dict.fromkeys(FIELDS), **fields})
         self._moves = 0 if self._bound.is_current() else self._moves + 1
-        return self._bound.apply(iteration)
+        return self._bound.apply(iteration, error=error)
+
+    def _state(self, fields: Mapping[str, Any]) -> State:
+        from arraycon.state import State
+
+        state = State(**fields)
+        state.errors = self._errors  # of one reconstruction, however often its arrays move
+        return state
 
 
 def kept(memory: Any, values: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from arraycon.blocks import Block, ParameterWarning
+from arraycon.blocks import SCHEDULE, Block, ParameterWarning
 from arraycon.constraints import declared
 from arraycon.pipeline import Constraints
 from arraycon.state import ARRAYS
@@ -117,7 +117,7 @@ class Case:
     @property
     def parameters(self) -> dict[str, Any]:
         """Parameters of the constraint, its schedule left out."""
-        dumped: dict[str, Any] = self._block.model_dump(exclude={"start_iter", "step", "end_iter"})
+        dumped: dict[str, Any] = self._block.model_dump(exclude=set(SCHEDULE))
         return dumped
 
     @property

@@ -3,7 +3,15 @@
 Nothing here knows a constraint.
 """
 
-from arraycon.blocks.block import Block, OnBlock, Place, describe_schedule
+from arraycon.blocks.block import (
+    SCHEDULE,
+    Block,
+    OnBlock,
+    Place,
+    RampedBlock,
+    describe_schedule,
+)
+from arraycon.blocks.starting import StartWhen
 from arraycon.blocks.wording import (
     DeprecatedParameterWarning,
     ParameterError,
@@ -12,12 +20,15 @@ from arraycon.blocks.wording import (
 )
 
 __all__ = [
+    "SCHEDULE",
     "Block",
     "DeprecatedParameterWarning",
     "OnBlock",
     "ParameterError",
     "ParameterWarning",
     "Place",
+    "RampedBlock",
+    "StartWhen",
     "allowed",
     "describe_schedule",
 ]

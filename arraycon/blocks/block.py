@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from arraycon.blocks import hints
+from arraycon.blocks.starting import StartWhen
 from arraycon.blocks.wording import (
     HINTS,
     DeprecatedParameterWarning,
@@ -102,25 +103,78 @@ class Block(BaseModel):
     start_iter: StartIter = None
     step: int = Field(1, ge=1, description="run at every step-th iteration")
     end_iter: int | None = Field(None, ge=1, description="run only before this one; null: no end")
+    start_when: StartWhen | None = Field(
+        None,
+        description="wait, from start_iter on, until the error has all but stopped falling",
+        json_schema_extra={
+            "$comment": "{error_falls_below: a number in (0, 1), for: an integer ≥ 1} or null"
+        },
+    )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            raise AttributeError(
+                f"{name}: a block does not change; params.replace(NAME={{{name!r}: ...}}) returns "
+                f"other parameters"
+            )
+        super().__setattr__(name, value)
 
     @property
     def enabled(self) -> bool:
         """Whether it is switched on, even if it never comes to run."""
         return self.start_iter is not None
 
-    def is_due(self, iteration: int) -> bool:
-        """Whether it runs at this iteration (counted from 1)."""
-        if self.start_iter is None or iteration < self.start_iter:
+    def is_due(self, iteration: int, began: int | None = None) -> bool:
+        """Whether it runs at this iteration (counted from 1).
+
+        Parameters
+        ----------
+        iteration : int
+        began : int, optional
+            Iteration in which it began, from which `step` counts; by default `start_iter`, as if a
+            rule in `start_when` were fulfilled by then.
+        """
+        start = self.start_iter if began is None else began
+        if self.start_iter is None or start is None or iteration < start:
             return False
         before_end = self.end_iter is None or iteration < self.end_iter
-        return before_end and (iteration - self.start_iter) % self.step == 0
+        return before_end and (iteration - start) % self.step == 0
 
     def runs_from(self, iteration: int) -> bool:
-        """Whether it runs at this iteration or any later one."""
+        """Whether it runs, or may run, at this iteration or any later one."""
         if self.start_iter is None:
             return False
+        if self.start_when is not None:  # it may begin at any of them
+            return self.end_iter is None or max(iteration, self.start_iter) < self.end_iter
         late = max(0, iteration - self.start_iter)
         return self.is_due(self.start_iter + -(-late // self.step) * self.step)
+
+    def at(self, iteration: int, errors: Mapping[int, float]) -> Self | None:
+        """Return what runs at an iteration: the block, one that is less relaxed, or nothing.
+
+        Parameters
+        ----------
+        iteration : int
+            Counted from 1.
+        errors : mapping of int to float
+            Errors of iterations up to this one, for `start_when`.
+        """
+        began = self.start_iter
+        if self.start_when is not None and began is not None:
+            began = self.start_when.began(errors, began)
+        if began is None or not self.is_due(iteration, began):
+            return None
+        return self._ramped(iteration - began)
+
+    def _ramped(self, _: int) -> Self:
+        return self
+
+    def waits(self, iteration: int, errors: Mapping[int, float]) -> bool:
+        """Whether a rule in `start_when` needs the error of this iteration."""
+        if self.start_when is None or not self.runs_from(iteration):
+            return False
+        earlier = {i: error for i, error in errors.items() if i < iteration}
+        return self.start_when.began(earlier, self.start_iter or 1) is None
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
@@ -223,13 +277,42 @@ class OnBlock(Block):
     start_iter: StartIter = 1
 
 
+class RampedBlock(Block):
+    """Base of constraints that can be relaxed: with a field `relax`, they also have `ramp`."""
+
+    ramp: int | None = Field(
+        None, ge=1, description="iterations over which relax goes from 1 to its value; null: none"
+    )
+
+    def _ramped(self, late: int) -> Self:
+        ramp: int | None = self.ramp
+        if ramp is None or late + 1 >= ramp:
+            return self
+        relax = 1 - (late + 1) / ramp * (1 - self.__dict__["relax"])
+        return self.model_copy(update={"relax": relax})
+
+
+SCHEDULE = frozenset(RampedBlock.model_fields)
+"""Fields that say when and how gradually, as opposed to what."""
+
+
 def describe_schedule(block: Block) -> str:
     """Say when a constraint runs, such as 'every 5th from 10 until 50 (exclusive)'."""
+    ramp = block.__dict__.get("ramp")
+    gradually = f", gradually over {ramp} iterations" if ramp else ""
+    return _when(block) + (gradually if block.enabled else "")
+
+
+def _when(block: Block) -> str:
     if block.start_iter is None:
         return "off"
     if block.end_iter is not None and block.end_iter <= block.start_iter:
         return "never (end_iter <= start_iter)"
     until = "" if block.end_iter is None else f" until {block.end_iter} (exclusive)"
+    if block.start_when is not None:
+        every = f"every {_ordinal(block.step)} from " if block.step > 1 else ""
+        earliest = f", not before {block.start_iter}" if block.start_iter > 1 else ""
+        return f"{every}{block.start_when}{earliest}{until and ',' + until}"
     if block.step > 1:
         return f"every {_ordinal(block.step)} from {block.start_iter}{until}"
     if until:

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from arraycon.blocks import describe_schedule
+from arraycon.blocks import SCHEDULE, describe_schedule
 from arraycon.cli.doctor import Fact, Report
 from arraycon.cli.job import Outcome, Ran
 from arraycon.params import ConstraintParams
@@ -48,7 +48,7 @@ def schedule(params: ConstraintParams) -> RenderableType:
     table = _table("constraint", "state", "when", "set by", "settings")
     table.columns[0].style = "bold"
     for name, block in params.blocks().items():
-        settings = block.model_dump(exclude={"start_iter", "step", "end_iter"})
+        settings = block.model_dump(exclude=set(SCHEDULE))
         active = block.enabled
         table.add_row(
             name,

@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from arraycon.blocks import Block
+from arraycon.blocks import RampedBlock
 from arraycon.blocks.kinds import Pair, Relax
 from arraycon.constraints.declare import register
 from arraycon.kernels import clamp
 
 
 @register(clamp.obja_thresh, on="object_amplitude", layout="any")
-class ObjaThresh(Block):
+class ObjaThresh(RampedBlock):
     """Clip the object's amplitude."""
 
     relax: Relax = 0.0
@@ -21,7 +21,7 @@ class ObjaThresh(Block):
 
 
 @register(clamp.objp_postiv, on="object_phase", layout="any")
-class ObjpPostiv(Block):
+class ObjpPostiv(RampedBlock):
     """Make the object's phase positive."""
 
     relax: Relax = 0.0

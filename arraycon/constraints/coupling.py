@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from arraycon.blocks import Block
+from arraycon.blocks import Block, RampedBlock
 from arraycon.blocks.kinds import ObjType, Relax
 from arraycon.constraints.declare import register
 from arraycon.kernels import coupling
@@ -20,7 +20,7 @@ class ComplexRatio(Block):
 
 
 @register(coupling.mirrored_amp, on="object_amplitude", reads=["object_phase"], layout="any")
-class MirroredAmp(Block):
+class MirroredAmp(RampedBlock):
     """Pull the amplitude towards a mirror image of the phase."""
 
     relax: Relax = 0.1

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from arraycon.blocks import Block
 from arraycon.blocks.kinds import ObjType
+from arraycon.constraints.advising import beyond_nyquist
 from arraycon.constraints.declare import register
 from arraycon.kernels import fourier
 
@@ -31,7 +32,7 @@ def _overlap(one: Block, other: Block) -> bool:
     return max(one.start_iter, other.start_iter) < min(ends, default=math.inf)
 
 
-@register(fourier.kr_filter, on="object", layout="slices")
+@register(fourier.kr_filter, on="object", layout="slices", advice=beyond_nyquist)
 class KrFilter(Block):
     """Low-pass each slice of the object in lateral frequency."""
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from arraycon.blocks import Block
 from arraycon.blocks.kinds import Pair
+from arraycon.constraints.advising import beyond_nyquist
 from arraycon.constraints.declare import register
 from arraycon.kernels import probe_masks
 from arraycon.kernels.common import limits
@@ -18,7 +19,7 @@ PowerThresh = Annotated[
 ]
 
 
-@register(probe_masks.probe_mask_k, on="probe")
+@register(probe_masks.probe_mask_k, on="probe", advice=beyond_nyquist)
 class ProbeMaskK(Block):
     """Limit the strongest probe modes to a soft disc in k-space."""
 

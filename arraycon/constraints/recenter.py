@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from arraycon.blocks import Block, OnBlock
+from arraycon.blocks import Block, OnBlock, RampedBlock
 from arraycon.blocks.kinds import Relax
 from arraycon.constraints.declare import register
 from arraycon.kernels import recenter
@@ -31,7 +31,7 @@ class ObjZRecenter(Block):
 
 
 @register(recenter.pos_recenter, on="position_shifts")
-class PosRecenter(OnBlock):
+class PosRecenter(OnBlock, RampedBlock):
     """Remove the mean of the probe position shifts."""
 
     relax: Relax = 0.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from arraycon.blocks import Block
+from arraycon.blocks import SCHEDULE, Block
 from arraycon.kernels.common import dispatch
 
 Kernel: TypeAlias = Callable[..., Any]
@@ -24,7 +24,7 @@ Names: TypeAlias = Callable[[Any], tuple[str, ...]]
 """From a block to fields: `obj_type` may choose among them."""
 
 OBJECT = ("object_amplitude", "object_phase")
-NOT_OPTIONS = frozenset((*Block.model_fields, "obj_type"))
+NOT_OPTIONS = SCHEDULE | {"obj_type"}
 """Fields of a block that its kernel is not given."""
 
 

@@ -9,7 +9,6 @@ everything this package does not understand stays as it is.
 from __future__ import annotations
 
 import contextlib
-import warnings
 import weakref
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import numpy as np
 from arraycon.io import foreign, memory, npz, ptyrad
 from arraycon.io.atomic import check_output, replacing
 from arraycon.io.errors import OutputError, ReadError, WriteError
-from arraycon.io.outline import Outline, small_object
+from arraycon.io.outline import Outline, require_order
 from arraycon.io.regular import Identity, require_regular
 from arraycon.state import ARRAYS, State
 
@@ -70,15 +69,9 @@ def outline(path: Path | str) -> dict[str, Outline]:
     ------
     ReadError
         As `read`, as far as it can be known so.
-
-    Warns
-    -----
-    UserWarning
-        The object is smaller than the probe.
     """
     found = _outline(require_regular(Path(path)))
-    if note := small_object(Path(path), found):
-        warnings.warn(note, stacklevel=2)
+    require_order(Path(path), found)
     return found
 
 
@@ -108,8 +101,7 @@ def read(path: Path | str, *, arrays: Collection[str] | None = None) -> Reconstr
     path = Path(path)
     before = Identity.of(require_regular(path))
     found, layout = _outline(path), _layout(path)
-    if note := small_object(path, found):
-        warnings.warn(note, stacklevel=2)
+    require_order(path, found)
     wanted = [field for field in found if arrays is None or field in arrays]
     memory.require(sum(found[field].nbytes for field in wanted), f"{path}")
     fields, iteration = layout.read(path, wanted)

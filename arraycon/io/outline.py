@@ -26,28 +26,23 @@ class Outline:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def small_object(path: Path, found: Mapping[str, Outline]) -> str:
-    """Say that the object is smaller than the probe, where it is; empty otherwise.
+def require_order(path: Path, found: Mapping[str, Outline]) -> None:
+    """Refuse an object smaller than the probe which with its axes reversed would be large enough.
 
-    Raises
-    ------
-    ReadError
-        With its axes reversed it would be large enough: a program that counts axes the other way
-        round wrote it.
+    A program that counts axes the other way round wrote it.
     """
     names = [name for name in ("object_amplitude", "object_phase", "object") if name in found]
     if not names or "probe" not in found:
-        return ""
+        return
     shape, probe = found[names[0]].shape, found["probe"].shape
     if len(shape) < 3 or len(probe) != 3 or _covers(shape[-2:], probe[-2:]):
-        return ""
+        return
     text = f"{path}: {names[0]} {shape} has slices smaller than the probe {probe}"
     if _covers(shape[:2], probe[-2:]):
         raise ReadError(
             f"{text}: its axes are in reverse order, as MATLAB writes them; expected "
             f"(omode, nz, ny, nx) as NumPy and h5py see them"
         )
-    return f"{text}; the probe has to fit onto it"
 
 
 def _covers(lateral: tuple[int, ...], window: tuple[int, ...]) -> bool:

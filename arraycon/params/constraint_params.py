@@ -46,6 +46,13 @@ class _AllBlocks(BaseModel):
 
         def __getattr__(self, name: str) -> Any: ...
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in type(self).model_fields:
+            raise AttributeError(
+                f"{name}: parameters do not change; params.replace({name}={{...}}) returns others"
+            )
+        super().__setattr__(name, value)
+
     @property
     def given(self) -> frozenset[str]:
         """Names of the blocks that were given, null ones included, as opposed to left out."""
@@ -123,13 +130,19 @@ class _AllBlocks(BaseModel):
     def _read(cls, data: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)
-        known, blocks, problems = declared(), {}, []
+        known, blocks, problems, above = declared(), {}, [], ""
         for name, value in data.items():
             if not isinstance(name, str):
                 shown, text = not_text(name)
                 problems.append(detail((shown,), text, value))
                 continue
-            if name not in known:
+            if name in known:
+                above = name if value is None else ""
+            elif above and name in known[above].model.model_fields:
+                text = f"a setting of {above}: it belongs below that, indented"
+                problems.append(detail((name,), text, value))
+                continue
+            else:
                 near = len(problems) < HINTS
                 text = _unknown(name, list(known)) if near else "unknown key"
                 problems.append(detail((name,), text, value))

@@ -128,6 +128,8 @@ def _from_data(data: object, source: str) -> ConstraintParams:
         params = ConstraintParams.model_validate({} if blocks is None else blocks)
     except ValidationError as error:
         problems += [(_path(item["loc"]), item["msg"]) for item in error.errors(include_url=False)]
+    else:
+        _warn_of_the_end(params, data)
     if problems:
         number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         lines = [f"  {path}: {text}" for path, text in problems[:_SHOWN]]
@@ -135,6 +137,19 @@ def _from_data(data: object, source: str) -> ConstraintParams:
             lines.append(f"  and {len(problems) - _SHOWN} more")
         raise ParameterError("\n".join([f"{source}: {number} in the parameters", *lines]))
     return params
+
+
+def _warn_of_the_end(params: ConstraintParams, data: Mapping[Any, Any]) -> None:
+    """Warn of constraints that begin after the run which PtyRAD's whole file describes."""
+    run = data.get("recon_params")
+    last = run.get("NITER") if isinstance(run, Mapping) else None
+    if not isinstance(last, int) or isinstance(last, bool):
+        return
+    blocks = params.blocks()
+    for name in sorted(params.given):
+        start = blocks[name].start_iter
+        if start is not None and start > last:
+            warn(f"{name}: never runs, as start_iter {start} is beyond NITER {last}")
 
 
 def _stored(file: Path) -> dict[str, Any]:

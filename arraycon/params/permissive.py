@@ -8,7 +8,7 @@ from typing import Any
 from arraycon.params.constraint_params import SECTIONS
 
 # What float() takes and YAML does not read as another number; 1e-3 is text to YAML 1.1.
-_NUMBER = r"^\s*[-+]?([1-9]\d*|0|(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+|\d+\.\d*|\.\d+)\s*$"
+_NUMBER = r"^\s*[-+]?([1-9](_?\d)*|0|(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+|\d+\.\d*|\.\d+)\s*$"
 _FREQ = {
     "anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}],
     "description": "old spelling of start_iter: 1, step: n; null: off",

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from arraycon.blocks import Block, allowed
+from arraycon.blocks import SCHEDULE, Block, allowed
 from arraycon.constraints import Constraint, declared
 from arraycon.params import permissive
 from arraycon.params.constraint_params import ConstraintParams, nullable
@@ -103,7 +103,7 @@ def _chosen(choices: dict[str, Choice]) -> Iterator[str]:
         if changes is None:
             yield f"{comment}\n{name}: null"
             continue
-        values = model(start_iter=1, **changes).model_dump(exclude={"step", "end_iter"})
+        values = model(start_iter=1, **changes).model_dump(exclude=set(SCHEDULE - {"start_iter"}))
         fields = (_field(model, key, value, False) for key, value in values.items())
         yield "\n".join([comment, f"{name}:", *fields])
 

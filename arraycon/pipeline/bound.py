@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from arraycon.blocks import Block
 from arraycon.constraints import Constraint, Outcome
 from arraycon.kernels.common import arrays, check
+from arraycon.pipeline import starting
 from arraycon.pipeline.fields import PARTS, Fields
 from arraycon.pipeline.graphs import Graphs
 from arraycon.pipeline.holding import Holding
@@ -31,7 +33,7 @@ class Schedule(Protocol):
     def steps(self) -> tuple[tuple[Constraint, Block], ...]:
         """What runs, in order."""
 
-    def check(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
+    def check_state(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
         """Check the state."""
 
     def apply_with(
@@ -41,6 +43,7 @@ class Schedule(Protocol):
         iteration: int,
         *,
         measure: bool = False,
+        error: float | None = None,
     ) -> Report:
         """Run what is due, with what constraints that have a memory kept."""
 
@@ -72,6 +75,13 @@ class _Step:
     @property
     def name(self) -> str:
         return self.constraint.name
+
+    def at(self, iteration: int, errors: Mapping[int, float]) -> _Step | None:
+        """Return what runs at an iteration: this, the same with other parameters, or nothing."""
+        block = self.block.at(iteration, errors)
+        if block is None or block is self.block:
+            return None if block is None else self
+        return replace(self, block=block, repeat=None)
 
 
 class Bound:
@@ -110,8 +120,9 @@ class Bound:
         self._bind()
 
     def _bind(self) -> None:
-        skipped = {skip.name: skip for skip in self.constraints.check(self.state)}
+        skipped = {skip.name: skip for skip in self.constraints.check_state(self.state)}
         enabled = [(step, block) for step, block in self.constraints.steps if block.enabled]
+        self._ruled = [(step, block) for step, block in enabled if block.start_when is not None]
         self._skipped = [
             (skipped[step.name], block) for step, block in enabled if step.name in skipped
         ]
@@ -129,7 +140,7 @@ class Bound:
         replays = self._graph and lasting and self._library() == "cupy"
         self._graphs = Graphs[list[Outcome]]() if replays else None
 
-    def apply(self, iteration: int, *, measure: bool = False) -> Report:
+    def apply(self, iteration: int, *, measure: bool = False, error: float | None = None) -> Report:
         """Run what is due at an iteration, as `Constraints.apply` does on the same state.
 
         What that says of constraints that fail and of signals holds here, too. A recorded CUDA
@@ -142,6 +153,9 @@ class Bound:
         measure : bool
             Whether to record how much each target changed; this takes the way of
             `Constraints.apply`.
+        error : float, optional
+            As for `Constraints.apply`. What is relaxed gradually (`ramp`) is not taken from what
+            is kept until it has come to its value.
 
         Returns
         -------
@@ -159,9 +173,15 @@ class Bound:
             self._bind()
         if measure or not self._holding.lasting:
             memories = self._memories
-            return self.constraints.apply_with(memories, self.state, iteration, measure=measure)
-        due = [step for step in self._steps if step.block.is_due(iteration)]
-        skipped = [skip for skip, block in self._skipped if block.is_due(iteration)]
+            return self.constraints.apply_with(
+                memories, self.state, iteration, measure=measure, error=error
+            )
+        if self._ruled:
+            value = starting.require(self._ruled, self.state, iteration, error)
+            starting.remember(self.state, iteration, value)
+        errors = self.state.errors
+        due = [at for step in self._steps if (at := step.at(iteration, errors)) is not None]
+        skipped = [skip for skip, block in self._skipped if block.at(iteration, errors)]
         loan = self._holding.loan
         if loan is None:
             return Report(self._records(due, iteration), tuple(skipped))

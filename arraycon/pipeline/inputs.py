@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from arraycon.blocks import Block
 from arraycon.constraints import Constraint
+from arraycon.constraints.wiring import OBJECT
 from arraycon.pipeline.fields import read_only, repeated
 from arraycon.pipeline.report import Skipped
 from arraycon.state import State
@@ -50,7 +51,7 @@ def check(
         block, _ = step.fitted(given, present)
         missing = tuple(field for field in step.needs(block) if field not in present)
         if missing and step.name in asked:
-            problems.append(_missing(step, block, missing))
+            problems.append(_missing(step, block, missing, present))
         elif missing:
             skipped.append(Skipped(step.name, missing))
         elif frozen := sorted(fixed.intersection(step.writes(block))):
@@ -74,7 +75,13 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def _missing(step: Constraint, block: Block, missing: tuple[str, ...]) -> str:
+def _missing(
+    step: Constraint, block: Block, missing: tuple[str, ...], present: frozenset[str]
+) -> str:
     kind = getattr(block, "obj_type", None)
     setting = f" (obj_type: {kind})" if kind else ""
-    return f"{step.name}{setting}: needs {listed(missing)}, which the state does not have"
+    other = sorted(present.intersection(OBJECT))
+    hint = ""
+    if step.by_parts and len(other) == 1:  # it would do with what there is
+        hint = f"; obj_type: {other[0].removeprefix('object_')} works on what there is"
+    return f"{step.name}{setting}: needs {listed(missing)}, which the state does not have{hint}"

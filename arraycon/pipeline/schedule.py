@@ -12,7 +12,7 @@ from arraycon.blocks.wording import warn
 from arraycon.constraints import Constraint, declared
 from arraycon.kernels.common import check
 from arraycon.params import ConstraintParams, files
-from arraycon.pipeline import inputs
+from arraycon.pipeline import inputs, starting
 from arraycon.pipeline.bound import Bound
 from arraycon.pipeline.fields import Fields
 from arraycon.pipeline.lending import lend_state
@@ -73,9 +73,16 @@ class Constraints:
         *,
         defaults: Defaults = "none",
         order: Sequence[str] | None = None,
+        **misplaced: object,
     ) -> None:
+        if misplaced:
+            name = next(iter(misplaced))
+            raise TypeError(
+                f"{name}: expected constraints in one mapping, as in "
+                f'Constraints({{"{name}": {{...}}}}), got an argument of that name'
+            )
         check.choice("defaults", defaults, ("none", "ptyrad"))
-        if params is None or (isinstance(params, Mapping) and not params and defaults == "none"):
+        if params is None:
             raise ValueError(
                 "params: expected constraints, got none: say what is to run, as in "
                 'Constraints({"kz_filter": {"start_iter": 1}}), or read a file, '
@@ -93,6 +100,8 @@ class Constraints:
             params = files.from_mapping({name: getattr(params, name) for name in params.given})
         self._take(params.only_given() if defaults == "none" else params, order)
         self._warn_of_defaults()
+        if not params.given and not len(self):
+            warn("no constraints: there is nothing to run")
         logger.info("constraints: %s", self)
 
     @classmethod
@@ -178,7 +187,10 @@ class Constraints:
         return tuple(step.name for step, _ in self._steps)
 
     def due(self, iteration: int) -> tuple[str, ...]:
-        """Names of the constraints that run at an iteration (counted from 1), in order."""
+        """Names of the constraints that run at an iteration (counted from 1), in order.
+
+        Those that wait for `start_when` are among them, as if they began at their `start_iter`.
+        """
         return tuple(step.name for step in self.due_constraints(iteration))
 
     def due_constraints(self, iteration: int) -> tuple[Constraint, ...]:
@@ -186,8 +198,18 @@ class Constraints:
         iteration = check.integer("iteration", iteration, low=1)
         return tuple(step for step, block in self._steps if block.is_due(iteration))
 
-    def check(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
+    def check(
+        self, state: State, iteration: int = 1, *, error: float | None = None
+    ) -> tuple[Skipped, ...]:
         """Find out now whether the state has what this and all later iterations need.
+
+        Parameters
+        ----------
+        state : State
+        iteration : int
+            Counted from 1.
+        error : float, optional
+            As for `apply`; it is not kept.
 
         Returns
         -------
@@ -197,17 +219,30 @@ class Constraints:
         Raises
         ------
         MissingInputError
-            Constraints that the parameters ask for lack fields.
+            Constraints that the parameters ask for lack fields, or wait for an error.
         TypeError, ValueError
             A field is not valid, or an array that is to be changed is read-only.
         """
+        skipped = self.check_state(state, iteration)
+        starting.require(self._enabled, state, iteration, error)
+        return skipped
+
+    def check_state(self, state: State, iteration: int = 1) -> tuple[Skipped, ...]:
+        """Do as `check`, ahead of iterations for which errors are still to be handed over."""
         if not isinstance(state, State):
             raise TypeError(f"state: expected a State, got {type(state).__name__}")
         iteration = check.integer("iteration", iteration, low=1)
         state.validate()
         return inputs.check(self._enabled, state, iteration, asked=self._params.given)
 
-    def apply(self, state: State, iteration: int, *, measure: bool = False) -> Report:
+    def apply(
+        self,
+        state: State,
+        iteration: int,
+        *,
+        measure: bool = False,
+        error: float | None = None,
+    ) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
 
         A constraint is done or not begun. One that fails, for lack of memory too, leaves the state
@@ -236,6 +271,9 @@ class Constraints:
             the array API or by a registered function are compared with the old arrays. Filters that
             leave the sums to their spectra say nothing about their rounding. Figures of arrays on a
             GPU are fetched when they are read.
+        error : float, optional
+            Error of the reconstruction at this iteration, in any unit, for rules in `start_when`;
+            `state.errors` keeps it. One on a GPU is waited for, if there is such a rule.
 
         Returns
         -------
@@ -247,7 +285,7 @@ class Constraints:
         MissingInputError, TypeError, ValueError
             As `check`, before anything runs.
         """
-        return self.apply_with({}, state, iteration, measure=measure)
+        return self.apply_with({}, state, iteration, measure=measure, error=error)
 
     def apply_with(
         self,
@@ -256,15 +294,19 @@ class Constraints:
         iteration: int,
         *,
         measure: bool = False,
+        error: float | None = None,
     ) -> Report:
         """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
-        missing = {skip.name: skip for skip in self.check(state, iteration)}
+        missing = {skip.name: skip for skip in self.check_state(state, iteration)}
+        starting.remember(
+            state, iteration, starting.require(self._enabled, state, iteration, error)
+        )
         records, skipped = [], []
         present = state.present
         due = [
             (step, *step.fitted(block, present))
-            for step, block in self._enabled
-            if block.is_due(iteration)
+            for step, asked in self._enabled
+            if (block := asked.at(iteration, state.errors)) is not None
         ]
         uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)
         with Held() as held, lend_state(state, uses) as (lent, loan):

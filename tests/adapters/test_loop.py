@@ -11,6 +11,7 @@ from schedules import EVERY, assert_equal, make_state, only, snapshot
 import arraycon
 from arraycon.adapters._loop import Loop, kept
 from arraycon.pipeline import Bound
+from arraycon.state import FIELDS
 
 
 def views(state):
@@ -18,7 +19,7 @@ def views(state):
     return {
         name: value[:] if isinstance(value, np.ndarray) else value
         for name, value in vars(state).items()
-        if value is not None
+        if name in FIELDS and value is not None
     }
 
 

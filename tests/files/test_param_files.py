@@ -65,7 +65,7 @@ def test_ptyrads_whole_file_loads_without_a_warning():
         *("kz_filter", "obja_thresh", "objp_postiv"),
     }
     assert params.kz_filter.model_dump() == {
-        **{"start_iter": 1, "step": 1, "end_iter": None},
+        **{"start_iter": 1, "step": 1, "end_iter": None, "start_when": None},
         **{"obj_type": "both", "beta": 0.5, "alpha": 1.0, "boundary": "periodic"},
     }
     assert not params.obj_zblur.enabled

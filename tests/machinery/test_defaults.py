@@ -55,10 +55,18 @@ def test_parameters_made_in_code_are_code():
     assert constraints.params.given == {"objp_postiv"}
 
 
-@pytest.mark.parametrize("nothing", [(), ({},), (None,)])
+@pytest.mark.parametrize("nothing", [(), (None,)])
 def test_nothing_at_all_is_an_error_that_names_both_ways(nothing):
     with pytest.raises(ValueError, match=r"params: expected .* Constraints\(\{.*from_file\(path\)"):
         arraycon.Constraints(*nothing)
+
+
+def test_an_empty_mapping_runs_nothing_and_says_so():
+    with pytest.warns(arraycon.ParameterWarning, match="nothing to run"):
+        constraints = arraycon.Constraints({})
+    state = arraycon.State(object_phase=np.full((1, 2, 3, 3), -1.0))
+    assert len(constraints) == len(constraints.apply(state, 1)) == 0
+    assert (state.object_phase == -1).all()
 
 
 def test_a_mistyped_default():

@@ -107,7 +107,8 @@ def test_all_missing_inputs_are_listed_at_once():
     with pytest.raises(arraycon.MissingInputError) as caught:
         asked.check(arraycon.State(object_phase=np.ones((2, 3, 3))))
     assert str(caught.value).splitlines() == [
-        "kz_filter (obj_type: amplitude): needs object_amplitude, which the state does not have",
+        "kz_filter (obj_type: amplitude): needs object_amplitude, which the state does not have; "
+        "obj_type: phase works on what there is",
         "complex_ratio (obj_type: both): needs object_amplitude, which the state does not have",
         "tilt_smooth: needs tilts and scan_shape, which the state does not have",
     ]

@@ -11,6 +11,15 @@ ALLOWED = {
     ("kz_filter", "start_iter"): ("an integer ≥ 1 or null", [1, 9, None, 5.0], [0, -1, 1.5, True]),
     ("kz_filter", "step"): ("an integer ≥ 1", [1, "1e1", np.int64(3)], [0, None, "x", False]),
     ("kz_filter", "end_iter"): ("an integer ≥ 1 or null", [2, None], [0, 2.5, [], math.inf]),
+    ("kz_filter", "start_when"): (
+        "{error_falls_below: a number in (0, 1), for: an integer ≥ 1} or null",
+        [None],  # rules are taken in test_starting
+        [0.1, True, {"for": 3}, {"error_falls_below": 1}],
+    ),
+    ("mirrored_amp", "ramp"): ("an integer ≥ 1 or null", [1, None], [0, 1.5, True]),
+    ("obja_thresh", "ramp"): ("an integer ≥ 1 or null", [1, None], [0, 1.5, True]),
+    ("objp_postiv", "ramp"): ("an integer ≥ 1 or null", [1, None], [0, 1.5, True]),
+    ("pos_recenter", "ramp"): ("an integer ≥ 1 or null", [1, None], [0, 1.5, True]),
     ("probe_mask_k", "radius"): ("a number ≥ 0", [0, 2, "5e-1", np.float32(2)], [-1e-9, "", None]),
     ("probe_mask_k", "width"): ("a number ≥ 0", [0, 1], [-0.1, True, math.nan, math.inf]),
     ("probe_mask_k", "power_thresh"): ("a number in [0, 1]", [0, 1], [-0.1, 1.1, "nan"]),
