@@ -50,10 +50,13 @@ _CLIP_FROM_START = """\
 obja_thresh: {start_iter: 1, thresh: [0.999, 1.0]}
 """
 
-_NO_CLIP = """\
-# So there is none here. Where the error has all but stopped falling (by less than 0.5 % an
-# iteration, three times running) a clip helps: give it the next iteration as start_iter.
-obja_thresh: null
+_CLIP_BY_RULE = """\
+# So it begins when the error has fallen by less than 0.5 % an iteration, three times running; the
+# program that reconstructs has to hand the error over: apply(state, iteration, error=...).
+obja_thresh:
+  start_iter: 1
+  start_when: {error_falls_below: 0.005, for: 3}
+  thresh: [0.999, 1.0]
 """
 
 _TEXTS = {
@@ -61,7 +64,7 @@ _TEXTS = {
     + _ALWAYS + _POSITIVE + _WARNING + _CLIP_FROM_START + _SMOOTH.replace("START", "3"),
     "crystal": "# A thick or strong crystal, fast electrons: several rad in projection.\n"
     "# It needs longer steps of the object, 2 to 3 times those of thin layers.\n"
-    + _ALWAYS + _POSITIVE + _WARNING + _NO_CLIP + _SMOOTH.replace("START", "1"),
+    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_BY_RULE + _SMOOTH.replace("START", "1"),
     "low-dose": "# Few counts a pattern (hundreds), fast electrons: carbon with particles, say.\n"
     "# Noise limits here, so everything that is known of the specimen helps from early on.\n"
     + _ALWAYS + _POSITIVE + _WARNING + _CLIP_FROM_START + _SMOOTH.replace("START", "3"),
@@ -111,7 +114,7 @@ def params(kind: str) -> ConstraintParams:
     --------
     >>> import arraycon
     >>> constraints = arraycon.Constraints(arraycon.presets.params("crystal"))
-    >>> "obja_thresh" in constraints
-    False
+    >>> print(constraints["obja_thresh"].start_when is not None)
+    True
     """
     return from_mapping(yaml.safe_load(text(kind)))

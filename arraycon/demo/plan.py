@@ -125,7 +125,7 @@ class Plan:
 
 def _check(constraints: Constraints, state: State) -> None:
     try:
-        constraints.check(state)
+        constraints.check_state(state)
     except MissingInputError as error:
         raise MissingInputError(
             f"params: {'; '.join(str(error).splitlines())}; expected constraints that need "

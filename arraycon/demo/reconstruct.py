@@ -107,7 +107,7 @@ class Reconstruction:
         self.state.object += self._pace
         self.errors.append(float(error) / self._total)
         if self._bound is not None and np.isfinite(self.errors[-1]):
-            self._bound.apply(iteration)
+            self._bound.apply(iteration, error=self.errors[-1])
         self.misfits.append(self._misfit())
         if not np.isfinite(self.errors[-1] + self.misfits[-1]):
             raise FloatingPointError(

@@ -10,7 +10,7 @@ import pytest
 from demo_data import SMALL, made
 
 import arraycon
-from arraycon.demo import choice, depth, loading, presets, report, simulate
+from arraycon.demo import choice, depth, loading, plan, presets, report, runs, simulate
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.forward import Multislice, fft2, gather, intensity, propagator
 from arraycon.demo.settings import initial
@@ -48,7 +48,9 @@ def test_the_choice(strength: float, dose: float, kind: str) -> None:
 
 def test_a_strong_crystal_has_longer_steps_and_no_early_clip() -> None:
     assert presets.CRYSTAL.object_step > presets.THIN_LAYERS.object_step
-    assert not arraycon.presets.params(presets.CRYSTAL.kind).blocks()["obja_thresh"].is_due(1)
+    clip = arraycon.presets.params(presets.CRYSTAL.kind).blocks()["obja_thresh"]
+    assert clip.at(1, {1: 0.1}) is None
+    assert clip.at(5, dict.fromkeys(range(1, 6), 0.1)) is not None
 
 
 @pytest.mark.parametrize(
@@ -107,3 +109,15 @@ def test_what_single_scattering_carries_of_a_wave_in_depth() -> None:
     # beyond what the detector holds nothing does
     edge = np.broadcast_to(np.cos(np.pi * np.arange(64)), (8, 64, 64))
     assert np.abs(depth.visible(edge, data)).max() < 1e-12
+
+
+def test_the_demo_hands_over_the_error_that_a_late_clip_waits_for() -> None:
+    data = crystal(1.0, 2e4)
+    settings = replace(presets.ELECTRONS, modes=1, slices=2, iterations=2)
+    constraints = arraycon.Constraints(arraycon.presets.params("crystal"))
+    tasks = {"with": runs.Task(data, settings, constraints)}
+    plan.Plan(data, None, (1.0,), plan.Chosen(settings, constraints, "crystal", ""), tasks, "")
+    found = runs.run(tasks)["with"]
+    # not yet clipped: the error still falls
+    assert np.abs(np.abs(found.state.object) - 1).max() > 0.01
+    assert len(found.misfits) == 2

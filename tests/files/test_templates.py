@@ -184,8 +184,8 @@ def test_presets_load_without_a_warning_and_say_what_they_switch_off(write, kind
 
 
 def test_a_crystal_is_not_clipped_from_the_start():
-    assert not arraycon.presets.params("crystal").blocks()["obja_thresh"].is_due(1)
-    assert arraycon.presets.params("low-dose").blocks()["obja_thresh"].is_due(1)
+    assert arraycon.presets.params("crystal").blocks()["obja_thresh"].start_when is not None
+    assert arraycon.presets.params("low-dose").blocks()["obja_thresh"].start_when is None
 
 
 def test_an_unknown_preset():
