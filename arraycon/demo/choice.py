@@ -57,7 +57,11 @@ def choose(data: Dataset, settings: Settings, *, xp: Any = np) -> Choice:
     FloatingPointError
         It diverged.
     """
-    going = Reconstruction(data, replace(settings, object_step=1.0, position_step=0.0), xp=xp)
+    # the limits are those of weak modes; with the source's, carbon at 320 counts a pattern has
+    # Q 1.05 instead of 1.02, and 3.6 instead of 1.4 % unexplained
+    modes = min(settings.modes, presets.ELECTRONS.modes)
+    plain = replace(settings, modes=modes, source_size=0.0, object_step=1.0, position_step=0.0)
+    going = Reconstruction(data, plain, xp=xp)
     for _ in range(math.ceil(_UPDATES / math.ceil(len(data.counts) / settings.batch))):
         with np.errstate(over="ignore", invalid="ignore"):  # it says itself that it diverged
             going.iterate()

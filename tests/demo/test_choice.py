@@ -121,3 +121,10 @@ def test_the_demo_hands_over_the_error_that_a_late_clip_waits_for() -> None:
     # not yet clipped: the error still falls
     assert np.abs(np.abs(found.state.object) - 1).max() > 0.01
     assert len(found.misfits) == 2
+
+
+def test_the_choice_does_not_depend_on_what_is_known_of_the_source() -> None:
+    data = crystal(1.0, 2e4)
+    settings = replace(presets.ELECTRONS, slices=2)
+    known = replace(settings, source_size=0.2, modes=6)
+    assert choice.choose(data, known).why == choice.choose(data, settings).why
