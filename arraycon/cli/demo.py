@@ -66,13 +66,46 @@ def command(
     ] = None,
     slices: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=36, help="Object slices; by default 6, of .npz data 1."),
+        typer.Option(
+            min=1,
+            max=36,
+            help="Object slices; by default 6, or the nearest number that the truth allows; "
+            "of .npz data 1.",
+        ),
+    ] = None,
+    step: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=0.01,
+            max=100,
+            help="Step of the object; without it 1, for strong crystals 3, of .npz data 0.9.",
+        ),
+    ] = None,
+    source_size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=0,
+            max=10,
+            help="Standard deviation of the source's image in Å; by default what the file says "
+            "(source_size_sigma_A). 0: unknown.",
+        ),
     ] = None,
     modes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=20, help="Probe modes; by default 3, of .h5 data 4."),
+        typer.Option(
+            min=1,
+            max=20,
+            help="Probe modes; by default 3, of .h5 data 4, where the source is known 6.",
+        ),
     ] = None,
-    iterations: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 12,
+    iterations: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1,
+            help="Passes over the data; by default 12, of .h5 data 24 for strong crystals, 20 for "
+            "thin layers.",
+        ),
+    ] = None,
     halves: Annotated[
         Optional[Halves],  # noqa: UP045
         typer.Option(help="What of the data is halved without a truth; by default the counts."),
@@ -93,6 +126,7 @@ def command(
     Simulated 4D-STEM data by default. A figure, a table, both results and the parameters go to a
     folder.
     """
+    from arraycon import presets as kinds
     from arraycon.demo import plan as plans
     from arraycon.demo import report
 
@@ -101,18 +135,22 @@ def command(
         _refuse("no --data", data is None, {"--truth": truth, "--halves": halves})
         _refuse("--truth", truth, {"--halves": halves})
         xp = require_gpu("--backend cupy") if backend is Backend.cupy else np
-        given = plans.preset(data).constraints if params is None else _text(params)
+        given = None if params is None else _text(params)
         with shown_warnings():
-            constraints = Constraints.from_file(params) if params else _preset(given)
-        asked = {"slices": slices, "modes": modes, "iterations": iterations, "seed": seed}
+            constraints = Constraints.from_file(params) if params else None
+        asked = {"modes": modes, "iterations": iterations, "seed": seed, "source_size": source_size}
         chosen = {name: value for name, value in asked.items() if value is not None}
-        if data is None:
-            plan = plans.simulated(constraints, chosen, scan=scan or 24, dose=_electrons(dose))
-        elif truth is None:
-            split = (halves or Halves.counts).value
-            plan = plans.measured(constraints, chosen, data, doses=_fractions(dose), split=split)
-        else:
-            plan = plans.known(constraints, chosen, data, truth, dose=_fraction(dose))
+        wanted = plans.Wanted(chosen, slices, step, constraints)
+        with console(stderr=True).status("data, and a first pass"):
+            if data is None:
+                plan = plans.simulated(wanted, scan=scan or 24, dose=_electrons(dose), xp=xp)
+            elif truth is None:
+                split = (halves or Halves.counts).value
+                plan = plans.measured(wanted, data, doses=_fractions(dose), split=split, xp=xp)
+            else:
+                plan = plans.known(wanted, data, truth, dose=_fraction(dose), xp=xp)
+        given = kinds.text(plan.chosen.kind) if given is None else given
+        console().print(plan.chosen.why, soft_wrap=True)
         textual = params is not None and params.suffix.lower() in READERS
         used = f"used_params{params.suffix.lower() if params and textual else '.yaml'}"
         inputs = [path for path in (data, truth, params) if path is not None]
@@ -154,12 +192,6 @@ def _text(path: Path) -> str:
 def _differs(path: Path, text: str) -> bool:
     """Whether a file is not there, or holds something else."""
     return not path.is_file() or path.read_bytes() != text.encode("utf-8", "replace")
-
-
-def _preset(text: str) -> Constraints:
-    import yaml
-
-    return Constraints(yaml.safe_load(text))
 
 
 def _fractions(text: str | None) -> tuple[float, ...] | None:

@@ -56,8 +56,9 @@ def with_truth(
     left, right = parts[-2].subfigures(1, 2, width_ratios=(1.5, 1))
     _modes(left, {name: results[name].state.probe for name in NAMES})
     _slices(right, aligned)
-    left, right = parts[-1].subfigures(1, 2)
+    left, middle, right = parts[-1].subfigures(1, 3)
     _errors(left, {name: {"": results[name].errors} for name in NAMES})
+    _misfits(middle, results)
     _correlations(right, watch)
     return figure
 
@@ -101,18 +102,14 @@ def _parts(figure: Figure, heights: list[float]) -> Any:
     return figure.subfigures(len(heights), 1, height_ratios=heights, hspace=0.02)
 
 
-def _limits(images: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Colour limits without the few brightest pixels: the truth's own, one pair for the others.
+def _limits(images: Mapping[str, Any]) -> tuple[float, float]:
+    """Colour limits without the few brightest pixels, one pair for all, the truth's if known.
 
-    What is spread over several slices is weak in each; with the truth's limits it would be black.
+    What is spread over several slices is weak in each, and is to look so.
     """
-    limits: dict[str, tuple[float, float]] = {}
-    for names in (["truth"], [name for name in images if name != "truth"]):
-        shown = [images[name] for name in names if name in images]
-        if shown:
-            low, high = (float(v) for v in np.percentile(np.stack(shown), (0.5, 99.7)))
-            limits |= dict.fromkeys(names, (low, high) if high > low else (low - 0.5, low + 0.5))
-    return limits
+    shown = [images["truth"]] if "truth" in images else list(images.values())
+    low, high = (float(v) for v in np.percentile(np.stack(shown), (0.5, 99.7)))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
 def _bars(part: Any, drawn: Mapping[str, Any], axes: Any) -> None:
@@ -126,7 +123,7 @@ def _maps(part: Any, label: str, images: Mapping[str, Any], scale: float, unit: 
     axes = part.subplots(1, len(images), squeeze=False)[0]
     for ax, (name, image) in zip(axes, images.items(), strict=True):
         extent = (0, image.shape[1] * scale, image.shape[0] * scale, 0)
-        drawn[name] = ax.imshow(image, cmap="magma", clim=limits[name], extent=extent)
+        drawn[name] = ax.imshow(image, cmap="magma", clim=limits, extent=extent)
         score = ""
         if "truth" in images and name != "truth":
             score = f", r = {correlation(image, images['truth']):.2f}"
@@ -149,7 +146,7 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
     for ax, (name, section) in zip(axes, cut.items(), strict=True):
         extent = (0, section.shape[1] * dx, section.shape[0] * thickness, 0)
         drawn[name] = ax.imshow(
-            section, cmap="magma", clim=limits[name], extent=extent, aspect="auto",
+            section, cmap="magma", clim=limits, extent=extent, aspect="auto",
             interpolation="nearest",
         )  # fmt: skip
         ax.set_title(_TITLES[name], fontsize=_NORMAL)
@@ -198,6 +195,21 @@ def _errors(part: Any, errors: Mapping[str, Mapping[str, Any]]) -> None:
     part.suptitle("intensity error", fontsize=10, x=0.01, ha="left")
 
 
+def _misfits(part: Any, results: Mapping[str, Result]) -> None:
+    axes = part.subplots()
+    for name in NAMES:
+        _iterations(axes, name, results[name].misfits, _TITLES[name])
+    axes.axhline(1, color="0.6", lw=0.8)
+    every = [value for name in NAMES for value in results[name].misfits]
+    if max(every) > 2 * min(every) > 0:
+        axes.set_yscale("log")
+        axes.yaxis.get_major_locator().set_params(subs=(1, 1.5, 2, 3, 5))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    _legend(axes, "iteration")
+    part.suptitle("misfit Q (1: fits to the noise)", fontsize=10, x=0.01, ha="left")
+
+
 def _first(curves: Mapping[str, Any]) -> Any:
     return next(iter(curves.values()))
 
@@ -236,9 +248,14 @@ def _slices(part: Any, aligned: Aligned) -> None:
             z, aligned.found[name].std(axis=(1, 2)), "o-", ms=3, lw=1.2, color=_COLOURS[name],
             label=_TITLES[name],
         )  # fmt: skip
+    if aligned.visible is not None:
+        axes.plot(z, aligned.visible.std(axis=(1, 2)), "--", lw=1.2, color="0.5",
+                  label="single scattering carries")  # fmt: skip
     axes.set_xticks(z[:: max(1, len(z) // 8)])
-    _legend(axes, "slice")
-    part.suptitle("phase contrast, rms (rad)", fontsize=10, x=0.01, ha="left")
+    _legend(axes, "slice", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
+    part.suptitle(
+        "phase contrast, rms (rad): what these data can show", fontsize=10, x=0.01, ha="left"
+    )
 
 
 def _rings(part: Any, rings: Rings) -> None:

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILES = ("figure.png", "table.txt", "unconstrained.npz", "constrained.npz", "demo.json")
-_WIDTH = 110
+_WIDTH = 120
+_SAME = 0.005  # another order of the positions changes correlations by as much
+_PERFECT = {
+    "mean FRC": 1.0, "FRC > 0.5 up to": 1.0, "largest mode overlap": 0.0,
+    "misfit Q over that of noise": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,14 +68,33 @@ def of_halves(plan: Plan, results: Mapping[str, Result]) -> Report:
     return Report(rows, without_truth.HEADINGS, drawn, tuple(without_truth.WHOLE.values()))
 
 
+def mark(name: str, values: tuple[float | None, ...]) -> str:
+    """Say whether constraints made a quantity better: nearer to truth, or to what is perfect."""
+    without, with_ = values[:2]
+    best = values[2] if len(values) > 2 else _PERFECT.get(_quantity(name))
+    if without is None or with_ is None or best is None:
+        return ""
+    gain = abs(without - best) - abs(with_ - best)
+    if abs(gain) <= _SAME * max(abs(without), abs(with_)):
+        return "same"
+    return "better" if gain > 0 else "worse"
+
+
+def _quantity(name: str) -> str:
+    """Part of a row's name that says what is measured, without dose and half."""
+    return name.partition(": ")[2].partition(",")[0]
+
+
 def table(report: Report) -> Table:
-    """Table of all quantities."""
+    """Table of all quantities; the last column says what constraints made of them."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("quantity", overflow="fold")
     for heading in report.headings:
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+    table.add_column("")
     for name, values in report.rows.items():
-        table.add_row(name, *("" if value is None else number(value) for value in values))
+        numbers = ("" if value is None else number(value) for value in values)
+        table.add_row(name, *numbers, mark(name, values))
     return table
 
 
@@ -98,11 +122,13 @@ def write(
     # no times, and no digits that depend on the number of BLAS threads: equal seeds, equal files
     numbers = {
         "about": plan.about,
+        "chosen": plan.chosen.why,
         "settings": asdict(plan.settings),
         "doses": plan.doses,
         "constraints": str(plan.constraints),
         "metrics": {name: [_six(v) for v in values] for name, values in report.rows.items()},
         "errors": {name: list(result.errors) for name, result in results.items()},
+        "misfits": {name: list(result.misfits) for name, result in results.items()},
     }
     content = json.dumps(numbers, indent=1, allow_nan=False) + "\n"
     atomic.write_text(record, content, replace=replace)

@@ -10,9 +10,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import arraycon
 from arraycon import params as P
+from arraycon.cli import app
 from arraycon.constraints import declared
 from arraycon.params import ConstraintParams, files, templates
 from arraycon.params.files import load
@@ -177,3 +179,28 @@ def test_schema_holds_registered_constraints():
     finally:
         arraycon.unregister("shrink")
     assert "shrink" not in templates.schema()["properties"]
+
+
+@pytest.mark.parametrize("kind", arraycon.presets.KINDS)
+def test_presets_load_without_a_warning_and_say_what_they_switch_off(write, kind):
+    params = load(write(arraycon.presets.text(kind)))
+    assert params == arraycon.presets.params(kind)
+    on = {name for name, block in ConstraintParams().blocks().items() if block.enabled}
+    assert on <= params.given
+    assert "ruins strong" in arraycon.presets.text(kind)
+
+
+def test_a_crystal_is_not_clipped_from_the_start():
+    assert arraycon.presets.params("crystal").blocks()["obja_thresh"].start_when is not None
+    assert arraycon.presets.params("low-dose").blocks()["obja_thresh"].start_when is None
+
+
+def test_an_unknown_preset():
+    with pytest.raises(ValueError, match="thin-layers, crystal, low-dose, x-ray, got 'ice'"):
+        arraycon.presets.text("ice")
+
+
+@pytest.mark.parametrize("kind", arraycon.presets.KINDS)
+def test_the_command_prints_presets(kind):
+    done = CliRunner().invoke(app.app, ["params", "template", "--for", kind])
+    assert done.output == arraycon.presets.text(kind)

@@ -1,0 +1,120 @@
+"""Parameter files by kind of specimen, to start from.
+
+What each is for was measured on simulated and measured data; `arraycon demo` uses them, and
+``arraycon params template --for KIND`` prints them.
+"""
+
+from __future__ import annotations
+
+import yaml
+
+from arraycon.params import ConstraintParams
+from arraycon.params.files import from_mapping
+
+_ALWAYS = """\
+
+# These three are always right: they only take away what the data cannot know.
+ortho_pmode: {start_iter: 1}
+fix_probe_int: {start_iter: 1}
+pos_recenter: {start_iter: 1}
+
+# Blurs are on unless they are switched off; atoms are as sharp as the pixels.
+obj_rblur: null
+obj_zblur: null
+"""
+
+_WARNING = """\
+
+# A hard amplitude clip that begins while the phase is still small ruins strong crystals: what they
+# take out of the aperture is explained as absorption first, and the phase grows on that scaffold;
+# clipped away, the phase stays at a few per cent, in a lattice that looks plausible.
+"""
+
+_POSITIVE = """\
+
+# Atoms only advance the phase of fast electrons.
+objp_postiv: {start_iter: 1}
+"""
+
+_SMOOTH = """\
+
+# Few cosines make a crystal; noise needs them all. Raise thresh where defects fade.
+kr_thresh: {start_iter: START, obj_type: phase, thresh: 0.1}
+
+# The data say little about the depth of what is coarse sideways; there depth is a guess.
+kz_filter: {start_iter: START, obj_type: phase, beta: 0.1, alpha: 0}
+"""
+
+_CLIP_FROM_START = """\
+# So give this up, or begin it late, as soon as the specimen is thick.
+obja_thresh: {start_iter: 1, thresh: [0.999, 1.0]}
+"""
+
+_CLIP_BY_RULE = """\
+# So it begins when the error has fallen by less than 0.5 % an iteration, three times running; the
+# program that reconstructs has to hand the error over: apply(state, iteration, error=...).
+obja_thresh:
+  start_iter: 1
+  start_when: {error_falls_below: 0.005, for: 3}
+  thresh: [0.999, 1.0]
+"""
+
+_TEXTS = {
+    "thin-layers": "# A few thin layers in vacuum, fast electrons: they scatter weakly.\n"
+    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_FROM_START + _SMOOTH.replace("START", "3"),
+    "crystal": "# A thick or strong crystal, fast electrons: several rad in projection.\n"
+    "# It needs longer steps of the object, 2 to 3 times those of thin layers.\n"
+    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_BY_RULE + _SMOOTH.replace("START", "1"),
+    "low-dose": "# Few counts a pattern (hundreds), fast electrons: carbon with particles, say.\n"
+    "# Noise limits here, so everything that is known of the specimen helps from early on.\n"
+    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_FROM_START + _SMOOTH.replace("START", "3"),
+    "x-ray": "# A thin object of one material, hard X-rays, one slice.\n"
+    + _ALWAYS.replace("atoms are as sharp as the pixels", "edges are as sharp as the pixels")
+    + _WARNING.replace("strong crystals", "strong objects, crystals above all")
+    + "# This one is wide: such an object absorbs little, and what strays far from 1 is noise.\n"
+    "obja_thresh: {start_iter: 1, thresh: [0.95, 1.05]}\n",
+}  # fmt: skip
+
+KINDS = tuple(_TEXTS)
+"""Names of the kinds of specimen."""
+
+
+def text(kind: str) -> str:
+    """Return the commented parameter file for a kind of specimen.
+
+    Parameters
+    ----------
+    kind : {'thin-layers', 'crystal', 'low-dose', 'x-ray'}
+        Few layers in vacuum; a strong crystal; few counts; one slice of one material.
+
+    Returns
+    -------
+    str
+        YAML that loads without a warning.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind.
+    """
+    if kind not in _TEXTS:
+        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    return _TEXTS[kind]
+
+
+def params(kind: str) -> ConstraintParams:
+    """Return the parameters for a kind of specimen, validated.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> constraints = arraycon.Constraints(arraycon.presets.params("crystal"))
+    >>> print(constraints["obja_thresh"].start_when is not None)
+    True
+    """
+    return from_mapping(yaml.safe_load(text(kind)))

@@ -1,0 +1,130 @@
+"""What the demo chooses by itself: preset, step, slices, modes; and how it judges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from demo_data import SMALL, made
+
+import arraycon
+from arraycon.demo import choice, depth, loading, plan, presets, report, runs, simulate
+from arraycon.demo.dataset import Dataset
+from arraycon.demo.forward import Multislice, fft2, gather, intensity, propagator
+from arraycon.demo.settings import initial
+
+
+def crystal(strength: float, dose: float) -> Dataset:
+    """Columns of atoms through 16 planes 8 Å apart, `strength` rad at the peak of each."""
+    data, planes, window = made(scan=12, slices=4)[0], 16, 24
+    axis = np.arange(96) * simulate.DX
+    peak = np.exp(-(((axis % 3.0) - 1.5) ** 2) / (2 * 0.3**2))
+    plane = np.exp(1j * strength * np.outer(peak, peak)).astype(np.complex64)
+    between = propagator(
+        (window, window), dx=simulate.DX, wavelength=simulate.WAVELENGTH, distance=8.0
+    )
+    model = Multislice((window, window), between, data.probe)
+    corners = np.rint(data.positions).astype(int) - window // 2
+    fractions = (data.positions - corners - window // 2).astype(np.float32)
+    patches = gather(np.repeat(plane[None], planes, axis=0), corners, (window, window))
+    spectrum = fft2(data.probe[None].copy())
+    expected = intensity(model(spectrum * model.ramps(fractions), patches)[0])
+    counts = np.random.default_rng(4).poisson(dose * expected)
+    return replace(data, counts=counts, slice_thickness=32.0)
+
+
+@pytest.mark.parametrize(
+    ("strength", "dose", "kind"),
+    [(0.1, 2e5, "thin-layers"), (1.0, 2e4, "crystal"), (0.03, 200.0, "low-dose")],
+)
+def test_the_choice(strength: float, dose: float, kind: str) -> None:
+    settings = replace(presets.ELECTRONS, modes=1, slices=4)
+    found = choice.choose(crystal(strength, dose), settings)
+    assert found.preset.kind == kind, found.why
+    assert "first pass: Q" in found.why
+
+
+def test_a_strong_crystal_has_longer_steps_and_no_early_clip() -> None:
+    assert presets.CRYSTAL.object_step > presets.THIN_LAYERS.object_step
+    clip = arraycon.presets.params(presets.CRYSTAL.kind).blocks()["obja_thresh"]
+    assert clip.at(1, {1: 0.1}) is None
+    assert clip.at(5, dict.fromkeys(range(1, 6), 0.1)) is not None
+
+
+@pytest.mark.parametrize(
+    ("slabs", "wanted", "slices"),
+    [(9, 6, 9), (12, 6, 6), (6, 6, 6), (7, 6, 7), (25, 6, 5), (1, 6, 1), (37, 6, 1), (8, 6, 8)],
+)
+def test_slices_that_a_truth_allows(tmp_path: Path, slabs: int, wanted: int, slices: int) -> None:
+    path = tmp_path / "truth.npz"
+    np.savez(path, potential_VA=np.ones((slabs, 2, 2)), sigma_rad_per_VA=1.0)
+    assert loading.slices_of(path, wanted) == slices
+
+
+def test_modes_of_a_known_source() -> None:
+    data = made()[0]
+    settings = replace(SMALL, modes=6, source_size=0.2)
+    probe = initial(data, settings)[0].probe
+    powers = np.sum(np.abs(probe) ** 2, axis=(1, 2))
+    assert powers.sum() == pytest.approx(data.counts.sum() / len(data.counts), rel=1e-5)
+    # the simulation made its patterns by the same source
+    np.testing.assert_allclose(powers / powers.sum(), made()[1].powers, atol=0.01)
+    with pytest.raises(ValueError, match="expected data that know their pixel size"):
+        initial(replace(data, dx=None), settings)
+    with pytest.raises(ValueError, match="modes: expected no more than 49 of a source, got 50"):
+        initial(data, replace(settings, modes=50))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("phase correlation", (0.8, 0.9, 1.0), "better"),
+        ("phase correlation", (0.9, 0.8, 1.0), "worse"),
+        ("phase correlation", (0.9, 0.901, 1.0), "same"),
+        ("cross-talk", (0.04, 0.05, 0.0), "worse"),
+        ("misfit", (0.9, 1.05, 1.0), "better"),
+        ("best iteration", (0.9, 0.8, None), ""),
+        ("10 % of the counts: mean FRC, halves", (0.3, 0.4), "better"),
+        ("all counts, not halved: error of the last iteration", (0.3, 0.4), ""),
+    ],
+)
+def test_marks(name: str, values: tuple[float | None, ...], expected: str) -> None:
+    assert report.mark(name, values) == expected
+
+
+def test_what_single_scattering_carries_of_a_wave_in_depth() -> None:
+    data = replace(made(slices=8)[0], slice_thickness=9.0)
+    x = np.arange(64) * simulate.DX
+    kx = 8 / (64 * simulate.DX)
+    wave = np.broadcast_to(np.cos(2 * np.pi * kx * x), (8, 64, 64))
+    depth_of = [1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0, -1.0]
+    fast = wave * np.array(depth_of)[:, None, None]
+    # its |kz| is 1/18 Å; λ/2 (k² + 2kα/λ) is 0.0142/Å
+    assert np.abs(depth.visible(fast, data)).std() < 0.35 * fast.std()
+    # the projection of what changes sideways alone comes through, but at the ends
+    middle = depth.visible(wave, data)[3:5]
+    np.testing.assert_allclose(middle, wave[3:5], atol=0.25)
+    # beyond what the detector holds nothing does
+    edge = np.broadcast_to(np.cos(np.pi * np.arange(64)), (8, 64, 64))
+    assert np.abs(depth.visible(edge, data)).max() < 1e-12
+
+
+def test_the_demo_hands_over_the_error_that_a_late_clip_waits_for() -> None:
+    data = crystal(1.0, 2e4)
+    settings = replace(presets.ELECTRONS, modes=1, slices=2, iterations=2)
+    constraints = arraycon.Constraints(arraycon.presets.params("crystal"))
+    tasks = {"with": runs.Task(data, settings, constraints)}
+    plan.Plan(data, None, (1.0,), plan.Chosen(settings, constraints, "crystal", ""), tasks, "")
+    found = runs.run(tasks)["with"]
+    # not yet clipped: the error still falls
+    assert np.abs(np.abs(found.state.object) - 1).max() > 0.01
+    assert len(found.misfits) == 2
+
+
+def test_the_choice_does_not_depend_on_what_is_known_of_the_source() -> None:
+    data = crystal(1.0, 2e4)
+    settings = replace(presets.ELECTRONS, slices=2)
+    known = replace(settings, source_size=0.2, modes=6)
+    assert choice.choose(data, known).why == choice.choose(data, settings).why
