@@ -23,6 +23,12 @@ obj_rblur: null
 obj_zblur: null
 """
 
+_POSITIVE = """\
+
+# Atoms only advance the phase of fast electrons.
+objp_postiv: {start_iter: 1}
+"""
+
 _WARNING = """\
 
 # A hard amplitude clip that begins while the phase is still small ruins strong crystals: what they
@@ -30,44 +36,34 @@ _WARNING = """\
 # clipped away, the phase stays at a few per cent, in a lattice that looks plausible.
 """
 
-_POSITIVE = """\
-
-# Atoms only advance the phase of fast electrons.
-objp_postiv: {start_iter: 1}
-"""
-
-_SMOOTH = """\
-
-# Few cosines make a crystal; noise needs them all. Raise thresh where defects fade.
-kr_thresh: {start_iter: START, obj_type: phase, thresh: 0.1}
-
-# The data say little about the depth of what is coarse sideways; there depth is a guess.
-kz_filter: {start_iter: START, obj_type: phase, beta: 0.1, alpha: 0}
-"""
-
-_CLIP_FROM_START = """\
-# So give this up, or begin it late, as soon as the specimen is thick.
-obja_thresh: {start_iter: 1, thresh: [0.999, 1.0]}
-"""
-
-_CLIP_BY_RULE = """\
+_CLIP = """\
 # So it begins when the error has fallen by less than 0.5 % an iteration, three times running; the
-# program that reconstructs has to hand the error over: apply(state, iteration, error=...).
+# program that reconstructs has to hand the error over: apply(state, iteration, error=...). Without
+# an error: start_when: null, and for start_iter an iteration at which the error hardly falls.
 obja_thresh:
   start_iter: 1
   start_when: {error_falls_below: 0.005, for: 3}
   thresh: [0.999, 1.0]
 """
 
+_SMOOTH = """\
+
+# Few cosines make a crystal; noise needs them all. Raise thresh where defects fade.
+kr_thresh: {start_iter: 1, obj_type: phase, thresh: 0.1}
+
+# The data say little about the depth of what is coarse sideways; there depth is a guess.
+kz_filter: {start_iter: 1, obj_type: phase, beta: 0.1, alpha: 0}
+"""
+
+
+_ATOMS = _ALWAYS + _POSITIVE + _WARNING + _CLIP + _SMOOTH
+
 _TEXTS = {
-    "thin-layers": "# A few thin layers in vacuum, fast electrons: they scatter weakly.\n"
-    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_FROM_START + _SMOOTH.replace("START", "3"),
+    "thin-layers": "# A few thin layers in vacuum, fast electrons: they scatter weakly.\n" + _ATOMS,
     "crystal": "# A thick or strong crystal, fast electrons: several rad in projection.\n"
-    "# It needs longer steps of the object, 2 to 3 times those of thin layers.\n"
-    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_BY_RULE + _SMOOTH.replace("START", "1"),
+    "# It needs longer steps of the object, 2 to 3 times those of thin layers.\n" + _ATOMS,
     "low-dose": "# Few counts a pattern (hundreds), fast electrons: carbon with particles, say.\n"
-    "# Noise limits here, so everything that is known of the specimen helps from early on.\n"
-    + _ALWAYS + _POSITIVE + _WARNING + _CLIP_FROM_START + _SMOOTH.replace("START", "3"),
+    "# Noise limits here: more iterations fit noise, and constraints matter most.\n" + _ATOMS,
     "x-ray": "# A thin object of one material, hard X-rays, one slice.\n"
     + _ALWAYS.replace("atoms are as sharp as the pixels", "edges are as sharp as the pixels")
     + _WARNING.replace("strong crystals", "strong objects, crystals above all")

@@ -102,8 +102,8 @@ def command(
         Optional[int],  # noqa: UP045
         typer.Option(
             min=1,
-            help="Passes over the data; by default 12, of .h5 data 24 for strong crystals, 20 for "
-            "thin layers.",
+            help="Passes over the data; by default 18, of .h5 data 24, of those with few counts "
+            "12, of .npz data 12.",
         ),
     ] = None,
     halves: Annotated[
@@ -168,6 +168,8 @@ def command(
         if plan.idle:
             idle = f"{', '.join(plan.idle)}: not due within {plan.settings.iterations} iterations"
             console().print(idle, soft_wrap=True)
+        for line in report.beginnings(judged, plan):
+            console().print(line, soft_wrap=True)
         console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
         for name in written:
             console().print(f"wrote {out / name}", soft_wrap=True)

@@ -21,10 +21,17 @@ _COLOURS = {"without": "#d9822b", "with": "#3b6fb6"}
 _TITLES = {"truth": "truth", "without": "without constraints", "with": "with constraints"}
 _SMALL, _NORMAL = 8, 9
 _MODES_SHOWN = 4
+_MISFIT = "misfit Q (1: fits to the noise)"
 
 
 def with_truth(
-    aligned: Aligned, results: Mapping[str, Result], data: Dataset, watch: Watch, *, title: str = ""
+    aligned: Aligned,
+    results: Mapping[str, Result],
+    data: Dataset,
+    watch: Watch,
+    *,
+    began: Mapping[str, int | None] | None = None,
+    title: str = "",
 ) -> Figure:
     """Truth and both reconstructions: projection, layers, depth section; probe modes; curves.
 
@@ -32,6 +39,8 @@ def with_truth(
     ----------
     aligned, results, data, watch
         As of `arraycon.demo.with_truth`.
+    began : mapping, optional
+        Iteration at which constraints began that waited for the error.
     title : str
         Heading, taken literally.
     """
@@ -56,10 +65,13 @@ def with_truth(
     left, right = parts[-2].subfigures(1, 2, width_ratios=(1.5, 1))
     _modes(left, {name: results[name].state.probe for name in NAMES})
     _slices(right, aligned)
-    left, middle, right = parts[-1].subfigures(1, 3)
-    _errors(left, {name: {"": results[name].errors} for name in NAMES})
-    _misfits(middle, results)
-    _correlations(right, watch)
+    curves: dict[str, Mapping[str, Mapping[str, Any]]] = {
+        "intensity error": {name: {"": results[name].errors} for name in NAMES},
+        _MISFIT: {name: {"": results[name].misfits} for name in NAMES},
+        "correlation with truth, summed over depth": {n: {"": watch.curves[n]} for n in NAMES},
+    }
+    for part, (what, drawn) in zip(parts[-1].subfigures(1, 3), curves.items(), strict=True):
+        _beginnings(_progress(part, what, drawn), began or {})
     return figure
 
 
@@ -78,12 +90,15 @@ def without_truth(
         share = 50 * dose
         _maps(left, f"phase (rad) from {share:g} % of the counts", phases, scale, unit)
         _rings(right, curves[dose])
-    left, right = parts[-1].subfigures(1, 2, width_ratios=(2.1, 1))
+    left, middle, right = parts[-1].subfigures(1, 3, width_ratios=(1.1, 1, 1))
     last = doses[-1]
     probes = {n: results[key(last, n, "A")].state.probe for n in NAMES}
     _modes(left, probes, f" ({50 * last:g} % of the counts)")
-    at = {dose: f"{50 * dose:g} %" for dose in doses}
-    _errors(right, {n: {at[d]: results[key(d, n, "A")].errors for d in doses} for n in NAMES})
+    at = {f"{50 * d:g} %": {n: results[key(d, n, "A")] for n in NAMES} for d in doses}
+    errors = {n: {label: pair[n].errors for label, pair in at.items()} for n in NAMES}
+    misfits = {n: {label: pair[n].misfits for label, pair in at.items()} for n in NAMES}
+    _progress(middle, "intensity error", errors)
+    _progress(right, _MISFIT, misfits)
     return figure
 
 
@@ -112,26 +127,26 @@ def _limits(images: Mapping[str, Any]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _bars(part: Any, drawn: Mapping[str, Any], axes: Any) -> None:
-    for name, ax in zip(drawn, axes, strict=True):
-        bar = part.colorbar(drawn[name], ax=ax, shrink=0.9, aspect=22, pad=0.02)
-        bar.ax.tick_params(labelsize=_SMALL)
+def _bar(part: Any, drawn: Any, axes: Any) -> None:
+    """One bar for a row, whose panels have one scale."""
+    bar = part.colorbar(drawn, ax=list(axes), shrink=0.9, aspect=22, pad=0.01)
+    bar.ax.tick_params(labelsize=_SMALL)
 
 
 def _maps(part: Any, label: str, images: Mapping[str, Any], scale: float, unit: str) -> None:
-    limits, drawn = _limits(images), {}
+    limits = _limits(images)
     axes = part.subplots(1, len(images), squeeze=False)[0]
     for ax, (name, image) in zip(axes, images.items(), strict=True):
         extent = (0, image.shape[1] * scale, image.shape[0] * scale, 0)
-        drawn[name] = ax.imshow(image, cmap="magma", clim=limits, extent=extent)
+        drawn = ax.imshow(image, cmap="magma", clim=limits, extent=extent)
         score = ""
         if "truth" in images and name != "truth":
-            score = f", r = {correlation(image, images['truth']):.2f}"
+            score = f", r = {correlation(image, images['truth']):.3f}"
         ax.set_title(_TITLES[name] + score, fontsize=_NORMAL)
         ax.tick_params(labelsize=_SMALL)
         ax.set_xlabel(f"x ({unit})", fontsize=_SMALL)
     axes[0].set_ylabel(f"y ({unit})", fontsize=_SMALL)
-    _bars(part, drawn, axes)
+    _bar(part, drawn, axes)
     part.suptitle(label, fontsize=10, x=0.01, ha="left")
 
 
@@ -140,12 +155,12 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
     truth = images["truth"]
     row = int(truth.std(axis=2).sum(axis=0).argmax())
     cut = {name: phase[:, row] for name, phase in images.items()}
-    limits, drawn = _limits(cut), {}
+    limits = _limits(cut)
     dx, thickness = data.dx or 1.0, data.slice_thickness or 1.0
     axes = part.subplots(1, len(images))
     for ax, (name, section) in zip(axes, cut.items(), strict=True):
         extent = (0, section.shape[1] * dx, section.shape[0] * thickness, 0)
-        drawn[name] = ax.imshow(
+        drawn = ax.imshow(
             section, cmap="magma", clim=limits, extent=extent, aspect="auto",
             interpolation="nearest",
         )  # fmt: skip
@@ -153,7 +168,7 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
         ax.tick_params(labelsize=_SMALL)
         ax.set_xlabel("x (Å)", fontsize=_SMALL)
     axes[0].set_ylabel("z (Å)", fontsize=_SMALL)
-    _bars(part, drawn, axes)
+    _bar(part, drawn, axes)
     part.suptitle(f"phase per slice (rad) at y = {row * dx:.3g} Å", fontsize=10, x=0.01, ha="left")
 
 
@@ -172,13 +187,13 @@ def _modes(part: Any, probes: Mapping[str, Any], of: str = "") -> None:
     part.suptitle(text, fontsize=10, x=0.01, ha="left")
 
 
-def _errors(part: Any, errors: Mapping[str, Mapping[str, Any]]) -> None:
+def _progress(part: Any, what: str, curves: Mapping[str, Mapping[str, Any]]) -> Any:
     """Curves by reconstruction and by a label that is written at their end."""
     axes = part.subplots()
-    for name, curves in errors.items():
-        for label, curve in curves.items():
+    for name, labelled in curves.items():
+        for label, curve in labelled.items():
             line = _iterations(
-                axes, name, curve, _TITLES[name] if curve is _first(curves) else None
+                axes, name, curve, _TITLES[name] if curve is _first(labelled) else None
             )
             if name == "with":
                 line.set_linestyle("--")  # it often hides the other one
@@ -186,40 +201,34 @@ def _errors(part: Any, errors: Mapping[str, Mapping[str, Any]]) -> None:
                     label, (len(curve), curve[-1]), (4, 0), textcoords="offset points",
                     fontsize=_SMALL, va="center", annotation_clip=False,
                 )  # fmt: skip
-    every = [value for curves in errors.values() for curve in curves.values() for value in curve]
+    if what == _MISFIT:
+        axes.axhline(1, color="0.6", lw=0.8)
+    every = [
+        value for labelled in curves.values() for curve in labelled.values() for value in curve
+    ]
     if max(every) > 4 * min(every) > 0:
         axes.set_yscale("log", subs=())
         axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
         axes.yaxis.set_major_formatter("{x:g}")
     _legend(axes, "iteration", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
-    part.suptitle("intensity error", fontsize=10, x=0.01, ha="left")
+    part.suptitle(what, fontsize=10, x=0.01, ha="left")
+    return axes
 
 
-def _misfits(part: Any, results: Mapping[str, Result]) -> None:
-    axes = part.subplots()
-    for name in NAMES:
-        _iterations(axes, name, results[name].misfits, _TITLES[name])
-    axes.axhline(1, color="0.6", lw=0.8)
-    every = [value for name in NAMES for value in results[name].misfits]
-    if max(every) > 2 * min(every) > 0:
-        axes.set_yscale("log")
-        axes.yaxis.get_major_locator().set_params(subs=(1, 1.5, 2, 3, 5))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("")
-    _legend(axes, "iteration")
-    part.suptitle("misfit Q (1: fits to the noise)", fontsize=10, x=0.01, ha="left")
+def _beginnings(axes: Any, began: Mapping[str, int | None]) -> None:
+    """Say where curves may jump because a constraint has begun."""
+    for name, iteration in began.items():
+        if iteration is not None:
+            axes.axvline(iteration, color="0.6", lw=0.8, ls=":")
+            axes.annotate(
+                f"{name} begins", (iteration, 0.5), (-2, 0), fontsize=_SMALL, rotation=90,
+                xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="right",
+                va="center",
+            )  # fmt: skip
 
 
 def _first(curves: Mapping[str, Any]) -> Any:
     return next(iter(curves.values()))
-
-
-def _correlations(part: Any, watch: Watch) -> None:
-    axes = part.subplots()
-    for name in NAMES:
-        _iterations(axes, name, watch.curves[name], _TITLES[name])
-    _legend(axes, "iteration")
-    part.suptitle("correlation with truth, summed over depth", fontsize=10, x=0.01, ha="left")
 
 
 def _iterations(axes: Any, name: str, curve: Any, label: str | None) -> Any:
@@ -250,12 +259,11 @@ def _slices(part: Any, aligned: Aligned) -> None:
         )  # fmt: skip
     if aligned.visible is not None:
         axes.plot(z, aligned.visible.std(axis=(1, 2)), "--", lw=1.2, color="0.5",
-                  label="single scattering carries")  # fmt: skip
+                  label="what single scattering can show")  # fmt: skip
+    axes.set_ylim(bottom=0)
     axes.set_xticks(z[:: max(1, len(z) // 8)])
     _legend(axes, "slice", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
-    part.suptitle(
-        "phase contrast, rms (rad): what these data can show", fontsize=10, x=0.01, ha="left"
-    )
+    part.suptitle("phase contrast, rms (rad)", fontsize=10, x=0.01, ha="left")
 
 
 def _rings(part: Any, rings: Rings) -> None:

@@ -34,7 +34,7 @@ SIMULATED = replace(_FEW_COUNTS, mode_power=0.15, position_step=1.0)
 X_RAYS = Settings()
 MODES_OF_SOURCE = 6  # the seventh holds less than 1 % of the intensity
 
-THIN_LAYERS = Preset("thin-layers", 1.0, 20)
+THIN_LAYERS = Preset("thin-layers", 1.0, 24)
 # at iteration 16 step 3 gives what step 2 gives at 20 to 24, of two crystals
 CRYSTAL = Preset("crystal", 3.0, 24)
 LOW_DOSE = Preset("low-dose", 1.0, 12)

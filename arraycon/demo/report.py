@@ -44,20 +44,26 @@ class Report:
         The figure.
     kept : tuple of str
         Names of the two results that are written, without and with constraints.
+    began : dict
+        Iteration at which each constraint that waits for the error began in the second of them;
+        None: not at all.
     """
 
     rows: with_truth.Rows
     headings: tuple[str, ...]
     drawn: Figure
     kept: tuple[str, ...]
+    began: dict[str, int | None]
 
 
 def against_truth(plan: Plan, results: Mapping[str, Result], watch: with_truth.Watch) -> Report:
     """Judge by the truth; `watch` was told of every iteration."""
     aligned = with_truth.align(results, plan.data, watch.truth)
     rows = with_truth.judge(results, plan.data, watch.truth, aligned, watch)
-    drawn = figures.with_truth(aligned, results, plan.data, watch, title=plan.about)
-    return Report(rows, with_truth.HEADINGS, drawn, with_truth.NAMES)
+    kept = with_truth.NAMES
+    began = plan.begun(results[kept[1]].errors)
+    drawn = figures.with_truth(aligned, results, plan.data, watch, began=began, title=plan.about)
+    return Report(rows, with_truth.HEADINGS, drawn, kept, began)
 
 
 def of_halves(plan: Plan, results: Mapping[str, Result]) -> Report:
@@ -65,7 +71,18 @@ def of_halves(plan: Plan, results: Mapping[str, Result]) -> Report:
     curves = without_truth.rings(results, plan.data, plan.doses)
     rows = without_truth.judge(results, curves)
     drawn = figures.without_truth(curves, results, plan.data, title=plan.about)
-    return Report(rows, without_truth.HEADINGS, drawn, tuple(without_truth.WHOLE.values()))
+    kept = tuple(without_truth.WHOLE.values())
+    began = plan.begun(results[kept[1]].errors)
+    return Report(rows, without_truth.HEADINGS, drawn, kept, began)
+
+
+def beginnings(report: Report, plan: Plan) -> list[str]:
+    """Say when constraints that wait for the error began, or that they did not."""
+    late = f"did not begin within {plan.settings.iterations} iterations: the error still fell"
+    return [
+        f"{name}: " + (late if iteration is None else f"began at iteration {iteration}")
+        for name, iteration in report.began.items()
+    ]
 
 
 def mark(name: str, values: tuple[float | None, ...]) -> str:
@@ -127,6 +144,7 @@ def write(
         "doses": plan.doses,
         "constraints": str(plan.constraints),
         "metrics": {name: [_six(v) for v in values] for name, values in report.rows.items()},
+        "began": report.began,
         "errors": {name: list(result.errors) for name, result in results.items()},
         "misfits": {name: list(result.misfits) for name, result in results.items()},
     }

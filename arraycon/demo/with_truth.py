@@ -21,6 +21,7 @@ MISFIT = "misfit Q over that of noise, all patterns"
 HEADINGS = ("without constraints", "with constraints", "truth")
 Rows = dict[str, tuple[float | None, ...]]
 """Values of each quantity without and with constraints and, where it is known, in truth."""
+_ALIKE = 0.5  # correlation of two layers, as of a crystal's: whose pattern it is cannot be told
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,7 @@ def _phase_rows(phases: tuple[Any, ...], aligned: Aligned, best: tuple[float, ..
         rows["phase correlation, all voxels"] = (
             *(scores.correlation(phase, true) for phase in phases), 1.0,
         )  # fmt: skip
+    if len(layers) > 1 and abs(scores.correlation(*true[list(layers)])) < _ALIKE:
         rows[f"cross-talk of slices {layers[0] + 1} and {layers[1] + 1}"] = (
             *(scores.cross_talk(phase, true, layers) for phase in phases), 0.0,
         )  # fmt: skip

@@ -10,7 +10,18 @@ import pytest
 from demo_data import SMALL, made
 
 import arraycon
-from arraycon.demo import choice, depth, loading, plan, presets, report, runs, simulate
+from arraycon.demo import (
+    choice,
+    depth,
+    loading,
+    plan,
+    presets,
+    report,
+    runs,
+    scores,
+    simulate,
+    with_truth,
+)
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.forward import Multislice, fft2, gather, intensity, propagator
 from arraycon.demo.settings import initial
@@ -46,11 +57,8 @@ def test_the_choice(strength: float, dose: float, kind: str) -> None:
     assert "first pass: Q" in found.why
 
 
-def test_a_strong_crystal_has_longer_steps_and_no_early_clip() -> None:
+def test_a_strong_crystal_has_longer_steps() -> None:
     assert presets.CRYSTAL.object_step > presets.THIN_LAYERS.object_step
-    clip = arraycon.presets.params(presets.CRYSTAL.kind).blocks()["obja_thresh"]
-    assert clip.at(1, {1: 0.1}) is None
-    assert clip.at(5, dict.fromkeys(range(1, 6), 0.1)) is not None
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,9 @@ def test_slices_that_a_truth_allows(tmp_path: Path, slabs: int, wanted: int, sli
     path = tmp_path / "truth.npz"
     np.savez(path, potential_VA=np.ones((slabs, 2, 2)), sigma_rad_per_VA=1.0)
     assert loading.slices_of(path, wanted) == slices
+    assert plan.base_settings(Path("data.h5"), None, path).slices == slices
+    assert plan.base_settings(Path("data.h5"), 2, path).slices == 2
+    assert plan.base_settings(Path("data.npz"), None, path).slices == 1
 
 
 def test_modes_of_a_known_source() -> None:
@@ -75,6 +86,24 @@ def test_modes_of_a_known_source() -> None:
         initial(replace(data, dx=None), settings)
     with pytest.raises(ValueError, match="modes: expected no more than 49 of a source, got 50"):
         initial(data, replace(settings, modes=50))
+
+
+def test_cross_talk_is_told_where_two_layers_differ() -> None:
+    data, truth = made()
+    settings = replace(SMALL, iterations=1)
+    results = runs.run({name: runs.Task(data, settings) for name in with_truth.NAMES})
+    watch = with_truth.Watch(data, truth)
+    for name, result in results.items():
+        aligned = with_truth.align({name: result}, data, truth)
+        watch.curves[name].append(
+            scores.correlation(aligned.found[name].sum(axis=0), aligned.truth.sum(axis=0))
+        )
+    for layers, told in ((truth.phase, True), (truth.phase[[0, 0]], False)):
+        truth = replace(truth, phase=layers)
+        aligned = with_truth.align(results, data, truth)
+        rows = with_truth.judge(results, data, truth, aligned, watch)
+        assert any(name.startswith("cross-talk") for name in rows) is told
+        assert "phase correlation, all voxels" in rows
 
 
 @pytest.mark.parametrize(
@@ -116,7 +145,10 @@ def test_the_demo_hands_over_the_error_that_a_late_clip_waits_for() -> None:
     settings = replace(presets.ELECTRONS, modes=1, slices=2, iterations=2)
     constraints = arraycon.Constraints(arraycon.presets.params("crystal"))
     tasks = {"with": runs.Task(data, settings, constraints)}
-    plan.Plan(data, None, (1.0,), plan.Chosen(settings, constraints, "crystal", ""), tasks, "")
+    chosen = plan.Chosen(settings, constraints, "crystal", "")
+    made_plan = plan.Plan(data, None, (1.0,), chosen, tasks, "")
+    assert made_plan.begun([0.5, 0.4]) == {"obja_thresh": None}
+    assert made_plan.begun([0.5, 0.4, 0.4, 0.4, 0.4, 0.6]) == {"obja_thresh": 5}
     found = runs.run(tasks)["with"]
     # not yet clipped: the error still falls
     assert np.abs(np.abs(found.state.object) - 1).max() > 0.01

@@ -70,9 +70,19 @@ def test_demo() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_constraints_that_are_not_due_are_named() -> None:
-    code, output = run("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
+    tiny = ("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
+    code, output = run(*tiny)
     assert code == 0
-    assert "kz_filter, kr_thresh: not due within 2 iterations" in output
+    assert "obja_thresh: did not begin within 2 iterations: the error still fell" in output
+    assert json.loads(Path("demo/demo.json").read_text())["began"] == {"obja_thresh": None}
+    Path("late.yaml").write_text(
+        "kz_filter: {start_iter: 3}\nobj_rblur: null\nobj_zblur: null\n"
+        "objp_postiv: {start_iter: 1, start_when: {error_falls_below: 0.99, for: 1}}\n"
+    )
+    code, output = run(*tiny, "--params", "late.yaml", "--out", "late")
+    assert code == 0
+    assert "kz_filter: not due within 2 iterations" in output
+    assert "objp_postiv: began at iteration 2" in output
 
 
 @pytest.mark.slow

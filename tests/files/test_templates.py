@@ -190,9 +190,14 @@ def test_presets_load_without_a_warning_and_say_what_they_switch_off(write, kind
     assert "ruins strong" in arraycon.presets.text(kind)
 
 
-def test_a_crystal_is_not_clipped_from_the_start():
-    assert arraycon.presets.params("crystal").blocks()["obja_thresh"].start_when is not None
-    assert arraycon.presets.params("low-dose").blocks()["obja_thresh"].start_when is None
+@pytest.mark.parametrize("kind", ["thin-layers", "crystal", "low-dose"])
+def test_a_hard_clip_waits_until_the_error_has_all_but_stopped_falling(kind):
+    clip = arraycon.presets.params(kind).blocks()["obja_thresh"]
+    falling = {i: 0.9**i for i in range(1, 40)}
+    assert all(clip.at(i, falling) is None for i in falling)
+    still = {i: max(0.9**i, 0.9**10) for i in range(1, 40)}
+    # it falls no more in iterations 11, 12 and 13
+    assert [i for i in still if clip.at(i, still) is not None] == list(range(13, 40))
 
 
 def test_an_unknown_preset():
