@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from arraycon.cli import signals
-from arraycon.cli.errors import console, reported, shown_warnings
+from arraycon.cli.errors import console, reported, shown_warnings, warn
 from arraycon.cli.job import Backend, existing, require_gpu
 from arraycon.io import atomic, ptyrad
 from arraycon.params.files import READERS
@@ -78,7 +78,8 @@ def command(
         typer.Option(
             min=0.01,
             max=100,
-            help="Step of the object; without it 1, for strong crystals 3, of .npz data 0.9.",
+            help="Step of the object; without it 1, for strong crystals up to 3, the thicker the "
+            "longer, of .npz data 0.9.",
         ),
     ] = None,
     source_size: Annotated[
@@ -102,8 +103,8 @@ def command(
         Optional[int],  # noqa: UP045
         typer.Option(
             min=1,
-            help="Passes over the data; by default 18, of .h5 data 24, of those with few counts "
-            "12, of .npz data 12.",
+            help="Passes over the data; by default 18, of .h5 data 24, strong crystals 28, few "
+            "counts 12, of .npz data 12.",
         ),
     ] = None,
     halves: Annotated[
@@ -157,7 +158,7 @@ def command(
         # the parameters may be the file that was given: it then stays as it is
         written = (*report.FILES, used) if _differs(out / used, given) else report.FILES
         atomic.output_folder(out, written, keep=inputs, replace=force)
-        results, judged, seconds = _reconstruct(plan, xp)
+        plan, results, judged, seconds = _done(plan, xp, shorten=step is None)
         with console(stderr=True).status("figure and files"):
             signals.hold()
             with shown_warnings():
@@ -230,6 +231,18 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return np.nan
+
+
+def _done(plan: Plan, xp: Any, *, shorten: bool) -> tuple[Plan, dict[str, Result], Report, float]:
+    """Reconstruct, where it diverges with shorter steps if that is allowed."""
+    try:
+        return plan, *_reconstruct(plan, xp)
+    except FloatingPointError as error:
+        gentler = plan.gentler() if shorten else None
+        if gentler is None:
+            raise
+        warn(f"{error}; now with a step of {gentler.settings.object_step:g}")
+    return _done(gentler, xp, shorten=shorten)
 
 
 def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report, float]:

@@ -173,7 +173,8 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
 
 
 def _modes(part: Any, probes: Mapping[str, Any], of: str = "") -> None:
-    shown = min(_MODES_SHOWN, min(len(probe) for probe in probes.values()))
+    every = min(len(probe) for probe in probes.values())
+    shown = min(_MODES_SHOWN, every)
     panels = part.subplots(len(probes), shown, squeeze=False)
     for row, (name, probe) in zip(panels, probes.items(), strict=True):
         powers = np.sum(np.abs(probe) ** 2, axis=(1, 2), dtype=np.float64)
@@ -183,6 +184,7 @@ def _modes(part: Any, probes: Mapping[str, Any], of: str = "") -> None:
             ax.set(xticks=[], yticks=[])
             ax.set_title(f"{100 * power:.3g} %", fontsize=_SMALL)
         row[0].set_ylabel(name, fontsize=_NORMAL)
+    of = f", {shown} of {every}{of}" if shown < every else of
     text = f"probe modes{of}: brightness amplitude, hue phase"
     part.suptitle(text, fontsize=10, x=0.01, ha="left")
 
@@ -221,9 +223,9 @@ def _beginnings(axes: Any, began: Mapping[str, int | None]) -> None:
         if iteration is not None:
             axes.axvline(iteration, color="0.6", lw=0.8, ls=":")
             axes.annotate(
-                f"{name} begins", (iteration, 0.5), (-2, 0), fontsize=_SMALL, rotation=90,
-                xycoords=axes.get_xaxis_transform(), textcoords="offset points", ha="right",
-                va="center",
+                f"{name} begins", (iteration, 0.55), (3, 0), fontsize=_SMALL, rotation=90,
+                xycoords=axes.get_xaxis_transform(), textcoords="offset points", va="center",
+                bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5}, zorder=3,
             )  # fmt: skip
 
 

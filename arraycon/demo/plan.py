@@ -122,6 +122,19 @@ class Plan:
         blocks = self.constraints.params.blocks()
         return tuple(n for n in self.constraints.order if blocks[n].enabled and n not in due)
 
+    def gentler(self) -> Plan | None:
+        """Return the same with half the step of the object, 1 at least; None if it is no more."""
+        step = max(self.settings.object_step / 2, 1.0)
+        if step >= self.settings.object_step:
+            return None
+        tasks = {
+            name: replace(task, settings=replace(task.settings, object_step=step))
+            for name, task in self.tasks.items()
+        }
+        why = f"{self.chosen.why}; it diverged: step {step:g}"
+        settings = replace(self.settings, object_step=step)
+        return replace(self, chosen=replace(self.chosen, settings=settings, why=why), tasks=tasks)
+
     def begun(self, errors: Sequence[float]) -> dict[str, int | None]:
         """When each constraint that waits for the error began, None where it did not.
 
@@ -183,7 +196,7 @@ def suited(
     else:
         found = choice.choose(data, settings, xp=xp)
     preset = found.preset
-    step = preset.object_step if wanted.step is None else wanted.step
+    step = preset.step(data, settings.slices) if wanted.step is None else wanted.step
     settings = replace(settings, object_step=step)
     if "iterations" not in wanted.settings:
         settings = replace(settings, iterations=iterations or preset.iterations)

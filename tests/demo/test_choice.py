@@ -57,8 +57,30 @@ def test_the_choice(strength: float, dose: float, kind: str) -> None:
     assert "first pass: Q" in found.why
 
 
-def test_a_strong_crystal_has_longer_steps() -> None:
-    assert presets.CRYSTAL.object_step > presets.THIN_LAYERS.object_step
+@pytest.mark.parametrize(
+    ("thickness", "slices", "step"), [(10.0, 2, 1.0), (25.0, 4, 1.93), (32.0, 8, 3.0)]
+)
+def test_the_thicker_a_crystal_the_longer_its_steps(
+    thickness: float, slices: int, step: float
+) -> None:
+    data = replace(made()[0], slice_thickness=thickness)  # λ/α² is 51.8 Å
+    assert presets.CRYSTAL.step(data, slices) == step
+    assert presets.THIN_LAYERS.step(data, slices) == 1.0
+    assert presets.X_RAY.step(replace(data, wavelength=None), slices) == presets.X_RAYS.object_step
+
+
+def test_a_plan_has_gentler_ones_down_to_a_step_of_one() -> None:
+    data = made()[0]
+    settings = replace(SMALL, object_step=3.0)
+    constraints = arraycon.Constraints(arraycon.presets.params("crystal"))
+    chosen = plan.Chosen(settings, constraints, "crystal", "strong, step 3")
+    tasks = with_truth.tasks(data, settings, constraints)
+    found: plan.Plan | None = plan.Plan(data, None, (1.0,), chosen, tasks, "")
+    steps = []
+    while (found := found.gentler()) is not None:
+        steps.append(found.settings.object_step)
+        assert {task.settings.object_step for task in found.tasks.values()} == {steps[-1]}
+    assert steps == [1.5, 1.0]
 
 
 @pytest.mark.parametrize(
