@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from arraycon import Constraints, io
 from arraycon import presets as kinds
 from arraycon.cli import app
-from arraycon.demo import figures, loading, runs, scores, simulate, with_truth
+from arraycon.demo import figures, loading, plan, runs, scores, simulate, with_truth
 from arraycon.demo.dataset import Dataset
 
 
@@ -65,6 +65,34 @@ def test_demo() -> None:
     assert run(*options, "--out", "again", "--params", "demo/used_params.yaml")[0] == 0
     for name in FILES - {"figure.png"}:
         assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("here")
+def test_what_diverges_is_done_again_with_shorter_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose, do = plan.suited, runs.run
+
+    def bold(*arguments: Any, **options: Any) -> plan.Chosen:
+        chosen = choose(*arguments, **options)
+        return replace(chosen, settings=replace(chosen.settings, object_step=3.0))
+
+    def run_short(tasks: Any, **options: Any) -> Any:
+        if any(task.settings.object_step > 1 for task in tasks.values()):
+            raise FloatingPointError("it diverged")
+        return do(tasks, **options)
+
+    monkeypatch.setattr(plan, "suited", bold)
+    monkeypatch.setattr(runs, "run", run_short)
+    tiny = ("--scan", "4", "--iterations", "1", "--slices", "2", "--modes", "1")
+    code, output = run(*tiny)
+    assert code == 0, output
+    assert "it diverged; now with a step of 1.5" in output
+    assert "it diverged; now with a step of 1 " in output
+    recorded = json.loads(Path("demo/demo.json").read_text())
+    assert recorded["settings"]["object_step"] == 1.0
+    assert "it diverged: step 1" in recorded["chosen"]
+    code, output = run(*tiny, "--step", "3", "--out", "asked")
+    assert code != 0
+    assert "now with" not in output
 
 
 @pytest.mark.slow
