@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from arraycon.blocks import SCHEDULE, Block
-from arraycon.kernels.common import dispatch
+from arraycon.kernels.common import dispatch, scratch
 
 Kernel: TypeAlias = Callable[..., Any]
 """A function of arrays, then of named numbers, with `out`; arrays out, by-products behind them."""
@@ -181,9 +181,7 @@ def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wir
         }
         if not dispatch.is_door(kernel):
             return Outcome({name: one() for name, one in calls.items()})
-        # neither part is changed before both have the memory that they need
-        finishes = {name: dispatch.begin(one) for name, one in calls.items()}
-        return Outcome({name: finish()[0] for name, finish in finishes.items()})
+        return _together({name: functools.partial(dispatch.begin, calls[name]) for name in calls})
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
         starts = {}
@@ -193,17 +191,25 @@ def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wir
                 return None
             starts[name] = start
 
-        def repeat() -> Outcome:
-            finishes = {name: start() for name, start in starts.items()}
-            return Outcome({name: finish()[0] for name, finish in finishes.items()})
-
-        return repeat
+        return functools.partial(_together, starts)
 
     def needs(block: Any) -> tuple[str, ...]:
         return (*parts(block), *scalars(block).values())
 
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
     return Wired(run, needs, parts, prepared)
+
+
+def _together(starts: Mapping[str, Callable[[], dispatch.Finish]]) -> Outcome:
+    """Change no part before all have the memory that they need, which serves each in turn."""
+    if len(starts) == 1:
+        return Outcome({name: start()()[0] for name, start in starts.items()})
+    with scratch.shared() as pool:
+        finishes = {}
+        for name, start in starts.items():
+            pool.next_call()
+            finishes[name] = start()
+    return Outcome({name: finish()[0] for name, finish in finishes.items()})
 
 
 def options(block: Block) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import add_unchanged, keep_values, squares
 
@@ -52,7 +53,9 @@ def obj_zblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None)
     width = max(256, min(columns, _DEPTH_BLOCK // (nz * volumes.itemsize)))
     blocks = -(-columns // width)
     grain = max(1, _SMALL_DEPTH // (number * nz * width))
-    memory = threads.memory(lambda: np.empty((nz, width), volumes.dtype), blocks, grain=grain)
+    memory = threads.memory(
+        lambda: scratch_memory(np.empty, (nz, width), volumes.dtype), blocks, grain=grain
+    )
     changes = np.zeros((blocks, 2))
     measured = sums is not None
 

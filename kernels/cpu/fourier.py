@@ -8,6 +8,7 @@ import array_api_compat.numpy as xp
 import numpy as np
 
 from arraycon.kernels.agnostic.tools import optics as agnostic
+from arraycon.kernels.common import scratch
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import elementary, lateral, optics, transfer, volume
 from arraycon.kernels.cpu.tools.transfer import Transfer, frequencies
@@ -20,7 +21,10 @@ def kr_filter(
     obj: Array, *, radius: float, width: float, sums: Array | None = None
 ) -> Iterator[None]:
     """Soft circular low-pass filter of each slice."""
-    yield from lateral.by_mask(obj, _mask(obj, radius=radius, width=width), sums)
+    mask = scratch.table(
+        (obj.shape[-2:], obj.dtype, radius, width), lambda: _mask(obj, radius=radius, width=width)
+    )
+    yield from lateral.by_mask(obj, mask, sums)
 
 
 def kz_filter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from arraycon.kernels.agnostic import dct as agnostic
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.gpu.tools import selection, transforms
 from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import launch, on_device
@@ -67,9 +69,10 @@ class _Work:
         number, (ny, nx) = len(slices), slices.shape[1:]
         nbytes = ny * nx * slices.itemsize
         self.slices = at_a_time(number, 2 * nbytes, of=nbytes)
-        self.reordered = cupy.empty((self.slices, ny, nx), slices.dtype)
+        make = functools.partial(scratch_memory, cupy.empty, where=slices.device)
+        self.reordered = make((self.slices, ny, nx), slices.dtype)
         dtype = np.result_type(slices.dtype, np.complex64)
-        self.spectrum = cupy.empty((self.slices, ny, nx // 2 + 1), dtype)
+        self.spectrum = make((self.slices, ny, nx // 2 + 1), dtype)
         transforms.prepare(self.reordered, self.spectrum)
 
     def transform(self, x: Array) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from arraycon.kernels.agnostic import fourier as agnostic
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.gpu.tools import circulant, transforms
 from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
@@ -124,7 +125,7 @@ def _by_fft(spectrum: Array, wedge: _Wedge) -> Callable[[], None]:
     """Filter in depth by cuFFT, some columns at a time, laid side by side."""
     nz, plane = len(spectrum), spectrum[0].size
     number = -(-plane // _PART)
-    columns = cupy.empty((number, nz), spectrum.dtype)
+    columns = scratch_memory(cupy.empty, (number, nz), spectrum.dtype, where=spectrum.device)
     transforms.prepare_complex(columns, axes=1)
 
     def work() -> None:
@@ -155,14 +156,16 @@ def _slices_at_a_time(slices: Array) -> int:
 
 def _spectra(slices: Array) -> Array:
     number, ny, nx = slices.shape
-    return cupy.empty((number, ny, nx // 2 + 1), np.result_type(slices.dtype, np.complex64))
+    dtype = np.result_type(slices.dtype, np.complex64)
+    return scratch_memory(cupy.empty, (number, ny, nx // 2 + 1), dtype, where=slices.device)
 
 
 def _spare(batches: list[Array]) -> Array | None:
     """Return memory for slices that cuFFT does not take where they are, if any are such."""
     if all(map(_aligned, batches)):
         return None
-    return cupy.empty_like(max(batches, key=len))
+    like = max(batches, key=len)
+    return scratch_memory(cupy.empty, like.shape, like.dtype, where=like.device)
 
 
 def _forward(x: Array, spectra: Array, spare: Array | None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from arraycon.kernels.common import fft
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import squares
 
@@ -17,7 +18,7 @@ class Library:
 
     def spectrum_buffer(self, ny: int, nx: int, dtype: Any) -> Array:
         """Return memory of nx//2 + 1 columns."""
-        return np.empty((ny, nx // 2 + 1), np.result_type(dtype, np.complex64))
+        return scratch_memory(np.empty, (ny, nx // 2 + 1), np.result_type(dtype, np.complex64))
 
     def rfft2_into(self, x: Array, spectrum: Array) -> None:
         """FFT of a real slice."""

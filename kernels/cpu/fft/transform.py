@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.fft import butterflies as move
 from arraycon.kernels.cpu.fft import lanes
 from arraycon.kernels.cpu.fft.plans import plan_of, small_factors
@@ -77,7 +78,7 @@ def spectrum_buffer(ny: int, nx: int, dtype: Any) -> Array:
     complex_dtype = np.result_type(dtype, np.complex64)
     line = _CACHE_LINE // complex_dtype.itemsize
     width = (-(-(nx // 2 + 1) // line) | 1) * line
-    memory = np.empty(ny * width + line, complex_dtype)
+    memory = scratch_memory(np.empty, (ny * width + line,), complex_dtype)
     first = -memory.ctypes.data % _CACHE_LINE // memory.itemsize
     return memory[first : first + ny * width].reshape(ny, width)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
@@ -57,7 +59,8 @@ def by_cosines(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
     by_parts, measured = planes.dtype.kind == "c", sums is not None
     # room for the real or the imaginary part
     memory = slices.memory(
-        lambda _: np.empty(planes.shape[1:] if by_parts else 0, mask.dtype), planes
+        lambda _: scratch_memory(np.empty, planes.shape[1:] if by_parts else (0,), mask.dtype),
+        planes,
     )
     changes = np.zeros((len(planes), 2))
 
@@ -119,8 +122,9 @@ def each(
         Makes, for an engine, the memory of one thread.
     """
     measured = sums is not None
-    scratch = slices.memory(
-        lambda engine: (memory(engine), np.empty_like(planes[0]) if measured else None), planes
+    old_slice = functools.partial(scratch_memory, np.empty, planes.shape[1:], planes.dtype)
+    memories = slices.memory(
+        lambda engine: (memory(engine), old_slice() if measured else None), planes
     )
     changes = np.empty((len(planes), 2))
 
@@ -133,6 +137,6 @@ def each(
                 changes[i] = squares(as_real(planes[i]), as_real(own[1]))
 
     yield
-    slices.run(several, planes, scratch)
+    slices.run(several, planes, memories)
     if sums is not None:
         np.sum(changes, axis=0, out=sums[0])

@@ -9,6 +9,7 @@ import numpy as np
 
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import keep_values
 
@@ -26,8 +27,9 @@ _CHUNK = 1 << 12
 def memory(size: int, dtype: Any) -> Array:
     """Return the scratch memory that `kth_smallest` of so many values needs."""
     if size < _LARGE:
-        return np.empty(size, dtype)
-    return np.empty(len(range(0, size, _step(size))) + size // _PER_CANDIDATE, dtype)
+        return scratch_memory(np.empty, (size,), dtype)
+    candidates = len(range(0, size, _step(size))) + size // _PER_CANDIDATE
+    return scratch_memory(np.empty, (candidates,), dtype)
 
 
 def kth_smallest(x: Array, k: int, *, moduli: bool = False, scratch: Array | None = None) -> Any:

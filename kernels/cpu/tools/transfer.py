@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from arraycon.kernels.common import scratch
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import elementary
 from arraycon.kernels.cpu.tools.compiled import kernel
@@ -82,9 +83,14 @@ def without_repetition(n: int, *, mirror: bool) -> Array:
 
 def mask(table: Transfer, dtype: Any) -> Array:
     """Return the lateral transfer function of a table whose kz² is 0 alone."""
-    made = np.empty((table.ky2.size, table.kx2.size), dtype)
-    _fill(made, table)
-    return made
+
+    def make() -> Array:
+        made = np.empty((table.ky2.size, table.kx2.size), dtype)
+        _fill(made, table)
+        return made
+
+    numbers = (x for x in table if isinstance(x, int | float))
+    return scratch.table((dtype, table.ky2.tobytes(), table.kx2.tobytes(), *numbers), make)
 
 
 @kernel

@@ -15,6 +15,7 @@ import numpy as np
 
 from arraycon.kernels.common import fft, threads
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.fft import slices
 from arraycon.kernels.cpu.tools import transfer
 from arraycon.kernels.cpu.tools.compiled import kernel
@@ -258,7 +259,7 @@ class _DepthFilter:
         self._which = np.arange(nz) if mirror else np.minimum(np.arange(nz), nz - np.arange(nz))
         size = nz * self._at_a_time * (nx + nx % 2)
         self._memory = threads.memory(
-            lambda: np.empty(size, like.dtype), self._rows, grain=self._grain
+            lambda: scratch_memory(np.empty, (size,), like.dtype), self._rows, grain=self._grain
         )
 
     def __call__(self, x: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 import cupy
 
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.gpu.tools.launch import blocks, launch
 from arraycon.kernels.gpu.tools.source import THREADS
 from arraycon.kernels.gpu.tools.sums import MOST, add_up, of_blocks
@@ -60,7 +61,9 @@ def blur_slices(
     pixels = _pixels(row)
     threads = blocks(row, threads=32 * pixels) * 32
     defines = ("REACH", reach), ("PARTS", parts), ("PIXELS", pixels)
-    halos = cupy.empty((number, bands, 2 * reach, row), slices.dtype)
+    halos = scratch_memory(
+        cupy.empty, (number, bands, 2 * reach, row), slices.dtype, where=slices.device
+    )
     sizes = number, ny, row // parts, band
     grid = blocks(number * bands, threads=1, most=1 << 16)
     partial = None if sums is None else of_blocks(grid)
