@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ _COLOURS = {"without": "#d9822b", "with": "#3b6fb6"}
 _TITLES = {"truth": "truth", "without": "without constraints", "with": "with constraints"}
 _SMALL, _NORMAL = 8, 9
 _MODES_SHOWN = 4
+_NEAR = 0.05  # of the height of the axes: less than the height of a label
 _MISFIT = "misfit Q (1: fits to the noise)"
 
 
@@ -185,24 +187,20 @@ def _modes(part: Any, probes: Mapping[str, Any], of: str = "") -> None:
             ax.set_title(f"{100 * power:.3g} %", fontsize=_SMALL)
         row[0].set_ylabel(name, fontsize=_NORMAL)
     of = f", {shown} of {every}{of}" if shown < every else of
-    text = f"probe modes{of}: brightness amplitude, hue phase"
+    text = f"probe modes{of}\nbrightness amplitude, hue phase"
     part.suptitle(text, fontsize=10, x=0.01, ha="left")
 
 
 def _progress(part: Any, what: str, curves: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Curves by reconstruction and by a label that is written at their end."""
+    """Draw curves by reconstruction, and by a label that is written at their end."""
     axes = part.subplots()
     for name, labelled in curves.items():
-        for label, curve in labelled.items():
+        for curve in labelled.values():
             line = _iterations(
                 axes, name, curve, _TITLES[name] if curve is _first(labelled) else None
             )
             if name == "with":
                 line.set_linestyle("--")  # it often hides the other one
-                axes.annotate(
-                    label, (len(curve), curve[-1]), (4, 0), textcoords="offset points",
-                    fontsize=_SMALL, va="center", annotation_clip=False,
-                )  # fmt: skip
     if what == _MISFIT:
         axes.axhline(1, color="0.6", lw=0.8)
     every = [
@@ -212,9 +210,29 @@ def _progress(part: Any, what: str, curves: Mapping[str, Mapping[str, Any]]) -> 
         axes.set_yscale("log", subs=())
         axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
         axes.yaxis.set_major_formatter("{x:g}")
+    _ends(axes, curves["with"])
     _legend(axes, "iteration", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
     part.suptitle(what, fontsize=10, x=0.01, ha="left")
     return axes
+
+
+def _ends(axes: Any, labelled: Mapping[str, Any]) -> None:
+    """Write labels at the ends of curves, those of two that end near each other apart."""
+    low, high = axes.transAxes.transform([(0, 0), (0, 1)])[:, 1]
+    places = {
+        label: (axes.transData.transform((len(c), c[-1]))[1] - low) / (high - low)
+        for label, c in labelled.items()
+    }
+    order = sorted(places, key=lambda label: places[label])
+    aligned = dict.fromkeys(order, "center")
+    for lower, upper in itertools.pairwise(order):
+        if places[upper] - places[lower] < _NEAR:
+            aligned |= {lower: "top", upper: "bottom"}
+    for label, curve in labelled.items():
+        axes.annotate(
+            label, (len(curve), curve[-1]), (4, 0), textcoords="offset points", fontsize=_SMALL,
+            va=aligned[label], annotation_clip=False,
+        )  # fmt: skip
 
 
 def _beginnings(axes: Any, began: Mapping[str, int | None]) -> None:
