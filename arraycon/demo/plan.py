@@ -163,7 +163,7 @@ def _check(constraints: Constraints, state: State) -> None:
 
 
 def suited(
-    data: Dataset, base: Settings, wanted: Wanted, *, xp: Any = np, iterations: int | None = None
+    data: Dataset, base: Settings, wanted: Wanted, *, xp: Any = np, most: int | None = None
 ) -> Chosen:
     """Fill in what was not asked for.
 
@@ -175,8 +175,8 @@ def suited(
         See `base_settings`.
     wanted : Wanted
         What was asked for; slices are those of `base`.
-    iterations : int, optional
-        By default as many as the preset says.
+    most : int, optional
+        Iterations at most; by default as many as the preset says.
 
     Raises
     ------
@@ -199,7 +199,8 @@ def suited(
     step = preset.step(data, settings.slices) if wanted.step is None else wanted.step
     settings = replace(settings, object_step=step)
     if "iterations" not in wanted.settings:
-        settings = replace(settings, iterations=iterations or preset.iterations)
+        most = preset.iterations if most is None else min(most, preset.iterations)
+        settings = replace(settings, iterations=most)
     constraints = wanted.constraints or Constraints(kinds.params(preset.kind))
     why = found.why + ("" if wanted.constraints else f"; constraints: preset {preset.kind}")
     if wanted.step is None:
@@ -228,7 +229,7 @@ def simulated(wanted: Wanted, *, scan: int, dose: float | None = None, xp: Any =
         experiment = replace(experiment, dose=dose)
     data, truth = simulate.simulate(experiment)
     about = f"simulated, {experiment.dose:g} electrons per Å²"
-    found = suited(data, base, wanted, xp=xp, iterations=_BRIEF)
+    found = suited(data, base, wanted, xp=xp, most=_BRIEF)
     tasks = with_truth.tasks(data, found.settings, found.constraints)
     return Plan(data, truth, (1.0,), found, tasks, about)
 

@@ -69,6 +69,18 @@ def test_the_thicker_a_crystal_the_longer_its_steps(
     assert presets.X_RAY.step(replace(data, wavelength=None), slices) == presets.X_RAYS.object_step
 
 
+def test_as_many_iterations_as_the_preset_says_or_fewer() -> None:
+    data = crystal(0.03, 200.0)
+    base = replace(presets.ELECTRONS, modes=1, slices=4)
+
+    def iterations(most: int | None = None, **asked: int) -> int:
+        return plan.suited(data, base, plan.Wanted(asked), most=most).settings.iterations
+
+    assert iterations() == iterations(most=18) == presets.LOW_DOSE.iterations
+    assert iterations(most=5) == 5
+    assert iterations(most=5, iterations=7) == 7
+
+
 def test_a_plan_has_gentler_ones_down_to_a_step_of_one() -> None:
     data = made()[0]
     settings = replace(SMALL, object_step=3.0)
