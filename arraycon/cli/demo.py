@@ -151,7 +151,8 @@ def command(
             else:
                 plan = plans.known(wanted, data, truth, dose=_fraction(dose), xp=xp)
         given = kinds.text(plan.chosen.kind) if given is None else given
-        console().print(plan.chosen.why, soft_wrap=True)
+        # not to the output, which may be closed: results come first
+        console(stderr=True).print(plan.chosen.why, soft_wrap=True)
         textual = params is not None and params.suffix.lower() in READERS
         used = f"used_params{params.suffix.lower() if params and textual else '.yaml'}"
         inputs = [path for path in (data, truth, params) if path is not None]

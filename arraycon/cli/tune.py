@@ -90,7 +90,8 @@ def command(
         _check(candidates, found, settings)
         inputs = [path for path in (data, truth, params) if path is not None]
         atomic.output_folder(out, report.FILES, keep=inputs, replace=force)
-        _say(chosen.why)
+        # not to the output, which may be closed: results come first
+        console(stderr=True).print(chosen.why, soft_wrap=True)
         each = 3 if true is None else 4
         with _progress((len(candidates) + 1) * each * iterations) as tell:
             reconstruct = Reconstructions(found, settings, tell)

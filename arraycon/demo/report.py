@@ -107,7 +107,8 @@ def table(report: Report) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("quantity", overflow="fold")
     for heading in report.headings:
-        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+        # in two lines, so that within 80 columns names need not be folded
+        table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
     table.add_column("")
     for name, values in report.rows.items():
         numbers = ("" if value is None else number(value) for value in values)
