@@ -243,7 +243,7 @@ def _beginnings(axes: Any, began: Mapping[str, int | None]) -> None:
             axes.annotate(
                 f"{name} begins", (iteration, 0.55), (3, 0), fontsize=_SMALL, rotation=90,
                 xycoords=axes.get_xaxis_transform(), textcoords="offset points", va="center",
-                bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5}, zorder=3,
+                bbox={"fc": "white", "ec": "none", "pad": 0.5}, zorder=1,
             )  # fmt: skip
 
 
