@@ -21,6 +21,7 @@ from arraycon.kernels import *
 from arraycon.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from arraycon import presets as presets
     from arraycon.blocks import Block as Block
     from arraycon.blocks import ParameterError as ParameterError
     from arraycon.blocks import ParameterWarning as ParameterWarning
@@ -51,6 +52,7 @@ _LAZY = {
     "Report": "pipeline",
     "State": "state",
     "misfit_ratio": "misfit",
+    "presets": "presets",
     "register": "pipeline",
     "tune": "tuning",
     "unregister": "pipeline",
@@ -64,7 +66,8 @@ __all__ = sorted({*kernels.__all__, *_LAZY})
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'arraycon' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"arraycon.{_LAZY[name]}"), name)
+    module = importlib.import_module(f"arraycon.{_LAZY[name]}")
+    value = module if name == _LAZY[name] else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from scipy.stats import spearmanr
 
+from arraycon import presets as kinds
 from arraycon.demo import loading, presets
 from arraycon.demo.tuned import Reconstructions
 from arraycon.io import atomic
-from arraycon.params import ConstraintParams
 from arraycon.pipeline import Constraints
 from arraycon.tuning import Tuning, report, tune
 
@@ -32,7 +31,7 @@ STEPS = {"srtio3": 1.5, "gold": 1.5, "magnesia": 1.5}
 def candidates(name: str) -> dict[str, Constraints]:
     """Few, from weak to strong; the last ones are wrong for a strong crystal."""
     if name == "x_rays":
-        base = ConstraintParams(**yaml.safe_load(presets.X_RAYS.constraints))
+        base = kinds.params("x-ray")
         changes: dict[str, dict[str, Any]] = {
             "preset": {},
             "amplitude 0.9 to 1": {"obja_thresh": {"thresh": [0.9, 1.0]}},
@@ -43,15 +42,17 @@ def candidates(name: str) -> dict[str, Constraints]:
             "positive": {"objp_postiv": {"start_iter": 1}},
         }
     else:
-        base = ConstraintParams(**yaml.safe_load(presets.ELECTRONS.constraints))
+        base = kinds.params("thin-layers").replace(
+            kr_thresh={"start_iter": 3}, kz_filter={"start_iter": 3}
+        )
         light: dict[str, Any] = {"obja_thresh": None}
         changes = {
             "positive": light | {"kr_thresh": None, "kz_filter": None},
             "positive, kr 0.1, kz 0.1": light,
             "positive, kr 0.03, kz 0.5": light
             | {"kr_thresh": {"thresh": 0.03}, "kz_filter": {"beta": 0.5}},
-            "all, amplitude from 1": {"obja_thresh": {"start_iter": 1, "thresh": [0.999, 1.0]}},
-            "all, amplitude from 6": {"obja_thresh": {"start_iter": 6, "thresh": [0.999, 1.0]}},
+            "all, amplitude from 1": {"obja_thresh": {"start_iter": 1, "start_when": None}},
+            "all, amplitude from 6": {"obja_thresh": {"start_iter": 6, "start_when": None}},
         }
     return {key: Constraints(base.replace(**change)) for key, change in changes.items()}
 
@@ -61,7 +62,7 @@ def study(folder: Path, name: str, out: Path, iterations: int) -> str:
     slices = 1 if name == "x_rays" else SLICES
     path = folder / (f"{name}.npz" if slices == 1 else f"{name}.h5")
     chosen = presets.X_RAYS if slices == 1 else presets.ELECTRONS
-    settings = replace(chosen.settings, iterations=iterations, slices=slices, modes=MODES)
+    settings = replace(chosen, iterations=iterations, slices=slices, modes=MODES)
     settings = replace(settings, object_step=STEPS.get(name, settings.object_step))
     data = loading.load(path, slices)
     if data.scan_shape is not None:

@@ -15,6 +15,7 @@ import typer
 from rich.progress import track
 from typer.core import TyperGroup
 
+from arraycon import presets
 from arraycon.cli import bench, demo, doctor, job, signals, tables, tune
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
@@ -62,6 +63,15 @@ class Kind(str, Enum):
     minimal = "minimal"
     recommended = "recommended"
     full = "full"
+
+
+class Specimen(str, Enum):
+    """Presets by kind of specimen."""
+
+    thin_layers = "thin-layers"
+    crystal = "crystal"
+    low_dose = "low-dose"
+    x_ray = "x-ray"
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
@@ -270,13 +280,18 @@ def params_schema(out: Out = None, force: Force = False, debug: Debug = False) -
 @params_app.command("template")
 def params_template(
     kind: Annotated[Kind, typer.Option(help="How much to write down.")] = Kind.recommended,
+    specimen: Annotated[
+        Optional[Specimen],  # noqa: UP045
+        typer.Option("--for", help="A kind of specimen, in place of --kind."),
+    ] = None,
     out: Out = None,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
     """Print a parameter file to start from."""
     with reported(debug=debug):
-        _give(templates.template(kind.value), out, force)
+        content = presets.text(specimen.value) if specimen else templates.template(kind.value)
+        _give(content, out, force)
 
 
 def _give(text: str, out: Path | None, force: bool) -> None:

@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from arraycon.cli import signals
-from arraycon.cli.errors import console, reported, shown_warnings
+from arraycon.cli.errors import console, reported, shown_warnings, warn
 from arraycon.cli.job import Backend, existing, require_gpu
 from arraycon.io import atomic, ptyrad
 from arraycon.params.files import READERS
@@ -66,13 +66,47 @@ def command(
     ] = None,
     slices: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=36, help="Object slices; by default 6, of .npz data 1."),
+        typer.Option(
+            min=1,
+            max=36,
+            help="Object slices; by default 6, or the nearest number that the truth allows; "
+            "of .npz data 1.",
+        ),
+    ] = None,
+    step: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=0.01,
+            max=100,
+            help="Step of the object; without it 1, for strong crystals up to 3, the thicker the "
+            "longer, of .npz data 0.9.",
+        ),
+    ] = None,
+    source_size: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=0,
+            max=10,
+            help="Standard deviation of the source's image in Å; by default what the file says "
+            "(source_size_sigma_A). 0: unknown.",
+        ),
     ] = None,
     modes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=20, help="Probe modes; by default 3, of .h5 data 4."),
+        typer.Option(
+            min=1,
+            max=20,
+            help="Probe modes; by default 3, of .h5 data 4, where the source is known 6.",
+        ),
     ] = None,
-    iterations: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 12,
+    iterations: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            min=1,
+            help="Passes over the data; by default 18, of .h5 data 24, strong crystals 28, few "
+            "counts 12, of .npz data 12.",
+        ),
+    ] = None,
     halves: Annotated[
         Optional[Halves],  # noqa: UP045
         typer.Option(help="What of the data is halved without a truth; by default the counts."),
@@ -93,6 +127,7 @@ def command(
     Simulated 4D-STEM data by default. A figure, a table, both results and the parameters go to a
     folder.
     """
+    from arraycon import presets as kinds
     from arraycon.demo import plan as plans
     from arraycon.demo import report
 
@@ -101,25 +136,30 @@ def command(
         _refuse("no --data", data is None, {"--truth": truth, "--halves": halves})
         _refuse("--truth", truth, {"--halves": halves})
         xp = require_gpu("--backend cupy") if backend is Backend.cupy else np
-        given = plans.preset(data).constraints if params is None else _text(params)
+        given = None if params is None else _text(params)
         with shown_warnings():
-            constraints = Constraints.from_file(params) if params else _preset(given)
-        asked = {"slices": slices, "modes": modes, "iterations": iterations, "seed": seed}
+            constraints = Constraints.from_file(params) if params else None
+        asked = {"modes": modes, "iterations": iterations, "seed": seed, "source_size": source_size}
         chosen = {name: value for name, value in asked.items() if value is not None}
-        if data is None:
-            plan = plans.simulated(constraints, chosen, scan=scan or 24, dose=_electrons(dose))
-        elif truth is None:
-            split = (halves or Halves.counts).value
-            plan = plans.measured(constraints, chosen, data, doses=_fractions(dose), split=split)
-        else:
-            plan = plans.known(constraints, chosen, data, truth, dose=_fraction(dose))
+        wanted = plans.Wanted(chosen, slices, step, constraints)
+        with console(stderr=True).status("data, and a first pass"):
+            if data is None:
+                plan = plans.simulated(wanted, scan=scan or 24, dose=_electrons(dose), xp=xp)
+            elif truth is None:
+                split = (halves or Halves.counts).value
+                plan = plans.measured(wanted, data, doses=_fractions(dose), split=split, xp=xp)
+            else:
+                plan = plans.known(wanted, data, truth, dose=_fraction(dose), xp=xp)
+        given = kinds.text(plan.chosen.kind) if given is None else given
+        # not to the output, which may be closed: results come first
+        console(stderr=True).print(plan.chosen.why, soft_wrap=True)
         textual = params is not None and params.suffix.lower() in READERS
         used = f"used_params{params.suffix.lower() if params and textual else '.yaml'}"
         inputs = [path for path in (data, truth, params) if path is not None]
         # the parameters may be the file that was given: it then stays as it is
         written = (*report.FILES, used) if _differs(out / used, given) else report.FILES
         atomic.output_folder(out, written, keep=inputs, replace=force)
-        results, judged, seconds = _reconstruct(plan, xp)
+        plan, results, judged, seconds = _done(plan, xp, shorten=step is None)
         with console(stderr=True).status("figure and files"):
             signals.hold()
             with shown_warnings():
@@ -130,6 +170,8 @@ def command(
         if plan.idle:
             idle = f"{', '.join(plan.idle)}: not due within {plan.settings.iterations} iterations"
             console().print(idle, soft_wrap=True)
+        for line in report.beginnings(judged, plan):
+            console().print(line, soft_wrap=True)
         console().print(f"{len(results)} reconstructions in {seconds:.1f} s", soft_wrap=True)
         for name in written:
             console().print(f"wrote {out / name}", soft_wrap=True)
@@ -154,12 +196,6 @@ def _text(path: Path) -> str:
 def _differs(path: Path, text: str) -> bool:
     """Whether a file is not there, or holds something else."""
     return not path.is_file() or path.read_bytes() != text.encode("utf-8", "replace")
-
-
-def _preset(text: str) -> Constraints:
-    import yaml
-
-    return Constraints(yaml.safe_load(text))
 
 
 def _fractions(text: str | None) -> tuple[float, ...] | None:
@@ -196,6 +232,18 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return np.nan
+
+
+def _done(plan: Plan, xp: Any, *, shorten: bool) -> tuple[Plan, dict[str, Result], Report, float]:
+    """Reconstruct, where it diverges with shorter steps if that is allowed."""
+    try:
+        return plan, *_reconstruct(plan, xp)
+    except FloatingPointError as error:
+        gentler = plan.gentler() if shorten else None
+        if gentler is None:
+            raise
+        warn(f"{error}; now with a step of {gentler.settings.object_step:g}")
+    return _done(gentler, xp, shorten=shorten)
 
 
 def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report, float]:

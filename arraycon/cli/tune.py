@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -15,7 +14,6 @@ from arraycon.cli import signals
 from arraycon.cli.errors import console, reported, shown_warnings, warn
 from arraycon.cli.job import existing
 from arraycon.io import atomic
-from arraycon.params import ConstraintParams
 from arraycon.pipeline import Constraints
 
 if TYPE_CHECKING:
@@ -46,11 +44,11 @@ def command(
     iterations: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 12,
     slices: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=36, help="Object slices; by default 6, of .npz data 1."),
+        typer.Option(min=1, max=36, help="Object slices; without it as for demo."),
     ] = None,
     modes: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, max=20, help="Probe modes; by default 3, of .h5 data 4."),
+        typer.Option(min=1, max=20, help="Probe modes; without it as for demo."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
     out: Annotated[
@@ -69,21 +67,31 @@ def command(
     not seen, two of halves of the counts have to agree.
     """
     from arraycon.demo import loading
-    from arraycon.demo.plan import preset
+    from arraycon.demo import plan as plans
     from arraycon.demo.tuned import Reconstructions
+    from arraycon.tuning import candidates as combinations
     from arraycon.tuning import report
 
     with reported(debug=debug):
         with shown_warnings():
-            candidates = _candidates(data, params, vary)
-        asked = {"slices": slices, "modes": modes, "iterations": iterations, "seed": seed}
-        chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        settings = replace(preset(data).settings, **chosen)
-        found = loading.load(data, settings.slices)
-        true = None if truth is None else loading.load_truth(truth, found, settings.slices)
+            given = None if params is None else _written_out(existing(params))
+        fields = _fields(vary)
+        asked = {"modes": modes, "iterations": iterations, "seed": seed}
+        kept = {name: value for name, value in asked.items() if value is not None}
+        wanted = plans.Wanted(kept, constraints=given)
+        base = plans.base_settings(data, slices, truth)
+        found = loading.load(data, base.slices)
+        true = None if truth is None else loading.load_truth(truth, found, base.slices)
+        with console(stderr=True).status("a first pass"):
+            chosen = plans.suited(found, base, wanted)
+        settings = chosen.settings
+        with shown_warnings():
+            candidates = combinations.vary(chosen.constraints.params, fields)
         _check(candidates, found, settings)
         inputs = [path for path in (data, truth, params) if path is not None]
         atomic.output_folder(out, report.FILES, keep=inputs, replace=force)
+        # not to the output, which may be closed: results come first
+        console(stderr=True).print(chosen.why, soft_wrap=True)
         each = 3 if true is None else 4
         with _progress((len(candidates) + 1) * each * iterations) as tell:
             reconstruct = Reconstructions(found, settings, tell)
@@ -101,16 +109,8 @@ def _say(line: str) -> None:
     console().print(line, soft_wrap=True)
 
 
-def _candidates(data: Path, params: Path | None, vary: list[str]) -> dict[str, Constraints]:
-    import yaml
-
-    from arraycon.demo.plan import preset
-    from arraycon.tuning import candidates
-
-    if params is None:
-        base = Constraints(yaml.safe_load(preset(data).constraints)).params
-    else:
-        base = _written_out(Constraints.from_file(existing(params)))
+def _fields(vary: list[str]) -> dict[str, list[Any]]:
+    """Values to try, by field."""
     fields: dict[str, list[Any]] = {}
     for text in vary:
         field, equals, values = text.partition("=")
@@ -120,15 +120,15 @@ def _candidates(data: Path, params: Path | None, vary: list[str]) -> dict[str, C
                 f"hold commas are put in brackets"
             )
         fields[field] = _values(text, values)
-    return candidates.vary(base, fields)
+    return fields
 
 
-def _written_out(constraints: Constraints) -> ConstraintParams:
+def _written_out(path: Path) -> Constraints:
     """Give what runs by default in a file, so that it runs in each candidate."""
-    params = constraints.params
+    params = Constraints.from_file(path).params
     blocks = params.blocks().items()
     silent = {name: block for name, block in blocks if block.enabled and name not in params.given}
-    return params.replace(**silent)
+    return Constraints(params.replace(**silent))
 
 
 def _values(text: str, values: str) -> list[Any]:
@@ -146,7 +146,7 @@ def _check(candidates: dict[str, Constraints], data: Any, settings: Any) -> None
 
     state, _ = initial(data, settings)
     for constraints in candidates.values():
-        constraints.check(state)
+        constraints.check_state(state)
 
 
 def _tune(

@@ -26,6 +26,10 @@ class Dataset:
         Distance between slices in Å; None allows one slice only.
     scan_shape : tuple of int, optional
         Numbers of positions (slow, fast).
+    semi_angle : float, optional
+        Of the aperture in rad.
+    source_size : float, optional
+        Standard deviation of the source's image in Å, where it is known.
     """
 
     counts: Any
@@ -35,6 +39,8 @@ class Dataset:
     wavelength: float | None = None
     slice_thickness: float | None = None
     scan_shape: tuple[int, int] | None = None
+    semi_angle: float | None = None
+    source_size: float | None = None
 
     def field(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """First pixel, and shape, of what the positions enclose."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from arraycon.demo import checks
 from arraycon.demo.dataset import Dataset, Truth
-from arraycon.demo.simulate import focused_probe
+from arraycon.demo.probe import focused_probe
 from arraycon.io import hdf5, memory, npz
 from arraycon.io.atomic import ReadError, reason
 
@@ -25,6 +25,8 @@ _ATTRIBUTES = {
     "n_slabs": ("a number above 0 and below 1e5", 0.0, 1e5),
 }
 """What each attribute must be, and between which numbers; far beyond them, float64 overflows."""
+_SOURCE = {"source_size_sigma_A": ("a standard deviation of 0 to below 10 Å", -1e-9, 10.0)}
+_MOST = 36  # slices
 
 
 def load(path: Path, slices: int) -> Dataset:
@@ -37,7 +39,8 @@ def load(path: Path, slices: int) -> Dataset:
         `positions` (n, 2) in px and `probe` (modes, ny, nx), of which the first is taken; or an
         ``.h5`` with `data` (slow, fast, ny, nx), counts with the zero frequency in the middle,
         `scan_positions_A` (slow, fast, 2), and the attributes `dx_A`, `wavelength_A`,
-        `convergence_mrad`, `C10_A`, `slab_thickness_A` and `n_slabs`.
+        `convergence_mrad`, `C10_A`, `slab_thickness_A`, `n_slabs` and, where the size of the
+        source is known, `source_size_sigma_A`.
     slices : int
         Object slices; more than one need the second kind, which knows its thickness.
 
@@ -100,6 +103,23 @@ def load_truth(path: Path, data: Dataset, slices: int) -> Truth:
     return truth
 
 
+def slices_of(path: Path, wanted: int) -> int:
+    """Return the number of slices, nearest by ratio to what is wanted, that a truth's slabs allow.
+
+    Of two that are as near, the larger: thicker slices hold less of a thick specimen.
+
+    Raises
+    ------
+    ReadError
+        As `load_truth`.
+    """
+    slabs = _members(path, ("potential_VA",))["potential_VA"]
+    if slabs.ndim != 3 or len(slabs) == 0:
+        raise ReadError(f"{path}: potential_VA: expected real (slabs, ny, nx), got {slabs.shape}")
+    allowed = (n for n in range(min(len(slabs), _MOST), 0, -1) if len(slabs) % n == 0)
+    return min(allowed, key=lambda n: max(n / wanted, wanted / n))
+
+
 def _from_npz(path: Path) -> Dataset:
     found = _members(path, ("diffraction", "positions", "probe"))
     patterns = found["diffraction"]
@@ -125,6 +145,7 @@ def _from_hdf5(path: Path, slices: int) -> Dataset:
         dx, wavelength, angle, c10, slab, slabs = (
             _attribute(path, file, name) for name in _ATTRIBUTES
         )
+        source = [_attribute(path, file, name) for name in _SOURCE if name in file.attrs]
         patterns, places = (_dataset(path, file, name) for name in ("data", "scan_positions_A"))
     counts = checks.counts(
         path, "data", patterns, "(slow, fast, n, n) integer counts",
@@ -148,7 +169,7 @@ def _from_hdf5(path: Path, slices: int) -> Dataset:
             window, dx=dx, wavelength=wavelength, semi_angle=angle * 1e-3,
             c10=c10 + thickness / 2,  # from the entrance surface to the middle of the first slice
         ),
-        dx, wavelength, thickness, (counts.shape[0], counts.shape[1]),
+        dx, wavelength, thickness, (counts.shape[0], counts.shape[1]), angle * 1e-3, *source,
     )  # fmt: skip
 
 
@@ -159,7 +180,7 @@ def _attribute(path: Path, file: Any, name: str) -> float:
         value = file.attrs[name]
     if isinstance(value, h5py.Empty):
         value = np.empty(0, np.float32)
-    expected, low, high = _ATTRIBUTES[name]
+    expected, low, high = (_ATTRIBUTES | _SOURCE)[name]
     return checks.number(path, name, value, expected, lambda number: low < number < high)
 
 

@@ -1,70 +1,56 @@
-"""Settings and constraints that suit the demo's kinds of data, found by trying on them."""
+"""Settings that suit the demo's kinds of data, found by trying; constraints by kind of specimen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from arraycon.demo.dataset import Dataset
 from arraycon.demo.settings import Settings
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How to reconstruct one kind of data.
+    """How to reconstruct one kind of specimen.
 
     Parameters
     ----------
-    settings : Settings
-        Of both reconstructions.
-    constraints : str
-        Parameter file of the constraints, YAML.
+    kind : str
+        Of the constraints, see `arraycon.presets`.
+    longest : float
+        Step of the object, as in `Settings`, for thick specimens; see `step`.
+    iterations : int
+        As in `Settings`.
     """
 
-    settings: Settings
-    constraints: str
+    kind: str
+    longest: float
+    iterations: int
 
+    def step(self, data: Dataset, slices: int) -> float:
+        """Step of the object: one for each depth of field, λ/α², in the thickness, up to `longest`.
 
-_ATOMS = """\
-# Atoms in vacuum, fast electrons: a multislice reconstruction of a few thin layers.
-# The first three are always right; the rest says what such a specimen can and cannot be.
+        Every slice gets the same share of the step. Within a depth of field all slices see the same
+        difference, so that their shares add up: 24 Å of gold diverge with a step of 3, and after 8
+        iterations correlate with the truth at 0.61 with 2 and 0.70 with 1; MgO of one depth of
+        field 0.76 with 3, 0.87 with 1. Farther apart they do not add up: PrScO3 of 2.4 depths of
+        field after 8 iterations 0.937 with 2, 0.954 with 3.
+        """
+        wavelength, angle, thickness = data.wavelength, data.semi_angle, data.slice_thickness
+        if wavelength is None or angle is None or thickness is None:
+            return min(self.longest, 1.0)
+        depths = slices * thickness * angle**2 / wavelength
+        return round(min(max(depths, 1.0), self.longest), 2)
 
-ortho_pmode: {start_iter: 1}
-fix_probe_int: {start_iter: 1}
-pos_recenter: {start_iter: 1}
-
-# Blurs are on unless they are switched off; these atoms are as sharp as the pixels.
-obj_rblur: null
-obj_zblur: null
-
-# Atoms only advance the phase, and absorb next to nothing.
-objp_postiv: {start_iter: 1}
-obja_thresh: {start_iter: 1, thresh: [0.999, 1.0]}
-
-# Few cosines make a crystal; noise needs them all.
-kr_thresh: {start_iter: 3, obj_type: phase, thresh: 0.1}
-
-# The data say little about the depth of what is coarse sideways; there depth is a guess.
-kz_filter: {start_iter: 3, obj_type: phase, beta: 0.1, alpha: 0}
-"""
-
-_TEST_PATTERN = """\
-# A thin test pattern of one material, hard X-rays, one slice.
-
-ortho_pmode: {start_iter: 1}
-fix_probe_int: {start_iter: 1}
-pos_recenter: {start_iter: 1}
-
-# Blurs are on unless they are switched off.
-obj_rblur: null
-obj_zblur: null
-
-# It absorbs little: an amplitude that strays far from 1 is noise.
-obja_thresh: {start_iter: 1, thresh: [0.95, 1.05]}
-"""
 
 _FEW_COUNTS = Settings(
     slices=6, batch=32, object_step=1.0, regularisation=1.0, momentum=0.5, likelihood="poisson"
 )
+ELECTRONS = replace(_FEW_COUNTS, modes=4)
+SIMULATED = replace(_FEW_COUNTS, mode_power=0.15, position_step=1.0)
+X_RAYS = Settings()
+MODES_OF_SOURCE = 6  # the seventh holds less than 1 % of the intensity
 
-ELECTRONS = Preset(replace(_FEW_COUNTS, modes=4), _ATOMS)
-SIMULATED = Preset(replace(_FEW_COUNTS, mode_power=0.15, position_step=1.0), _ATOMS)
-X_RAYS = Preset(Settings(), _TEST_PATTERN)
+THIN_LAYERS = Preset("thin-layers", 1.0, 24)
+CRYSTAL = Preset("crystal", 3.0, 28)
+LOW_DOSE = Preset("low-dose", 1.0, 12)
+X_RAY = Preset("x-ray", X_RAYS.object_step, X_RAYS.iterations)

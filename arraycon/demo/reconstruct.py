@@ -19,9 +19,11 @@ from array_api_compat import array_namespace
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.forward import Multislice, fft2, gather, ifft2, intensity, propagator, scatter
 from arraycon.demo.settings import Settings, initial
+from arraycon.misfit import misfit_ratio
 from arraycon.pipeline import Constraints
 from arraycon.state import State
 
+_FIXED = 48  # patterns on which the misfit is followed
 _LONGEST = 0.3  # px that a position moves in one iteration at most
 _BACKGROUND = 0.05  # counts that no model is without: what is divided by is never 0
 
@@ -38,11 +40,14 @@ class Result:
         Pixel of the scan's coordinates at which the object's pixel (0, 0) lies.
     errors : tuple of float
         Σ(√model - √counts)² / Σcounts in each iteration, each pattern before its own update.
+    misfits : tuple of float
+        Misfit over its expectation, `misfit_ratio`, after each iteration: of `_FIXED` patterns.
     """
 
     state: State
     origin: tuple[int, int]
     errors: tuple[float, ...]
+    misfits: tuple[float, ...] = ()
 
 
 class Reconstruction:
@@ -72,11 +77,13 @@ class Reconstruction:
         first, self.origin = initial(data, settings)
         self.state = _converted(first, xp.asarray)
         self.errors: list[float] = []
+        self.misfits: list[float] = []
         self._positions = data.positions - self.origin
         self._counts = xp.asarray(data.counts.astype(np.float32))
         self._total = max(float(data.counts.sum(dtype=np.float64)), 1.0)
         self._model = Multislice(data.probe.shape, _between(first), self.state.probe)
         self._rng = np.random.default_rng(settings.seed)
+        self._fixed = np.random.default_rng(settings.seed).permutation(len(data.counts))[:_FIXED]
         self._pace: Any = 0.0
         self._bound = None if constraints is None else constraints.bind(self.state)
 
@@ -98,10 +105,11 @@ class Reconstruction:
             error += self._update(chosen, corners[chosen].tolist(), fractions[chosen], iteration)
         self._pace = self.settings.momentum * (self._pace + self.state.object - before)
         self.state.object += self._pace
-        if self._bound is not None:
-            self._bound.apply(iteration)
         self.errors.append(float(error) / self._total)
-        if not np.isfinite(self.errors[-1]):
+        if self._bound is not None and np.isfinite(self.errors[-1]):
+            self._bound.apply(iteration, error=self.errors[-1])
+        self.misfits.append(self._misfit())
+        if not np.isfinite(self.errors[-1] + self.misfits[-1]):
             raise FloatingPointError(
                 f"the reconstruction diverged in iteration {iteration}: its error is "
                 f"{self.errors[-1]}; expected shorter steps, or other constraints"
@@ -111,7 +119,14 @@ class Reconstruction:
     def result(self) -> Result:
         """Copy what there is to NumPy; later iterations do not change it."""
         kept = _converted(self.state, lambda x: _to_numpy(_copy(x)))
-        return Result(kept, self.origin, tuple(self.errors))
+        return Result(kept, self.origin, tuple(self.errors), tuple(self.misfits))
+
+    def _misfit(self) -> float:
+        """Q of the fixed patterns."""
+        chosen, xp = self._fixed, array_namespace(self.state.probe)
+        places = self._positions[chosen] + _to_numpy(self.state.position_shifts[chosen])
+        model = _predicted(self._model, self.state, places)
+        return float(misfit_ratio(model, self._counts[xp.asarray(chosen)]))
 
     def _update(self, chosen: Any, corners: Any, fractions: Any, iteration: int) -> Any:
         """Update object, probe and positions from one batch; returns its squared error."""
@@ -207,16 +222,22 @@ def windows(places: Any, window: tuple[int, int], size: tuple[int, int]) -> tupl
 
 def patterns(result: Result, data: Dataset) -> Any:
     """Diffraction patterns that a result predicts: float32, shape (n, ny, nx)."""
-    state, shape = result.state, data.probe.shape
-    model = Multislice(shape, _between(state), state.probe)
-    places = data.positions - result.origin + state.position_shifts
-    corners, fractions = windows(places, shape, state.object.shape[1:])
-    spectrum = fft2(state.probe.copy())
-    predicted = np.empty(data.counts.shape, np.float32)
+    state = result.state
+    model = Multislice(data.probe.shape, _between(state), state.probe)
+    return _predicted(model, state, data.positions - result.origin + state.position_shifts)
+
+
+def _predicted(model: Multislice, state: State, places: Any) -> Any:
+    """Patterns at places of the object, in the library of the state."""
+    xp = array_namespace(state.probe)
+    corners, fractions = windows(places, model.shape, state.object.shape[1:])
+    spectrum = fft2(_copy(state.probe))
+    predicted = xp.empty((len(corners), *model.shape), dtype=xp.float32)
     for first in range(0, len(corners), 16):
         part = slice(first, first + 16)
-        patches = gather(state.object, corners[part], shape)
-        predicted[part] = intensity(model(spectrum * model.ramps(fractions[part]), patches)[0])
+        patches = gather(state.object, corners[part].tolist(), model.shape)
+        ramps = model.ramps(xp.asarray(fractions[part]))
+        predicted[part] = intensity(model(spectrum * ramps, patches)[0])
     return predicted
 
 

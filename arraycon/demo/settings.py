@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from arraycon.demo.dataset import Dataset
+from arraycon.demo.probe import source_modes, weak_modes
 from arraycon.state import State
 
 _RIM = 4  # px around the outermost windows, room for positions that move
@@ -39,6 +40,9 @@ class Settings:
     mode_power : float
         Share of the intensity that each mode beside the first starts with, at most; together they
         start with less than half of it.
+    source_size : float
+        Standard deviation of the source's image in Å, of which the modes are made; 0: unknown, the
+        modes are weak ones of higher order.
     seed : int
         Of the order of the positions.
     """
@@ -55,11 +59,12 @@ class Settings:
     momentum: float = 0.0
     likelihood: Literal["amplitude", "poisson"] = "amplitude"
     mode_power: float = 0.1
+    source_size: float = 0.0
     seed: int = 0
 
 
 def initial(data: Dataset, settings: Settings) -> tuple[State, tuple[int, int]]:
-    """First guess: an empty object; the data's probe and weak modes of higher order.
+    """First guess: an empty object; modes of the data's probe.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def initial(data: Dataset, settings: Settings) -> tuple[State, tuple[int, int]]:
     power = float(data.counts.sum(dtype=np.float64)) / len(data.counts)
     state = State(
         object=np.ones((settings.slices, *(last - first + 1).tolist()), np.complex64),
-        probe=_initial_modes(data.probe, settings, power),
+        probe=_modes(data, settings) * np.float32(np.sqrt(power)),
         probe_intensity=power,
         position_shifts=np.zeros(data.positions.shape, np.float32),
         scan_shape=data.scan_shape,
@@ -85,19 +90,17 @@ def initial(data: Dataset, settings: Settings) -> tuple[State, tuple[int, int]]:
     return state, (int(first[0]), int(first[1]))
 
 
-def _initial_modes(probe: Any, settings: Settings, power: float) -> Any:
-    """Probe times polynomials in y and x, made orthogonal: what a blurred source needs first."""
+def _modes(data: Dataset, settings: Settings) -> Any:
+    """Modes of the probe, Σ|p|² = 1."""
+    probe = data.probe
     if settings.modes > probe.size:
         raise ValueError(
             f"modes: expected no more than the {probe.size} pixels of a pattern, "
             f"got {settings.modes}"
         )
-    axes = [np.linspace(-1, 1, n) for n in probe.shape]
-    orders = sorted(((a, b) for a in range(6) for b in range(6)), key=lambda ab: (sum(ab), ab))
-    shapes = [probe * axes[0][:, None] ** a * axes[1] ** b for a, b in orders[: settings.modes]]
-    basis, _ = np.linalg.qr(np.stack(shapes).reshape(settings.modes, -1).T)
-    # however many there are, the first mode keeps half of the intensity
-    shares = np.full(settings.modes, min(settings.mode_power, 0.5 / settings.modes))
-    shares[0] = 1 - shares[1:].sum()
-    modes = basis.T.reshape(-1, *probe.shape) * np.sqrt(power * shares)[:, None, None]
-    return modes.astype(np.complex64)
+    if settings.source_size == 0:
+        return weak_modes(probe, settings.modes, settings.mode_power).astype(np.complex64)
+    if data.dx is None:
+        raise ValueError("source_size: expected data that know their pixel size")
+    modes = source_modes(probe, settings.source_size / data.dx, settings.modes)
+    return modes / np.linalg.norm(modes)

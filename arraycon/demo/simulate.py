@@ -9,7 +9,8 @@ import numpy as np
 
 from arraycon.demo import specimen
 from arraycon.demo.dataset import Dataset, Truth
-from arraycon.demo.forward import Multislice, fft2, frequencies, gather, intensity, propagator
+from arraycon.demo.forward import Multislice, fft2, gather, intensity, propagator
+from arraycon.demo.probe import focused_probe, source_modes
 
 DX = 0.25
 WAVELENGTH = 0.025079  # Å, 200 kV
@@ -47,62 +48,6 @@ class Experiment:
     seed: int = 0
 
 
-def focused_probe(
-    window: int, *, dx: float, wavelength: float, semi_angle: float, c10: float
-) -> Any:
-    """Probe of a sharp aperture, in real space, centred on pixel window//2.
-
-    Parameters
-    ----------
-    window : int
-        Rows and columns.
-    dx, wavelength, c10 : float
-        Pixel size, wavelength and C10 (positive: the focus lies above) in Å.
-    semi_angle : float
-        Radius of the aperture in rad.
-
-    Returns
-    -------
-    array, shape (window, window), complex64
-        Σ|p|² = 1.
-    """
-    k = frequencies(window, dx)
-    square = k[:, None] ** 2 + k**2
-    spectrum = np.exp(-1j * np.pi * wavelength * c10 * square)
-    probe = np.fft.fftshift(np.fft.ifft2(spectrum * (square < (semi_angle / wavelength) ** 2)))
-    return (probe / np.linalg.norm(probe)).astype(np.complex64)
-
-
-def source_modes(probe: Any, spread: float, count: int) -> Any:
-    """Orthogonal modes of a probe from a source of finite size.
-
-    Parameters
-    ----------
-    probe : array, shape (ny, nx)
-        Coherent probe.
-    spread : float
-        Standard deviation of the source's image in px.
-    count : int
-        Number of modes; they take over the whole intensity.
-
-    Returns
-    -------
-    array, shape (count, ny, nx), complex64
-        Strongest first.
-    """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(5)
-    shifts = spread * np.stack(np.meshgrid(nodes, nodes, indexing="ij"), axis=-1).reshape(-1, 2)
-    ky, kx = (frequencies(n) for n in probe.shape)
-    ramps = np.exp(
-        -2j * np.pi * (shifts[:, 0, None, None] * ky[:, None] + shifts[:, 1, None, None] * kx)
-    )
-    copies = np.fft.ifft2(np.fft.fft2(probe) * ramps)
-    copies *= np.sqrt(np.outer(weights, weights)).reshape(-1, 1, 1)
-    _, powers, modes = np.linalg.svd(copies.reshape(len(copies), -1), full_matrices=False)
-    modes = (powers[:count, None] * modes[:count]).reshape(count, *probe.shape)
-    return (modes * np.linalg.norm(probe) / np.linalg.norm(modes)).astype(np.complex64)
-
-
 def simulate(experiment: Experiment) -> tuple[Dataset, Truth]:
     """Record the diffraction patterns of `specimen.make`.
 
@@ -123,7 +68,7 @@ def simulate(experiment: Experiment) -> tuple[Dataset, Truth]:
     positions = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     true = positions + np.clip(rng.normal(0, SCAN_ERROR / DX, positions.shape), -3, 3)
 
-    modes = source_modes(_probe(n, specimen.DEPTHS[0]), SOURCE / DX, _MODES)
+    modes = source_modes(_probe(n, specimen.DEPTHS[0]), SOURCE / DX, _MODES, nodes=5)
     expected = experiment.dose * STEP**2 * _patterns(modes, np.exp(1j * made.planes), true)
     thickness = specimen.THICKNESS / experiment.slices
     data = Dataset(
@@ -134,6 +79,7 @@ def simulate(experiment: Experiment) -> tuple[Dataset, Truth]:
         wavelength=WAVELENGTH,
         slice_thickness=thickness,
         scan_shape=(scan, scan),
+        semi_angle=SEMI_ANGLE,
     )
     powers = np.sum(np.abs(modes) ** 2, axis=(1, 2), dtype=np.float64)
     return data, Truth(made.slabs(experiment.slices), expected, true, powers / powers.sum())

@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from arraycon.demo import scores
+from arraycon.demo import depth, scores
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.reconstruct import Reconstruction, Result, patterns
 from arraycon.demo.runs import Task
 from arraycon.demo.settings import Settings
+from arraycon.misfit import misfit_ratio
 from arraycon.pipeline import Constraints
 
 NAMES = ("without", "with")
+MISFIT = "misfit Q over that of noise, all patterns"
 HEADINGS = ("without constraints", "with constraints", "truth")
 Rows = dict[str, tuple[float | None, ...]]
+"""Values of each quantity without and with constraints and, where it is known, in truth."""
+_ALIKE = 0.5  # correlation of two layers, as of a crystal's: whose pattern it is cannot be told
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +36,14 @@ class Aligned:
         The same for each reconstruction.
     layers : tuple of int
         The two slices with most phase contrast in truth, the upper one first.
+    visible : array, shape (nz, ny, nx), optional
+        What of the truth single scattering carries; of several slices.
     """
 
     truth: Any
     found: dict[str, Any]
     layers: tuple[int, ...]
+    visible: Any = None
 
 
 def tasks(data: Dataset, settings: Settings, constraints: Constraints) -> dict[str, Task]:
@@ -58,7 +65,17 @@ def align(results: Mapping[str, Result], data: Dataset, truth: Truth) -> Aligned
         found[name] = scores.without_plane(scores.moved(phase, shift)[field])
     contrast = true.std(axis=(1, 2))
     layers = sorted(int(z) for z in np.argsort(-contrast, kind="stable")[:2])
-    return Aligned(true, found, tuple(layers))
+    return Aligned(true, found, tuple(layers), _visible(data, truth, one.origin, field))
+
+
+def _visible(data: Dataset, truth: Truth, origin: tuple[int, int], field: Any) -> Any:
+    if len(truth.phase) == 1 or data.semi_angle is None:
+        return None
+    carried = Truth(depth.visible(truth.phase, data))
+    rows, columns = field[1:]
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    first = (origin[0] + rows.start, origin[1] + columns.start)
+    return scores.without_plane(carried.window(first, shape))
 
 
 class Watch:
@@ -92,6 +109,8 @@ def judge(
     rows = _phase_rows(tuple(phases), aligned, tuple(best))
     rows |= _probe_rows(probes, truth)
     predicted = [patterns(results[name], data) for name in NAMES]
+    ratios = (float(misfit_ratio(model, data.counts)) for model in predicted)
+    rows[MISFIT] = (*ratios, 1.0)
     rows["intensity error against the counts"] = (
         *(scores.intensity_error(model, data.counts) for model in predicted), None,
     )  # fmt: skip
@@ -128,6 +147,7 @@ def _phase_rows(phases: tuple[Any, ...], aligned: Aligned, best: tuple[float, ..
         rows["phase correlation, all voxels"] = (
             *(scores.correlation(phase, true) for phase in phases), 1.0,
         )  # fmt: skip
+    if len(layers) > 1 and abs(scores.correlation(*true[list(layers)])) < _ALIKE:
         rows[f"cross-talk of slices {layers[0] + 1} and {layers[1] + 1}"] = (
             *(scores.cross_talk(phase, true, layers) for phase in phases), 0.0,
         )  # fmt: skip

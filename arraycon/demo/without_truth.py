@@ -124,7 +124,10 @@ def judge(results: Mapping[str, Result], curves: Mapping[float, Rings]) -> Rows:
     rows: Rows = {
         "all counts, not halved: error of the last iteration": tuple(
             results[WHOLE[name]].errors[-1] for name in NAMES
-        )
+        ),
+        "all counts, not halved: misfit Q over that of noise": tuple(
+            results[WHOLE[name]].misfits[-1] for name in NAMES
+        ),
     }
     for dose, ring in curves.items():
         pair = [results[key(dose, name, "A")] for name in NAMES]
@@ -137,6 +140,7 @@ def judge(results: Mapping[str, Result], curves: Mapping[float, Rings]) -> Rows:
                     scores.resolution(ring.frequency, c) for c in frc
                 )
         rows[f"{at}, first half: error of the last iteration"] = tuple(r.errors[-1] for r in pair)
+        rows[f"{at}, first half: misfit Q over that of noise"] = tuple(r.misfits[-1] for r in pair)
         rows[f"{at}, first half: largest mode overlap"] = tuple(
             scores.mode_overlap(r.state.probe) for r in pair
         )

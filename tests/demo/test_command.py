@@ -18,13 +18,16 @@ from demo_data import SMALL, made, preset
 from typer.testing import CliRunner
 
 from arraycon import Constraints, io
+from arraycon import presets as kinds
 from arraycon.cli import app
-from arraycon.demo import figures, loading, presets, runs, scores, simulate, with_truth
+from arraycon.demo import figures, loading, plan, runs, scores, simulate, with_truth
 from arraycon.demo.dataset import Dataset
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app.app, ["demo", *arguments], prog_name="arraycon")
+    # wide enough for names of quantities not to be folded
+    runner = CliRunner(env={"COLUMNS": "120"})
+    result = runner.invoke(app.app, ["demo", *arguments], prog_name="arraycon")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, " ".join(result.output.split())
@@ -51,7 +54,7 @@ def test_demo() -> None:
     assert {path.name for path in Path("demo").iterdir()} == FILES
     assert "phase correlation, sum over depth" in output
     table = Path("demo/table.txt").read_text(encoding="utf-8")
-    assert "cross-talk" in table
+    assert "misfit Q over that of noise" in table
     assert "\x1b" not in table
     recorded = json.loads(Path("demo/demo.json").read_text())
     assert recorded["settings"]["slices"] == 2
@@ -62,16 +65,58 @@ def test_demo() -> None:
     # the parameters that are left behind are those that were used
     assert "obja_thresh" in str(Constraints.from_file("demo/used_params.yaml"))
     assert run(*options, "--out", "again", "--params", "demo/used_params.yaml")[0] == 0
-    for name in FILES - {"figure.png"}:
+    for name in FILES - {"figure.png", "demo.json"}:
         assert Path("demo", name).read_bytes() == Path("again", name).read_bytes(), name
+    again = json.loads(Path("again/demo.json").read_text())
+    preset = "; constraints: preset thin-layers"
+    assert recorded.pop("chosen").replace(preset, "") == again.pop("chosen")
+    assert recorded == again
+
+
+@pytest.mark.usefixtures("here")
+def test_what_diverges_is_done_again_with_shorter_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose, do = plan.suited, runs.run
+
+    def bold(*arguments: Any, **options: Any) -> plan.Chosen:
+        chosen = choose(*arguments, **options)
+        return replace(chosen, settings=replace(chosen.settings, object_step=3.0))
+
+    def run_short(tasks: Any, **options: Any) -> Any:
+        if any(task.settings.object_step > 1 for task in tasks.values()):
+            raise FloatingPointError("it diverged")
+        return do(tasks, **options)
+
+    monkeypatch.setattr(plan, "suited", bold)
+    monkeypatch.setattr(runs, "run", run_short)
+    tiny = ("--scan", "4", "--iterations", "1", "--slices", "2", "--modes", "1")
+    code, output = run(*tiny)
+    assert code == 0, output
+    assert "it diverged; now with a step of 1.5" in output
+    assert "it diverged; now with a step of 1 " in output
+    recorded = json.loads(Path("demo/demo.json").read_text())
+    assert recorded["settings"]["object_step"] == 1.0
+    assert "it diverged: step 1" in recorded["chosen"]
+    code, output = run(*tiny, "--step", "3", "--out", "asked")
+    assert code != 0
+    assert "now with" not in output
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_constraints_that_are_not_due_are_named() -> None:
-    code, output = run("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
+    tiny = ("--scan", "4", "--iterations", "2", "--slices", "2", "--modes", "1")
+    code, output = run(*tiny)
     assert code == 0
-    assert "kz_filter, kr_thresh: not due within 2 iterations" in output
+    assert "obja_thresh: did not begin within 2 iterations: the error still fell" in output
+    assert json.loads(Path("demo/demo.json").read_text())["began"] == {"obja_thresh": None}
+    Path("late.yaml").write_text(
+        "kz_filter: {start_iter: 3}\nobj_rblur: null\nobj_zblur: null\n"
+        "objp_postiv: {start_iter: 1, start_when: {error_falls_below: 0.99, for: 1}}\n"
+    )
+    code, output = run(*tiny, "--params", "late.yaml", "--out", "late")
+    assert code == 0
+    assert "kz_filter: not due within 2 iterations" in output
+    assert "objp_postiv: began at iteration 2" in output
 
 
 @pytest.mark.slow
@@ -185,7 +230,7 @@ def test_loaded_data_are_those_that_were_written(here: Path) -> None:
         (("--halves", "counts"), "--halves: expected none with no --data"),
         (("--dose", "none"), "--dose: expected electrons per Å²"),
         (("--dose", "1e9"), "above 0 and below 1e9"),
-        (("--dose", "1e-9", "--scan", "4"), "dose: leaves no counts to reconstruct 'without'"),
+        (("--dose", "1e-9", "--scan", "4"), "dose: leaves no counts to reconstruct"),
         (("--truth", "data.npz"), "--truth: expected none with no --data"),
         (("--params", "gone.yaml"), "gone.yaml: no such file"),
         (("--out", "text.h5/demo"), "text.h5/demo: cannot be made"),
@@ -209,15 +254,10 @@ def test_wrong_options(here: Path, options: tuple[str, ...], message: str) -> No
     assert not (here / "demo").exists()
 
 
-def test_presets_load_without_a_warning() -> None:
-    for found in (presets.ELECTRONS, presets.SIMULATED, presets.X_RAYS):
-        assert "ortho_pmode" in str(preset(found.constraints))
-
-
 def test_figure_of_one_slice() -> None:
     data, truth = made(slices=1)
     settings = replace(SMALL, slices=1, iterations=1)
-    tasks = with_truth.tasks(data, settings, preset(presets.X_RAYS.constraints))
+    tasks = with_truth.tasks(data, settings, preset(kinds.text("x-ray")))
     watch = with_truth.Watch(data, truth)
     results = runs.run(tasks, tell=watch)
     aligned = with_truth.align(results, data, truth)

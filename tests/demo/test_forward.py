@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from demo_data import DX, WAVELENGTH, random_waves
 
-from arraycon.demo import forward, simulate
+from arraycon.demo import forward
+from arraycon.demo.probe import focused_probe
 
 
 def dft(n: int) -> Any:
@@ -93,8 +94,8 @@ def test_subpixel_shift_of_a_gaussian() -> None:
 
 def test_focus_of_the_probe() -> None:
     args: dict[str, Any] = {"dx": DX, "wavelength": WAVELENGTH}
-    defocused = simulate.focused_probe(64, **args, semi_angle=22e-3, c10=-80.0)
-    focused = simulate.focused_probe(64, **args, semi_angle=22e-3, c10=0.0)
+    defocused = focused_probe(64, **args, semi_angle=22e-3, c10=-80.0)
+    focused = focused_probe(64, **args, semi_angle=22e-3, c10=0.0)
     assert np.unravel_index(np.abs(focused).argmax(), (64, 64)) == (32, 32)
     through = forward.propagator((64, 64), **args, distance=80.0)
     np.testing.assert_allclose(

@@ -12,8 +12,10 @@ from libraries import Library
 
 import arraycon
 from arraycon import Constraints, State
+from arraycon import presets as kinds
 from arraycon.demo import presets, runs, scores, simulate, with_truth
 from arraycon.demo.dataset import Dataset, Truth
+from arraycon.demo.probe import focused_probe, source_modes
 from arraycon.demo.reconstruct import Reconstruction, Result, correction, patterns
 from arraycon.demo.settings import Settings, initial
 
@@ -122,7 +124,7 @@ def test_divergence_is_said(small: tuple[Dataset, Truth]) -> None:
 def test_cupy_finds_what_numpy_finds(small: tuple[Dataset, Truth], likelihood: Any) -> None:
     settings = replace(SMALL, likelihood=likelihood, momentum=0.5, position_step=1.0)
     settings = replace(settings, position_start=1)
-    task = {"x": runs.Task(small[0], settings, preset(presets.SIMULATED.constraints))}
+    task = {"x": runs.Task(small[0], settings, preset(kinds.text("thin-layers")))}
     numpy, cupy = (runs.run(task, xp=xp)["x"] for xp in (np, CUPY.module))
     np.testing.assert_allclose(cupy.errors, numpy.errors, rtol=1e-4)
     for name in ("object", "probe", "position_shifts"):
@@ -134,8 +136,8 @@ def test_cupy_finds_what_numpy_finds(small: tuple[Dataset, Truth], likelihood: A
 @pytest.mark.slow
 def test_constraints_bring_it_closer_to_the_truth() -> None:
     data, truth = made(scan=14, window=32, slices=6, dose=1e4, seed=7)
-    settings = replace(presets.SIMULATED.settings, iterations=8)
-    tasks = with_truth.tasks(data, settings, preset(presets.SIMULATED.constraints))
+    settings = replace(presets.SIMULATED, iterations=8)
+    tasks = with_truth.tasks(data, settings, preset(kinds.text("thin-layers")))
     watch = with_truth.Watch(data, truth)
     results = runs.run(tasks, tell=watch)
     aligned = with_truth.align(results, data, truth)
@@ -151,11 +153,11 @@ def test_constraints_bring_it_closer_to_the_truth() -> None:
 def true_state(data: Dataset, truth: Truth, settings: Settings) -> tuple[State, tuple[int, int]]:
     """Object and probe that were simulated."""
     state, origin = initial(data, settings)
-    probe = simulate.focused_probe(
+    probe = focused_probe(
         24, dx=simulate.DX, wavelength=simulate.WAVELENGTH, semi_angle=simulate.SEMI_ANGLE,
         c10=simulate.C10 + data.slice_thickness / 2,
     )  # fmt: skip
-    modes = simulate.source_modes(probe, simulate.SOURCE / simulate.DX, 6)
+    modes = source_modes(probe, simulate.SOURCE / simulate.DX, 6, nodes=5)
     state.probe = modes * np.float32(np.sqrt(truth.expected[0].sum()))
     phase = truth.window(origin, state.object.shape[1:])
     state.object = np.exp(1j * phase).astype(np.complex64)
@@ -181,7 +183,7 @@ def test_positions_are_refined() -> None:
 
 
 def test_one_seed_one_result(small: tuple[Dataset, Truth]) -> None:
-    constraints = preset(presets.ELECTRONS.constraints)
+    constraints = preset(kinds.text("thin-layers"))
     task = runs.Task(small[0], replace(SMALL, position_step=0.5), constraints)
     found = runs.run({"one": task, "two": task, "three": task})
     for field in ("object", "probe", "position_shifts"):

@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 from demo_data import DX, SMALL, WAVELENGTH, made, preset
 
-from arraycon.demo import presets, scores, simulate, specimen, without_truth
+from arraycon import presets as kinds
+from arraycon.demo import scores, simulate, specimen, without_truth
 from arraycon.demo.dataset import Dataset, Truth
+from arraycon.demo.probe import focused_probe, source_modes
 
 
 def test_source_modes_are_orthogonal_and_keep_the_intensity() -> None:
-    probe = simulate.focused_probe(32, dx=DX, wavelength=WAVELENGTH, semi_angle=22e-3, c10=50.0)
-    modes = simulate.source_modes(probe, 0.8, 4)
+    probe = focused_probe(32, dx=DX, wavelength=WAVELENGTH, semi_angle=22e-3, c10=50.0)
+    modes = source_modes(probe, 0.8, 4)
     gram = modes.reshape(4, -1) @ modes.reshape(4, -1).conj().T
     powers = np.diag(gram).real
     assert scores.mode_overlap(modes) < 1e-4
     assert powers.sum() == pytest.approx(1, rel=1e-5)
     assert np.all(np.diff(powers) < 1e-7)
     # without a spread there is one mode, the probe itself
-    one = simulate.source_modes(probe, 0.0, 2)
+    one = source_modes(probe, 0.0, 2)
     assert abs(np.vdot(one[0], probe)) == pytest.approx(1, rel=1e-4)
 
 
@@ -71,7 +73,7 @@ def test_many_electrons_are_counted() -> None:
 
 
 def test_lower_doses_are_parts_of_higher_ones(small: tuple[Dataset, Truth]) -> None:
-    data, constraints = small[0], preset(presets.X_RAYS.constraints)
+    data, constraints = small[0], preset(kinds.text("x-ray"))
     tasks = without_truth.tasks(data, replace(SMALL, slices=1), constraints, (1.0, 0.2, 0.1))
     assert len(tasks) == 15
 

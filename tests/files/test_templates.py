@@ -10,9 +10,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import arraycon
 from arraycon import params as P
+from arraycon.cli import app
 from arraycon.constraints import declared
 from arraycon.params import ConstraintParams, files, templates
 from arraycon.params.files import load
@@ -191,3 +193,33 @@ def test_schema_holds_registered_constraints():
     finally:
         arraycon.unregister("shrink")
     assert "shrink" not in templates.schema()["properties"]
+
+
+@pytest.mark.parametrize("kind", arraycon.presets.KINDS)
+def test_presets_load_without_a_warning_and_say_what_they_switch_off(write, kind):
+    params = load(write(arraycon.presets.text(kind)))
+    assert params == arraycon.presets.params(kind)
+    on = {name for name, block in ConstraintParams().blocks().items() if block.enabled}
+    assert on <= params.given
+    assert "ruins strong" in arraycon.presets.text(kind)
+
+
+@pytest.mark.parametrize("kind", ["thin-layers", "crystal", "low-dose"])
+def test_a_hard_clip_waits_until_the_error_has_all_but_stopped_falling(kind):
+    clip = arraycon.presets.params(kind).blocks()["obja_thresh"]
+    falling = {i: 0.9**i for i in range(1, 40)}
+    assert all(clip.at(i, falling) is None for i in falling)
+    still = {i: max(0.9**i, 0.9**10) for i in range(1, 40)}
+    # it falls no more in iterations 11, 12 and 13
+    assert [i for i in still if clip.at(i, still) is not None] == list(range(13, 40))
+
+
+def test_an_unknown_preset():
+    with pytest.raises(ValueError, match="thin-layers, crystal, low-dose, x-ray, got 'ice'"):
+        arraycon.presets.text("ice")
+
+
+@pytest.mark.parametrize("kind", arraycon.presets.KINDS)
+def test_the_command_prints_presets(kind):
+    done = CliRunner().invoke(app.app, ["params", "template", "--for", kind])
+    assert done.output == arraycon.presets.text(kind)

@@ -31,7 +31,7 @@ FLOORS = (
     ("state", "blocks", "plain", "misfit"),
     ("constraints", "io"),
     ("params", "figure", "monitor"),
-    ("pipeline",),
+    ("pipeline", "presets"),
     ("tuning",),
     ("", "adapters", "bench", "demo"),
     ("cli",),
@@ -42,7 +42,7 @@ LAYERS = (("common",), ("agnostic",), ("cpu", "gpu"), ("door",), ("",))
 # after it, and so are the declarations.
 MAY_NAME = re.compile(
     r"kernels/|arraycon/constraints/|arraycon/bench/(plain|ptyrad_model|peers|floors/\w+)\.py"
-    r"|arraycon/demo/presets\.py|arraycon/params/templates\.py|arraycon/cli/doctor\.py"
+    r"|arraycon/presets\.py|arraycon/params/templates\.py|arraycon/cli/doctor\.py"
 )
 
 
