@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from gallery.cases import Case, Example  # noqa: E402
 
-FAMILIES = ("linear", "variation")
+FAMILIES = ("linear", "gauge", "values", "variation")
 HEAD = """\
 # What constraints are for, and when they hurt
 

@@ -17,10 +17,12 @@ from arraycon.kernels.common.threads import use_threads as use_threads
 from arraycon.kernels.coupling import *
 from arraycon.kernels.dct import *
 from arraycon.kernels.fourier import *
+from arraycon.kernels.gauge import *
 from arraycon.kernels.linear import *
 from arraycon.kernels.modes import *
 from arraycon.kernels.probe_masks import *
 from arraycon.kernels.recenter import *
+from arraycon.kernels.values import *
 from arraycon.kernels.variation import *
 
 _functions = {name: value for name, value in globals().items() if isinstance(value, _Function)}

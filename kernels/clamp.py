@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from arraycon.kernels.agnostic import clamp as agnostic
 from arraycon.kernels.common import arrays, check, dispatch
 from arraycon.kernels.common.arrays import Array
 
-__all__ = ["obja_thresh", "objp_postiv"]
+__all__ = ["obja_thresh", "objp_postiv", "objp_thresh"]
 
 
 def obja_thresh(
@@ -95,4 +97,56 @@ def objp_postiv(
     check.output(out, "phase", phase)
     return dispatch.run(
         agnostic.objp_postiv, phase, out=out, xp=xp, elementwise=True, relax=relax, mode=mode
+    )
+
+
+def objp_thresh(
+    phase: Array,
+    *,
+    relax: float = 0.0,
+    thresh: tuple[float, float] = (-math.pi, math.pi),
+    out: Array | None = None,
+) -> Array:
+    r"""Relax the phase into a range.
+
+    .. math:: φ' = r φ + (1-r)\, \mathrm{clip}(φ, t_0, t_1)
+
+    Parameters
+    ----------
+    phase : array, any shape, float32 or float64
+        Phase in rad.
+    relax : float
+        Share r of the old phase kept, in [0, 1]; 0: full effect.
+    thresh : tuple of float
+        Lower and upper limit in rad, ascending.
+    out : array, optional
+        Array for the result, of the same shape and dtype; may be `phase`.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument has the wrong kind or range; the message names it.
+
+    Notes
+    -----
+    pty-chi's ``hard_limits_magnitude_phase.phase_lim`` clips the wrapped phase: what is just above
+    π goes to the lower limit there.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> arraycon.objp_thresh(numpy.array([-1.0, 0.2, 4.0]), thresh=(-0.5, 3.5)).tolist()
+    [-0.5, 0.2, 3.5]
+    """
+    xp = arrays.namespace(phase=phase)
+    check.array("phase", phase, kind="real")
+    relax = check.number("relax", relax, low=0, high=1)
+    thresh = check.ascending("thresh", thresh)
+    check.output(out, "phase", phase)
+    return dispatch.run(
+        agnostic.objp_thresh, phase, out=out, xp=xp, elementwise=True, relax=relax, thresh=thresh
     )

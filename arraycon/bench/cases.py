@@ -97,6 +97,10 @@ class Case:
     def __post_init__(self) -> None:
         if self.name not in NAMES:
             raise ValueError(f"expected constraints out of {', '.join(NAMES)}, got {self.name!r}")
+        omode, nz, ny, nx = self.size.object
+        if declared()[self.name].flat and nz > 1:  # as many pixels, in modes
+            size = replace(self.size, object=(omode * nz, 1, ny, nx))
+            object.__setattr__(self, "size", size)
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f"dtype: expected float32 or float64, got {self.dtype!r}")
         if self.form not in FORMS:

@@ -200,6 +200,127 @@ def identical_slices(fields: Fields, *, obj_type: str, relax: float) -> None:
         obj[...] = relax * obj + (1 - relax) * mean
 
 
+def objp_thresh(fields: Fields, *, relax: float, thresh: tuple[float, float]) -> None:
+    """Limits of the whole array."""
+    phase = fields["object_phase"]
+    phase[...] = relax * phase + (1 - relax) * np.clip(phase, *thresh)
+
+
+def obj_shrink(
+    fields: Fields,
+    *,
+    obj_type: str,
+    amount: float,
+    rule: str,
+    target: float | None,
+    relax: float,
+) -> None:
+    """Soft threshold of the whole array."""
+    if rule != "soft" or target is not None:
+        raise NotImplementedError(rule)
+    for part, obj in zip(_parts(obj_type), _targets(fields, obj_type), strict=True):
+        vacuum = float(part == "amplitude")
+        distance = obj - vacuum
+        new = vacuum + np.sign(distance) * np.maximum(np.abs(distance) - amount, 0)
+        obj[...] = relax * obj + (1 - relax) * new
+
+
+def _parts(obj_type: str) -> tuple[str, ...]:
+    return ("amplitude", "phase") if obj_type == "both" else (obj_type,)
+
+
+def obj_fill(
+    fields: Fields,
+    *,
+    obj_type: str,
+    amplitude: float,
+    phase: float,
+    region: str,
+    threshold: float,
+    slices: tuple[int, ...] | None,
+    relax: float,
+) -> None:
+    """Mix of the whole array with a value."""
+    if region != "vacuum" or slices is not None:  # for which alone there is a threshold
+        raise NotImplementedError((region, threshold))
+    weight = (1 - relax) * fields["vacuum_mask"]
+    values = {"amplitude": amplitude, "phase": phase}
+    for part, obj in zip(_parts(obj_type), _targets(fields, obj_type), strict=True):
+        obj += weight * (values[part] - obj)
+
+
+def obj_baseline(
+    fields: Fields,
+    *,
+    obj_type: str,
+    statistic: str,
+    percentile: float,
+    scope: str,
+    factor: float,
+    region: str,
+    threshold: float,
+    relax: float,
+) -> None:
+    """Weighted mean of each slice."""
+    if (obj_type, statistic, scope, region) != ("phase", "mean", "slice", "vacuum"):
+        raise NotImplementedError((obj_type, statistic, percentile, scope, region, threshold))
+    phase, mask = fields["object_phase"], fields["vacuum_mask"]
+    total = np.sum(mask, dtype=np.float64)
+    level = np.sum(mask * phase, axis=LATERAL, dtype=np.float64, keepdims=True) / total
+    phase -= ((1 - relax) * factor * level).astype(phase.dtype)
+
+
+def ortho_omode(fields: Fields) -> None:
+    """Singular value decomposition of the modes of one slice."""
+    obj = fields["object"]
+    ortho_pmode({"probe": obj[:, 0]})
+
+
+def phase_ramp(
+    fields: Fields,
+    *,
+    terms: str,
+    method: str,
+    region: str,
+    threshold: float,
+    counter_probe: bool,
+    relax: float,
+) -> None:
+    """Dense least squares of each slice, the coordinates of each pixel written out."""
+    if (terms, method, region) != ("ramp", "plane", "inside") or not counter_probe:
+        raise NotImplementedError((terms, method, region))
+    phase, probe, light = fields["object_phase"], fields["probe"], fields["illumination"]
+    inside = light >= threshold * light.max()
+    y, x = (index - n // 2 for index, n in _axes(phase))
+    columns = np.stack([np.ones_like(y), y, x], axis=-1).astype(np.float64)
+    gy = gx = 0.0
+    for z in range(phase.shape[-3]):
+        mean = phase[..., z, :, :].reshape(-1, *inside.shape).mean(axis=0)
+        found = np.linalg.lstsq(columns[inside], mean[inside], rcond=None)[0]
+        phase[..., z, :, :] -= ((1 - relax) * (columns @ found)).astype(phase.dtype)
+        gy, gx = gy + found[1], gx + found[2]
+    y, x = (index - n // 2 for index, n in _axes(probe))
+    probe *= np.exp(1j * (1 - relax) * (gy * y + gx * x)).astype(probe.dtype)
+
+
+def _axes(array: Array) -> list[tuple[Array, int]]:
+    return list(zip(np.indices(array.shape[-2:]), array.shape[-2:], strict=True))
+
+
+def obj_probe_scale(fields: Fields, *, target: float, region: str, relax: float) -> None:
+    """Weighted power of the whole array."""
+    amplitude, probe, light = (
+        fields[name] for name in ("object_amplitude", "probe", "illumination")
+    )
+    weight = light if region == "illumination" else np.ones_like(light)
+    others = tuple(axis for axis in range(amplitude.ndim) if axis != amplitude.ndim - 3)
+    modes = amplitude[..., 0, 0, 0].size
+    power = np.sum(weight * amplitude**2, axis=others, dtype=np.float64) / modes
+    factor = (np.sqrt(power / np.sum(weight, dtype=np.float64)) / target) ** (1 - relax)
+    amplitude /= factor[:, None, None].astype(amplitude.dtype)
+    probe *= np.prod(factor)
+
+
 def kr_filter(fields: Fields, *, obj_type: str, radius: float, width: float) -> None:
     """Full complex transform of every slice."""
     for obj in _targets(fields, obj_type):

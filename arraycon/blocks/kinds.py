@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["AnyObjType", "ObjType", "Pair", "Relax", "Taps"]
+__all__ = ["AnyObjType", "ObjType", "Pair", "Region", "Relax", "Taps", "Threshold"]
 
 
 def _odd(size: int) -> int:
@@ -31,6 +31,13 @@ AnyObjType = Annotated[
 ]
 Relax = Annotated[
     float, Field(ge=0, le=1, description="share of the old value kept: 0 full effect, 1 none")
+]
+Region = Annotated[
+    Literal["vacuum", "outside", "all"],
+    Field(description="where: vacuum_mask, where there is little illumination, or everywhere"),
+]
+Threshold = Annotated[
+    float, Field(ge=0, le=1, description="illumination that counts, share of its maximum")
 ]
 Taps = Annotated[
     int,

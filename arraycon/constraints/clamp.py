@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -28,3 +29,17 @@ class ObjpPostiv(RampedBlock):
     mode: Literal["clip_neg", "subtract_min"] = Field(
         "clip_neg", description="set negative phase to 0, or subtract the minimum everywhere"
     )
+
+
+@register(
+    clamp.objp_thresh,
+    on="object_phase",
+    layout="any",
+    typical={"thresh": (-0.05, 0.05)},
+    idle=lambda block: block.relax == 1,
+)
+class ObjpThresh(RampedBlock):
+    """Clip the object's phase."""
+
+    relax: Relax = 0.0
+    thresh: Pair = Field((-math.pi, math.pi), description="lowest and highest phase, rad")

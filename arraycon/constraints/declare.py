@@ -6,13 +6,15 @@ What anybody else needs to know of a constraint is in its `Constraint`; nobody a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from arraycon.blocks import Block
 from arraycon.constraints.registry import Advice, Constraint, Layout, Smooths, add
 from arraycon.constraints.wiring import (
     NOT_OPTIONS,
+    Apart,
+    Extra,
     Inputs,
     Kernel,
     Memory,
@@ -39,7 +41,7 @@ M = TypeVar("M", bound=type[Block])
 def register(
     what: Kernel,
     *,
-    on: str | Sequence[str],
+    on: str | Sequence[str] | Mapping[str, str],
     reads: Sequence[str] = ...,
     scalars: Given | Callable[[Any], Given] = ...,
     after: str | None = ...,
@@ -52,6 +54,12 @@ def register(
     typical: Mapping[str, Any] | None = ...,
     smooths: Smooths | None = ...,
     idle: Callable[[Any], bool] | None = ...,
+    uses: Sequence[str] = ...,
+    region: str = ...,
+    given: Extra | None = ...,
+    spares: Callable[[Any], Collection[str]] | None = ...,
+    without: Mapping[str, Mapping[str, Any]] | None = ...,
+    flat: bool = ...,
 ) -> Callable[[M], M]: ...
 @overload
 def register(
@@ -71,7 +79,7 @@ def register(
     model: type[Block] | None = None,
     needs: Sequence[str] = (),
     writes: Sequence[str] | None = None,
-    on: str | Sequence[str] = (),
+    on: str | Sequence[str] | Mapping[str, str] = (),
     reads: Sequence[str] = (),
     scalars: Given | Callable[[Any], Given] = (),
     after: str | None = None,
@@ -84,6 +92,12 @@ def register(
     typical: Mapping[str, Any] | None = None,
     smooths: Smooths | None = None,
     idle: Callable[[Any], bool] | None = None,
+    uses: Sequence[str] = (),
+    region: str = "",
+    given: Extra | None = None,
+    spares: Callable[[Any], Collection[str]] | None = None,
+    without: Mapping[str, Mapping[str, Any]] | None = None,
+    flat: bool = False,
 ) -> Any:
     """Declare a constraint that parameter files can switch on.
 
@@ -108,9 +122,10 @@ def register(
         Fields of `State` without which a function cannot run.
     writes : sequence of str, optional
         Array fields that a function may change; by default all in `needs` that any constraint may.
-    on : str or sequence of str
+    on : str, sequence of str, or mapping of str to str
         Array fields that a kernel changes; ``"object"`` stands for amplitude and phase, each in a
-        call of its own, as the block's `obj_type` chooses.
+        call of its own, as the block's `obj_type` chooses. A mapping has them by the arguments that
+        take them, where they are not the first ones.
     reads : sequence of str
         Further array fields that a kernel takes.
     scalars : mapping of str to str, sequence of str, or function
@@ -141,6 +156,19 @@ def register(
         From a block to where it is a low-pass, ``"laterally"``, ``"z"`` or both in a tuple.
     idle : callable, optional
         From a block to whether its parameters make it change nothing.
+    uses : sequence of str
+        Fields of the block that the kernel has no arguments for.
+    region : str, optional
+        Argument of the kernel that takes the weights of the block's `region` (and `threshold`).
+    given : callable, optional
+        From a block and ``"amplitude"``, ``"phase"`` or ``"object"`` to arguments that take the
+        place of the block's fields.
+    spares : callable, optional
+        From a block to those of the fields `on` that it leaves alone; the kernel gets None.
+    without : mapping, optional
+        By a field of the state that it can do without: what the block's fields are then.
+    flat : bool
+        Whether it takes objects of one slice only.
 
     Returns
     -------
@@ -170,22 +198,42 @@ def register(
         written = tuple(filter(_changeable, needed)) if writes is None else writes
         return _of_function(what, model, needed, _fields("writes", written, ARRAYS), told)
     arguments = _scalars(scalars)
+    apart = _apart(uses, region, given, spares)
     if on == "object":
-        wired = wire_parts(what, scalars=arguments, memory=memory)
+        wired = wire_parts(what, scalars=arguments, memory=memory, apart=apart)
     else:
         wired = wire(
             what,
-            on=_fields("on", on, ARRAYS),
+            on=_changed(on),
             reads=_fields("reads", reads, ARRAYS),
             scalars=arguments,
             returns=tuple(returns),
             figures=figures or {},
             memory=memory,
+            apart=apart,
         )
+    told.update(without=without or {}, flat=flat)
     told["by_parts"] = on == "object"
     told.update(typical=typical or {}, smooths=smooths, idle=idle)
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
-    return _of_kernel(what, wired, {**told, "returns": tuple(returns)})
+    return _of_kernel(what, wired, apart.uses, {**told, "returns": tuple(returns)})
+
+
+def _apart(
+    uses: Sequence[str],
+    region: str,
+    given: Extra | None,
+    spares: Callable[[Any], Collection[str]] | None,
+) -> Apart:
+    own = frozenset((*uses, *(("region", "threshold") if region else ())))
+    return Apart(own, region, given or Apart.given, spares or Apart.spares)
+
+
+def _changed(on: str | Sequence[str] | Mapping[str, str]) -> Sequence[str] | Mapping[str, str]:
+    if isinstance(on, Mapping):
+        _fields("on", tuple(on.values()), ARRAYS)
+        return on
+    return _fields("on", on, ARRAYS)
 
 
 def _scalars(told: Given | Callable[[Any], Given]) -> Scalars:
@@ -201,14 +249,16 @@ def _by_argument(given: Given) -> Mapping[str, str]:
     return named
 
 
-def _of_kernel(kernel: Kernel, wired: Wired, told: dict[str, Any]) -> Callable[[M], M]:
+def _of_kernel(
+    kernel: Kernel, wired: Wired, uses: frozenset[str], told: dict[str, Any]
+) -> Callable[[M], M]:
     def decorate(model: M) -> M:
         _check_model(model)
         parameters = inspect.signature(kernel).parameters
         own: type[Block] = model
         if told["memory"] and "memory" not in parameters:
             raise TypeError(f"{kernel.__name__}: expected an argument memory, which it declares")
-        foreign = [key for key in own.model_fields if key not in {*NOT_OPTIONS, *parameters}]
+        foreign = [key for key in own.model_fields if key not in {*NOT_OPTIONS, *uses, *parameters}]
         if foreign:
             raise TypeError(
                 f"{model.__name__}: expected fields that {kernel.__name__} takes, got {foreign[0]}"

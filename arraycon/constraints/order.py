@@ -10,12 +10,14 @@ from collections.abc import Mapping
 
 ORDER = (
     # the probe
-    "probe_mask_k", "probe_mask_r", "ortho_pmode", "fix_probe_int",
+    "probe_mask_k", "probe_mask_r", "ortho_pmode", "obj_probe_scale", "fix_probe_int",
     # the object: filters
-    "obj_rblur", "obj_zblur", "obj_gaussian", "obj_smooth", "kr_filter", "obj_bandpass",
-    "grid_notch", "kz_filter", "obj_wedge", "identical_slices", "kr_thresh", "obj_tv",
+    "phase_ramp", "obj_rblur", "obj_zblur", "obj_gaussian", "obj_smooth", "kr_filter",
+    "obj_bandpass", "grid_notch", "kz_filter", "obj_wedge", "identical_slices", "kr_thresh",
+    "obj_tv",
     # the object: values
-    "complex_ratio", "mirrored_amp", "obj_z_recenter", "obja_thresh", "objp_postiv",
+    "ortho_omode", "obj_baseline", "obj_shrink", "complex_ratio", "mirrored_amp",
+    "obj_z_recenter", "obj_fill", "obja_thresh", "objp_thresh", "objp_postiv",
     # positions and tilts
     "pos_recenter", "tilt_smooth",
 )  # fmt: skip

@@ -67,6 +67,10 @@ class Constraint:
         From a block to where it takes the high frequencies away.
     idle : callable or None
         Whether a block's parameters make it change nothing.
+    without : mapping
+        By a field of the state that it can do without: what fields of its block are then.
+    flat : bool
+        Whether it takes objects of one slice only.
     """
 
     name: str
@@ -87,12 +91,20 @@ class Constraint:
     typical: Mapping[str, Any] = field(default_factory=dict)
     smooths: Smooths | None = None
     idle: Callable[[Any], bool] | None = None
+    without: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    flat: bool = False
 
     def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
         """Return the block as a state's fields allow it, and a note where that is less than asked.
 
         ``obj_type: both`` means what there is where a state has only one part of the object.
         """
+        absent = [name for name in self.without if name not in present]
+        if asked := [name for name in absent if name in self.needs(block)]:
+            update = {key: each for name in asked for key, each in self.without[name].items()}
+            named = ", ".join(f"{key}: {each}".lower() for key, each in update.items())
+            note = f"{named}, for there is no {' or '.join(asked)}"
+            return block.model_copy(update=update), note
         there = [name for name in OBJECT if name in present]
         if not self.by_parts or len(there) != 1 or getattr(block, "obj_type", None) != "both":
             return block, ""

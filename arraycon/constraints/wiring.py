@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from arraycon.blocks import SCHEDULE, Block
+from arraycon.constraints import regions
 from arraycon.kernels.common import dispatch, scratch
 
 Kernel: TypeAlias = Callable[..., Any]
@@ -25,6 +26,9 @@ Names: TypeAlias = Callable[[Any], tuple[str, ...]]
 
 Scalars: TypeAlias = Callable[[Any], Mapping[str, str]]
 """From a block to the fields that its kernel takes as named numbers, by argument."""
+
+Extra: TypeAlias = Callable[[Any, str], Mapping[str, Any]]
+"""From a block and a part of the object to arguments that are no field of the block as it is."""
 
 OBJECT = ("object_amplitude", "object_phase")
 NOT_OPTIONS = SCHEDULE | {"obj_type"}
@@ -90,22 +94,64 @@ class Wired:
     prepare: Prepare | None = None
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What a kernel is given beside the block's fields of the same names.
+
+    Parameters
+    ----------
+    uses : frozenset of str
+        Fields of the block that the kernel is not given.
+    region : str
+        Argument that takes the weights of the block's region; none without one.
+    given : callable
+        Further arguments.
+    spares : callable
+        From a block to those of the fields it could change that it leaves alone.
+    """
+
+    uses: frozenset[str] = frozenset()
+    region: str = ""
+    given: Extra = lambda *_: {}
+    spares: Callable[[Any], Collection[str]] = lambda _: ()
+
+    def needs(self, block: Any) -> tuple[str, ...]:
+        """Fields of the state."""
+        return regions.needs(block) if self.region else ()
+
+    def arguments(self, inputs: Inputs, block: Any, part: str = "") -> dict[str, Any]:
+        """Return named arguments: the block's own fields, and all others."""
+        named = options(block, self.uses)
+        named.update(self.given(block, part))
+        if self.region:
+            named[self.region] = regions.weights(block, inputs)
+        return named
+
+    def lasting(self, block: Any) -> bool:
+        """Whether the arguments of one call serve all others on the same arrays."""
+        return not self.region or regions.are_fields(block)
+
+
 def wire(
     kernel: Kernel,
     *,
-    on: Sequence[str],
+    on: Sequence[str] | Mapping[str, str],
     reads: Sequence[str] = (),
     scalars: Scalars,
     returns: Sequence[str] = (),
     figures: Mapping[str, str],
     memory: bool = False,
+    apart: Apart,
 ) -> Wired:
     """Wire a kernel that takes the arrays `on` and `reads`, in this order, and changes `on`.
 
-    Where the block has an `obj_type`, it limits which parts of the object are written. One with a
-    memory gets it as `memory`.
+    Where `on` is a mapping, the kernel takes its fields by the names of their arguments. Where the
+    block has an `obj_type`, it limits which parts of the object are written. One with a memory gets
+    it as `memory`.
     """
     remembers = memory
+    by_name = dict(on) if isinstance(on, Mapping) else {}
+    on = tuple(on.values()) if isinstance(on, Mapping) else tuple(on)
     parameters = inspect.signature(kernel).parameters
     asked = {f"return_{name}": True for name in returns if f"return_{name}" in parameters}
 
@@ -114,12 +160,15 @@ def wire(
         if remembers:
             given["memory"] = {} if memory is None else memory
         out = tuple(outs.get(name) for name in on)
+        spared = apart.spares(block)
+        arrays = [None if name in spared else inputs[name] for name in (*on, *reads)]
+        given.update(zip(by_name, arrays, strict=False))
         answer = kernel(
-            *(inputs[name] for name in (*on, *reads)),
+            *(() if by_name else arrays),
             out=out if len(on) > 1 else out[0],
             **given,
             **asked,
-            **options(block),
+            **apart.arguments(inputs, block),
         )
         return answer if isinstance(answer, tuple) else (answer,)
 
@@ -138,22 +187,26 @@ def wire(
         return outcome(call(inputs, block, outs, memory), writes(block))
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
+        if not apart.lasting(block):
+            return None
         start = dispatch.prepare(lambda: call(inputs, block, outs, None))
         written = writes(block)
         return None if start is None else lambda: outcome(start()(), written)
 
     def writes(block: Any) -> tuple[str, ...]:
-        untouched = set(OBJECT) - set(parts(block))
+        untouched = set(OBJECT) - set(parts(block)) | set(apart.spares(block))
         return tuple(name for name in on if name not in untouched)
 
     def needs(block: Any) -> tuple[str, ...]:
-        return (*on, *reads, *scalars(block).values())
+        spared = apart.spares(block)
+        arrays = (name for name in (*on, *reads) if name not in spared)
+        return (*arrays, *scalars(block).values(), *apart.needs(block))
 
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
     return Wired(run, needs, writes, prepared)
 
 
-def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wired:
+def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False, apart: Apart) -> Wired:
     """Wire a kernel that treats amplitude and phase alike, each by itself, as `obj_type` chooses.
 
     A kernel with an argument `obj_type` is told which of the two it has. One with a memory has one
@@ -170,7 +223,8 @@ def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wir
         if remembers:
             given["memory"] = {} if memory is None else memory.setdefault(name, {})
         kind = {"obj_type": name.removeprefix("object_")} if told else {}
-        return kernel(inputs[name], out=outs.get(name), **kind, **given, **options(block))
+        named = apart.arguments(inputs, block, name.removeprefix("object_"))
+        return kernel(inputs[name], out=outs.get(name), **kind, **given, **named)
 
     def run(
         inputs: Inputs, block: Block, outs: Updates, *, memory: Memory | None = None
@@ -185,6 +239,8 @@ def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wir
 
     def prepare(inputs: Inputs, block: Block, outs: Updates) -> Repeat | None:
         starts = {}
+        if not apart.lasting(block):
+            return None
         for name in parts(block):
             start = dispatch.prepare(functools.partial(call, name, inputs, block, outs))
             if start is None:
@@ -194,7 +250,7 @@ def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False) -> Wir
         return functools.partial(_together, starts)
 
     def needs(block: Any) -> tuple[str, ...]:
-        return (*parts(block), *scalars(block).values())
+        return (*parts(block), *scalars(block).values(), *apart.needs(block))
 
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
     return Wired(run, needs, parts, prepared)
@@ -212,14 +268,14 @@ def _together(starts: Mapping[str, Callable[[], dispatch.Finish]]) -> Outcome:
     return Outcome({name: finish()[0] for name, finish in finishes.items()})
 
 
-def options(block: Block) -> dict[str, Any]:
+def options(block: Block, uses: frozenset[str] = frozenset()) -> dict[str, Any]:
     """Parameters of a block that its kernel takes, under the same names."""
-    return {name: getattr(block, name) for name in _option_names(type(block))}
+    return {name: getattr(block, name) for name in _option_names(type(block), uses)}
 
 
 @functools.cache
-def _option_names(model: type[Block]) -> tuple[str, ...]:
-    return tuple(name for name in model.model_fields if name not in NOT_OPTIONS)
+def _option_names(model: type[Block], uses: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in model.model_fields if name not in NOT_OPTIONS | uses)
 
 
 def parts(block: Any) -> tuple[str, ...]:

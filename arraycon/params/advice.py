@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Mapping
 
 from arraycon.blocks import Block
-from arraycon.constraints import Constraint, declared
+from arraycon.constraints import Constraint, declared, repeats
 
 
 def about(blocks: Mapping[str, Block], given: frozenset[str]) -> list[str]:
     """Go through all blocks; `given` names those that the user wrote down."""
-    known, found, own = declared(), [], []
+    declarations, found, own = declared(), [], []
+    known = {name: repeats.find(name, declarations) for name in blocks}
     for name, block in blocks.items():
         one = known[name]
         if name in given and "start_iter" not in block.model_fields_set:

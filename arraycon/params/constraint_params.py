@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from arraycon.blocks import Block, Place
-from arraycon.blocks.wording import HINTS, detail, not_text, unknown, warn
-from arraycon.constraints import declared, reserve
+from arraycon.blocks.wording import HINTS, detail, not_text, show, unknown, warn
+from arraycon.constraints import declared, repeats, reserve
 from arraycon.params import advice
 
 if TYPE_CHECKING:
-    from pydantic_core import CoreSchema
+    from pydantic_core import CoreSchema, InitErrorDetails
     from typing_extensions import Self
 
 PARTS = ("init", "model", "loss", "constraint", "recon", "hypertune")
@@ -25,6 +26,8 @@ SECTIONS = tuple(f"{part}_params" for part in PARTS)
 class _AllBlocks(BaseModel):
     """Parameters of all constraints; a block left out has its defaults, a null one is off.
 
+    A list of ``{name: block}``, one constraint in each, may hold a constraint several times: from
+    the second time on it is named ``name#2``, ``name#3`` and so on, here and in a mapping, too.
     `model_dump` has the blocks that were given, so that what is read from it again is the same;
     `blocks` has all of them.
 
@@ -60,7 +63,11 @@ class _AllBlocks(BaseModel):
 
     def blocks(self) -> dict[str, Block]:
         """All blocks by name, in order of execution."""
-        return {name: self._block(name, one.model) for name, one in declared().items()}
+        known = declared()
+        return {
+            name: self._block(name, known[repeats.kind(name)].model)
+            for name in repeats.in_order(self.given)
+        }
 
     def replace(self, **blocks: Any) -> Self:
         """Return a copy with other values, validated: for sweeps over a parameter.
@@ -101,11 +108,11 @@ class _AllBlocks(BaseModel):
         """Whether the blocks that were given are what validation would have made of them."""
         known = declared()
         for name in self.given:
-            block = getattr(self, name)
-            if name not in known or type(block) is not known[name].model:
+            block, kind = getattr(self, name), repeats.kind(name)
+            if kind not in known or type(block) is not known[kind].model:
                 return False
             try:
-                if known[name].model.model_validate(block) != block:
+                if known[kind].model.model_validate(block) != block:
                     return False
             except ValidationError:
                 return False
@@ -128,16 +135,20 @@ class _AllBlocks(BaseModel):
     @pydantic.model_validator(mode="wrap")
     @classmethod
     def _read(cls, data: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        problems: list[InitErrorDetails] = []
+        if isinstance(data, list | tuple):
+            data, problems = _by_name(data)
         if not isinstance(data, Mapping):
             return handler(data)
-        known, blocks, problems, above = declared(), {}, [], ""
+        known, blocks, above = declared(), {}, ""
         for name, value in data.items():
             if not isinstance(name, str):
                 shown, text = not_text(name)
                 problems.append(detail((shown,), text, value))
                 continue
-            if name in known:
-                above = name if value is None else ""
+            kind = repeats.kind(name)
+            if kind in known:
+                above = kind if value is None else ""
             elif above and name in known[above].model.model_fields:
                 text = f"a setting of {above}: it belongs below that, indented"
                 problems.append(detail((name,), text, value))
@@ -149,7 +160,7 @@ class _AllBlocks(BaseModel):
                 continue
             try:
                 place = Place(name, frozenset(known))
-                blocks[name] = known[name].model.model_validate(value, context=place)
+                blocks[name] = known[kind].model.model_validate(value, context=place)
             except ValidationError as error:
                 for item in error.errors(include_url=False):
                     text = str(item.get("ctx", {}).get("error") or item["msg"])
@@ -202,6 +213,33 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
     block = {key: schema[key] for key in schema if key not in ("default", "description")}
     rest = {key: schema[key] for key in schema if key not in block}
     return {"anyOf": [block, {"type": "null"}, {"const": False}], **rest}
+
+
+def _by_name(
+    entries: Sequence[Any],
+) -> tuple[dict[Any, Any], list[InitErrorDetails]]:
+    """Name the entries of a list, and say which are no constraint with its settings."""
+    counts: Counter[Any] = Counter()
+    blocks: dict[Any, Any] = {}
+    problems = []
+    for position, entry in enumerate(entries):
+        place = f"[{position}]"
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            text = f"got {show(entry)}, allowed: one constraint, with its settings below it"
+            problems.append(detail((place,), text, entry))
+            continue
+        name, value = next(iter(entry.items()))
+        counts[name] += 1
+        if isinstance(name, str) and repeats.kind(name) != name:
+            text = "in a list, constraints are numbered as they come"
+            problems.append(detail((place, name), text, value))
+        elif counts[name] > repeats.MOST:
+            text = f"more than {repeats.MOST} times the same constraint"
+            problems.append(detail((place, str(name)), text, value))
+        else:
+            key = repeats.numbered(name, counts[name]) if isinstance(name, str) else name
+            blocks[key] = value
+    return blocks, problems
 
 
 def _unknown(key: str, names: list[str]) -> str:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from arraycon.blocks import ParameterError, hints
 from arraycon.blocks.wording import not_text, show, warn
-from arraycon.constraints import declared
+from arraycon.constraints import declared, repeats
 from arraycon.io import ptyrad
 from arraycon.io.errors import ReadError
 from arraycon.io.regular import kind_of
@@ -41,7 +41,8 @@ def load(path: str | os.PathLike[str]) -> ConstraintParams:
     path : path
         A .yaml, .yml, .toml or .json file in UTF-8, holding constraint blocks or PtyRAD's whole
         parameter file, of which only `constraint_params` is read; or a reconstruction in PtyRAD's
-        HDF5 layout, which holds the parameters that it was made with.
+        HDF5 layout, which holds the parameters that it was made with. Below `constraint_params`
+        may also be a list of ``{name: block}``, in which a constraint may come several times.
 
     Returns
     -------
@@ -92,7 +93,7 @@ def from_mapping(data: Mapping[str, Any]) -> ConstraintParams:
     ----------
     data : mapping
         Constraint blocks by name, or the sections of PtyRAD's whole parameter file, of which only
-        `constraint_params` is read.
+        `constraint_params` is read; that may be a list of ``{name: block}``.
 
     Returns
     -------
@@ -114,15 +115,20 @@ def from_mapping(data: Mapping[str, Any]) -> ConstraintParams:
 
 def _from_data(data: object, source: str) -> ConstraintParams:
     if not isinstance(data, Mapping):
-        raise ParameterError(f"{source}: got {show(data)}, expected constraint blocks by name")
+        below = f"; a list of them belongs below {SECTION}" if isinstance(data, list) else ""
+        raise ParameterError(
+            f"{source}: got {show(data)}, expected constraint blocks by name{below}"
+        )
     problems: list[tuple[str, str]] = []
     blocks: object = data
     if any(section in data for section in SECTIONS):
         problems, blocks = _beside_sections(data), data.get(SECTION)
         if blocks is None and not problems:
             warn(f"{source}: {SECTION} is missing or empty, so every constraint has its defaults")
-        if not isinstance(blocks, (Mapping, NoneType)):
-            problems.append((SECTION, f"got {show(blocks)}, expected constraint blocks by name"))
+        listed = isinstance(blocks, list | tuple) and len(blocks) > 0
+        if not (listed or isinstance(blocks, (Mapping, NoneType))):
+            text = f"got {show(blocks)}, expected constraint blocks by name or a list of them"
+            problems.append((SECTION, text))
             blocks = None
     try:
         params = ConstraintParams.model_validate({} if blocks is None else blocks)
@@ -174,7 +180,7 @@ def _beside_sections(data: Mapping[Any, Any]) -> list[tuple[str, str]]:
     for number, key in enumerate(data):
         if not isinstance(key, str):
             problems.append(not_text(key))
-        elif key in names:
+        elif repeats.kind(key) in names:
             text = f"would be ignored beside PtyRAD's sections, move it into {SECTION}"
             problems.append((key, text))
         elif key not in SECTIONS and number < _EXAMINED:

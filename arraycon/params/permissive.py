@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from arraycon.constraints import repeats
 from arraycon.params.constraint_params import SECTIONS
 
 # What float() takes and YAML does not read as another number; 1e-3 is text to YAML 1.1.
@@ -34,10 +35,15 @@ def block(schema: Mapping[str, Any]) -> dict[str, Any]:
 def whole(blocks: Mapping[str, Any]) -> dict[str, Any]:
     """Widen the schema of all blocks to a file of them or of PtyRAD's sections."""
     properties = blocks["properties"]
-    inside = {"type": "object", "properties": properties, "additionalProperties": False}
+    once = {"type": "object", "properties": properties, "additionalProperties": False}
+    repeated = {f"^{name}{repeats.PATTERN}$": block for name, block in properties.items()}
+    inside = {**once, "patternProperties": repeated}
+    entry = {**once, "minProperties": 1, "maxProperties": 1}
+    listed = {"type": "array", "items": entry, "minItems": 1}
+    names = f"^({'|'.join(properties)})({repeats.PATTERN})?$"
     sections = {
-        "properties": {"constraint_params": {"anyOf": [inside, {"type": "null"}]}},
-        "propertyNames": {"not": {"enum": list(properties)}},
+        "properties": {"constraint_params": {"anyOf": [inside, listed, {"type": "null"}]}},
+        "propertyNames": {"not": {"pattern": names}},
     }
     kept = {name: part for name, part in blocks.items() if name != "additionalProperties"}
     return {

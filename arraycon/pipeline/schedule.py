@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from arraycon.blocks import Block, describe_schedule
 from arraycon.blocks.wording import warn
-from arraycon.constraints import Constraint, declared
+from arraycon.constraints import Constraint, declared, repeats
 from arraycon.kernels.common import check
 from arraycon.params import ConstraintParams, files
 from arraycon.pipeline import inputs, starting
@@ -38,8 +38,12 @@ class Constraints:
 
     Parameters
     ----------
-    params : ConstraintParams or mapping
-        Validated parameters, or a mapping as a parameter file holds it.
+    params : ConstraintParams, mapping or list
+        Validated parameters, or a mapping as a parameter file holds it. A list of ``{name: block}``
+        may hold a constraint several times with different values: they are called ``kz_filter``,
+        ``kz_filter#2`` and so on, in `order`, reports and ``constraints["kz_filter#2"]`` alike, and
+        by default each runs right behind the one before it. The order of a list has no other
+        meaning.
     defaults : {"none", "ptyrad"}
         What becomes of constraints that `params` does not mention: nothing, or what PtyRAD does
         with a file, where five are on by default. One warning names those that run so.
@@ -69,7 +73,7 @@ class Constraints:
 
     def __init__(
         self,
-        params: ConstraintParams | Mapping[str, Any] | None = None,
+        params: ConstraintParams | Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         *,
         defaults: Defaults = "none",
         order: Sequence[str] | None = None,
@@ -94,7 +98,9 @@ class Constraints:
                 f"params: expected constraint blocks by name, got a text; to read a file, "
                 f"Constraints.from_file({path!r})"
             )
-        if not isinstance(params, ConstraintParams):
+        if isinstance(params, Sequence):
+            params = files.from_mapping({files.SECTION: list(params)})
+        elif not isinstance(params, ConstraintParams):
             params = files.from_mapping(params)
         elif not params.is_valid():  # pydantic's model_copy(update=...) validates nothing
             params = files.from_mapping({name: getattr(params, name) for name in params.given})
@@ -161,10 +167,11 @@ class Constraints:
 
     def _take(self, params: ConstraintParams, order: Sequence[str] | None) -> None:
         blocks, known = params.blocks(), declared()
-        if unknown := params.given - known.keys():
+        if unknown := {name for name in params.given if repeats.kind(name) not in known}:
             raise ValueError(f"{min(unknown)}: expected a constraint, got one that is forgotten")
         self._params = params
-        self._steps = tuple((known[name], blocks[name]) for name in _ordered(blocks, order))
+        names = _ordered(blocks, order)
+        self._steps = tuple((repeats.find(name, known), blocks[name]) for name in names)
         self._enabled = tuple((step, block) for step, block in self._steps if block.enabled)
 
     @property

@@ -14,17 +14,19 @@ from arraycon.pipeline import Constraints
 
 
 def vary(
-    base: ConstraintParams | Mapping[str, Any], fields: Mapping[str, Sequence[Any]]
+    base: ConstraintParams | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+    fields: Mapping[str, Sequence[Any]],
 ) -> dict[str, Constraints]:
     """Make a candidate of each combination of values.
 
     Parameters
     ----------
-    base : ConstraintParams or mapping
+    base : ConstraintParams, mapping or list
         What all have in common; a constraint that is varied may be missing there, and starts at
         iteration 1 then.
     fields : mapping
-        Values by ``"constraint.field"``; a value None of the field `start_iter` is off.
+        Values by ``"constraint.field"``, as ``"kz_filter.beta"`` or, of one that the base holds
+        twice, ``"kz_filter#2.beta"``; a value None of the field `start_iter` is off.
 
     Returns
     -------

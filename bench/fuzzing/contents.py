@@ -34,6 +34,16 @@ def values(rng: Rng, size: tuple[int, ...], dtype: str) -> np.ndarray:
         return filled.astype(dtype)
 
 
+def weights(rng: Rng, size: tuple[int, ...]) -> np.ndarray:
+    """Return weights in [0, 1], bool or real, that fit the last axes of an array."""
+    fitting = size[int(rng.integers(max(1, len(size) - 2))) :]
+    some = rng.random(tuple(1 if rng.random() < 0.1 else n for n in fitting))
+    kind = rng.integers(4)
+    if kind < 2:
+        return some > rng.choice([0.1, 0.5, 0.98])
+    return (some if kind == 2 else np.round(some)).astype(rng.choice(["float32", "float64"]))
+
+
 def layout(rng: Rng, array: np.ndarray) -> np.ndarray:
     """Return the same values at other places: Fortran order, steps, backwards, read-only."""
     choice = rng.integers(7)

@@ -63,6 +63,8 @@ def _worst(got: Results, expected: Results, inputs: Results) -> str:
 
 
 def _compare(got: np.ndarray, expected: np.ndarray, inputs: Results) -> str:
+    if got.dtype == np.bool_:
+        return "" if np.array_equal(got, expected) else "bools differ"
     x, y = (_real(array) for array in (got, expected))
     if not np.array_equal(np.isnan(x), np.isnan(y)):
         where = np.argwhere(np.isnan(x) != np.isnan(y))[0]
@@ -96,6 +98,8 @@ def largest(array: np.ndarray) -> float:
 
 
 def _wobble(rng: Rng, array: np.ndarray, scale: float) -> np.ndarray:
+    if array.dtype == np.bool_:
+        return array
     eps = 16 * np.finfo(array.real.dtype).eps
     with np.errstate(all="ignore"):
         moved = array * (1 + eps * rng.choice((-1, 1), array.shape))

@@ -20,7 +20,15 @@ REAL = (0.0, 1e-12, 0.05, 0.3, 0.5, 1.0, 1.7, 4.0, 20.0, 1e4)
 def draw(rng: Rng, model: type[Block]) -> dict[str, Any]:
     """Return values of a model's own fields; about a third of them stay as they are."""
     own = {key: field for key, field in model.model_fields.items() if key not in Block.model_fields}
-    return {key: _valid(rng, model, key, field) for key, field in own.items() if rng.random() < 0.7}
+    while True:
+        drawn = {
+            key: _valid(rng, model, key, field) for key, field in own.items() if rng.random() < 0.7
+        }
+        try:
+            model(**drawn)
+        except ValueError:  # two that do not go together
+            continue
+        return drawn
 
 
 def _valid(rng: Rng, model: type[Block], key: str, field: FieldInfo) -> Any:
@@ -40,6 +48,8 @@ def _value(rng: Rng, annotation: Any, bounds: tuple[float | None, float | None])
         return _value(rng, arguments[rng.integers(len(arguments))], bounds)
     if annotation is type(None):
         return None
+    if origin is tuple and arguments[-1] is ...:
+        return tuple(int(i) for i in rng.integers(-2, 2, rng.integers(3)))
     if origin is tuple:
         return tuple(_value(rng, argument, bounds) for argument in arguments)
     if annotation is int:

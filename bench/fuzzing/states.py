@@ -42,7 +42,9 @@ def case(seed: int, number: int) -> str:
         again,
         rng,
         transforms=any(
-            transforms(declared()[name]) or getattr(schedule[name], "obj_type", "") == "complex"
+            transforms(declared()[name])
+            or getattr(schedule[name], "obj_type", "") == "complex"
+            or "probe" in declared()[name].writes(schedule[name])
             for name in schedule
         ),
     )
@@ -72,6 +74,11 @@ def fields(rng: Rng) -> dict[str, Any]:
     else:
         given["object_amplitude"] = contents.values(rng, size, precision)
         given["object_phase"] = contents.values(rng, size, precision)
+    if rng.random() < 0.7:
+        given["illumination"] = rng.random(size[-2:]).astype(precision)
+    if rng.random() < 0.7:
+        mask = rng.random(size[int(rng.choice([1, 2])) :])
+        given["vacuum_mask"] = mask > 0.5 if rng.random() < 0.5 else mask.astype(precision)
     return given
 
 
@@ -82,6 +89,8 @@ def constraints(rng: Rng) -> arraycon.Constraints:
     blocks = {}
     for index in chosen:
         one, drawn = known[index], parameters.draw(rng, known[index].model)
+        if "phase" in drawn:  # float32 holds 10⁴ rad to 10⁻³ only, which a complex object shows
+            drawn["phase"] %= 7
         needed = {key: value for key, value in one.typical.items() if drawn.get(key) is None}
         blocks[one.name] = {"start_iter": 1, **drawn, **needed}
     return arraycon.Constraints(blocks)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from study import coupling, drifts, filters, probes
+from study import coupling, drifts, filters, linear, probes
 from study.finding import Finding, Measure, Trial
 from study.report import FILES, as_json, markdown, table, write
 
@@ -35,9 +35,15 @@ EXPERIMENTS: tuple[Callable[[Any], Finding], ...] = (
     probes.fix_probe_int,
     filters.obj_rblur,
     filters.obj_zblur,
+    linear.obj_gaussian,
+    linear.obj_smooth,
     filters.kr_filter,
+    linear.obj_bandpass,
+    linear.grid_notch,
     filters.kz_filter,
     filters.kz_filter_boundary,
+    linear.obj_wedge,
+    linear.identical_slices,
     filters.kr_thresh,
     filters.kr_thresh_scope,
     coupling.complex_ratio,

@@ -17,3 +17,8 @@ def objp_postiv(phase: Array, *, relax: float, mode: str, xp: Namespace) -> Arra
     if mode == "subtract_min":
         return relax * phase + (1 - relax) * (phase - xp.min(phase))
     return relax * phase + (1 - relax) * xp.clip(phase, min=0.0)
+
+
+def objp_thresh(phase: Array, *, relax: float, thresh: tuple[float, float], xp: Namespace) -> Array:
+    """Relax the phase into a range."""
+    return obja_thresh(phase, relax=relax, thresh=thresh, xp=xp)

@@ -52,6 +52,18 @@ def fits(name: str, x: Array, obj: Array | None, *, ndims: tuple[int, ...]) -> N
         _reject(name, f"shape {axes} of the object, {expected}", f"shape {tuple(x.shape)}")
 
 
+def weights(name: str, x: Array | None, like: Array, *, ndim: int | None = None) -> None:
+    """Require None, or real or bool weights that fit the last axes of an array, `ndim` at most."""
+    if x is None:
+        return
+    array(name, x, kind="mask")
+    shape, target = tuple(x.shape), tuple(like.shape)
+    most = len(target) if ndim is None else ndim
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    if len(shape) > most or any(n not in (1, m) for n, m in pairs):
+        _reject(name, f"a shape that fits the last axes of {target}", f"shape {shape}")
+
+
 def modes(name: str, probe: Array) -> None:
     """Require complex probe modes of shape (pmode, ny, nx)."""
     array(name, probe, kind="complex")

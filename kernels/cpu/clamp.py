@@ -31,6 +31,13 @@ def obja_thresh(
     _change(amplitude, sums, _clip, _clip_measured, limits)
 
 
+def objp_thresh(
+    phase: Array, *, relax: float, thresh: tuple[float, float], sums: Array | None = None
+) -> None:
+    """Relax the phase into a range."""
+    obja_thresh(phase, relax=relax, thresh=thresh, sums=sums)
+
+
 def objp_postiv(phase: Array, *, relax: float, mode: str, sums: Array | None = None) -> None:
     """Relax the phase towards non-negative values."""
     flat, cast = phase.reshape(-1), phase.dtype.type

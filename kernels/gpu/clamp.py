@@ -26,6 +26,14 @@ def obja_thresh(
 
 
 @on_device
+def objp_thresh(
+    phase: Array, *, relax: float, thresh: tuple[float, float], sums: Array | None = None
+) -> None:
+    """Relax the phase into a range."""
+    _clip(phase, sums, relax, *thresh)
+
+
+@on_device
 def objp_postiv(phase: Array, *, relax: float, mode: str, sums: Array | None = None) -> None:
     """Relax the phase towards non-negative values."""
     if mode == "clip_neg":

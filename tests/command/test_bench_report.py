@@ -154,7 +154,7 @@ def test_command_with_a_complex_object(tmp_path: Path) -> None:
     assert "complex object" in (tmp_path / "table.txt").read_text()
     code, output = run("--complex", "--only", "pos_recenter")
     assert code == 2
-    assert "expected names out of obj_rblur" in output
+    assert "expected names out of obj_probe_scale" in output
 
 
 def test_command_writes_nothing_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,18 @@ def test_params_check() -> None:
     assert re.search(r"obj_rblur +active +every iteration +default", output)
 
 
+def test_params_check_names_those_that_are_there_twice() -> None:
+    twice = "constraint_params:\n- kz_filter: {start_iter: 1, end_iter: 5, beta: 1}\n"
+    Path("p.yaml").write_text(
+        f"{twice}- obj_zblur: null\n- kz_filter: {{start_iter: 5, beta: 0.2}}\n"
+    )
+    code, output = run("params", "check", "p.yaml")
+    assert code == 0
+    assert re.search(r"kz_filter +active +from 1 until 5 .*the file .*beta 1\.0", words(output))
+    assert re.search(r"kz_filter#2 +active +every iteration from 5 +the file .*beta 0\.2",
+                     words(output))  # fmt: skip
+
+
 def test_params_check_warns() -> None:
     Path("p.yaml").write_text("kz_filter: {beta: 1}\n")
     code, output = run("params", "check", "p.yaml")

@@ -1,4 +1,4 @@
-"""Ranges of values: obja_thresh, objp_postiv."""
+"""Ranges of values: obja_thresh, objp_postiv, objp_thresh."""
 
 from __future__ import annotations
 
@@ -25,7 +25,17 @@ def objp_postiv(phase, *, relax, mode):
     return relax * phase + (1 - relax) * target
 
 
+def objp_thresh(phase, *, relax, thresh):
+    return obja_thresh(phase, relax=relax, thresh=thresh)
+
+
 CASES = [
+    *on_objects(
+        objp_thresh,
+        phase,
+        {"relax": 0.0, "thresh": (-0.1, 0.2)},
+        {"relax": 0.4, "thresh": (0.0, 0.3)},
+    ),
     *on_objects(
         obja_thresh,
         amplitude,
@@ -43,10 +53,11 @@ CASES = [
 BAD = [
     ("obja_thresh", (OBJ,), {"thresh": (1, 1)}, ValueError, "thresh: expected an ascending pair"),
     ("obja_thresh", (OBJ,), {"thresh": (1,)}, TypeError, "thresh: expected an ascending pair"),
+    ("objp_thresh", (OBJ,), {"thresh": (1, 1)}, ValueError, "thresh: expected an ascending pair"),
     ("objp_postiv", (OBJ,), {"mode": "clip"}, ValueError, "mode: expected clip_neg or subtract_m"),
 ]
 
-LIMITS = {"obja_thresh": Limit(0.01), "objp_postiv": Limit(0.01)}
+LIMITS = {"obja_thresh": Limit(0.01), "objp_postiv": Limit(0.01), "objp_thresh": Limit(0.01)}
 
 
 @given(SEEDS, SHAPES, PRECISIONS, st.floats(0, 1))
@@ -60,3 +71,12 @@ def test_idempotent_clamps(seed, shape, dtype, low):
         once = arraycon.objp_postiv(amplitude - 1, mode=mode)
         np.testing.assert_array_equal(arraycon.objp_postiv(once, mode=mode), once)
         assert once.min() >= 0
+
+
+@given(SEEDS, SHAPES, PRECISIONS, st.floats(-1, 1))
+def test_phases_beyond_pi_are_clipped_and_not_wrapped(seed, shape, dtype, low):
+    phase = 20 * real(seed, shape, dtype)
+    once = arraycon.objp_thresh(phase, thresh=(low, low + 4))
+    np.testing.assert_array_equal(arraycon.objp_thresh(once, thresh=(low, low + 4)), once)
+    assert np.all(once[phase > low + 4] == np.asarray(low + 4, dtype))
+    assert np.all(once[phase < low] == np.asarray(low, dtype))

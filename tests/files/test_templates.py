@@ -85,6 +85,8 @@ VALID = [
     {"constraint_params": None, "recon_params": {"NITER": 3}, "something": [1, {"a": 2}]},
     {"init_params": None},
     {"obj_rblur": {"start_iter": 1, "kernel_size": 4095, "std": 1e3}},
+    {"kz_filter": {"start_iter": 1, "end_iter": 3}, "kz_filter#2": {"start_iter": 3}},
+    {"constraint_params": [{"kz_filter": None}, {"kz_filter": {"freq": 3}}]},
 ]
 INVALID = [
     [],
@@ -109,6 +111,18 @@ INVALID = [
     {"constraint_params": 3},
     {"constraint_params": {}, "kz_filter": {"start_iter": 1}},
     {"constraint_params": {"init_params": {}}},
+    [{"kz_filter": {"start_iter": 1}}],
+    {"kz_filter#1": {}},
+    {"kz_filter#02": {}},
+    {"kz_filter#100": {}},
+    {"kz_filter#2": {"betta": 1}},
+    {"constraint_params": []},
+    {"constraint_params": ["kz_filter"]},
+    {"constraint_params": [{"kz_filter": {}, "kr_filter": {}}]},
+    {"constraint_params": [{}]},
+    {"constraint_params": [{"kz_filter": {"beta": -1}}]},
+    {"constraint_params": [{"kz_filter#2": {}}]},
+    {"constraint_params": {}, "kz_filter#2": {"start_iter": 1}},
 ]
 
 

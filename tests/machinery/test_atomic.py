@@ -13,7 +13,7 @@ import numpy as np
 import processes
 import pytest
 from libraries import NUMPY, Library
-from schedules import IDS, OPTIONS, VARIANTS, assert_equal, make_state, only, snapshot
+from schedules import IDS, OPTIONS, VARIANTS, assert_equal, fitting, make_state, only, snapshot
 
 import arraycon
 from arraycon.kernels.common import threads
@@ -58,11 +58,11 @@ class Allocations:
             self._failing = 0
 
 
-def state_of(nz, *, as_object):
+def state_of(name, nz, *, as_object):
     rng = np.random.default_rng(2)
-    shape = 2, nz, 34, 32
+    shape = fitting(name, (2, nz, 34, 32))
     amplitude, phase = rng.normal(1, 0.05, shape), rng.normal(0.1, 0.2, shape)
-    phase *= np.linspace(2, 0.1, nz)[:, None, None]
+    phase *= np.linspace(2, 0.1, shape[1])[:, None, None]
     if as_object:
         fields = {"object": amplitude * np.exp(1j * phase)}
         fields |= {"object_amplitude": None, "object_phase": None}
@@ -86,10 +86,10 @@ def bound(constraints, state):
 def failures(name, options, apply, monkeypatch, *, nz=6, as_object=False, library=NUMPY):
     """Let one allocation after the other fail, until there are no more; return how many did."""
     constraints = only(**{name: options})
-    before = snapshot(state_of(nz, as_object=as_object))
+    before = snapshot(state_of(name, nz, as_object=as_object))
 
     def new():
-        state = state_of(nz, as_object=as_object)
+        state = state_of(name, nz, as_object=as_object)
         for field in before:
             setattr(state, field, library.array(before[field]))
         return state

@@ -45,6 +45,12 @@ BATCHES = [
     Batch("kz_filter", VOLUMES, {"obj_type": "amplitude"}),
     Batch("obja_thresh", SLICES, {"relax": 0.3}),
     Batch("objp_postiv", SLICES),
+    Batch("objp_thresh", SLICES),
+    Batch("obj_shrink", SLICES, {"amount": 0.4}),
+    Batch("obj_shrink", SLICES, {"amount": 0.4, "target": 1.0}, complex=True),
+    Batch("obj_fill", SLICES, {"value": 0.3, "relax": 0.2}),
+    Batch("obj_baseline", SLICES),
+    Batch("obj_baseline", VOLUMES, {"statistic": "percentile", "obj_type": "amplitude"}),
 ]
 CALLS_AND_SHAPES = [
     pytest.param(batch, shape, id=f"{batch}-{'x'.join(map(str, shape))}")

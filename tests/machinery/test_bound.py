@@ -9,7 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
-from schedules import EVERY, assert_equal, make_state, only, snapshot
+from schedules import EVERY, SHAPE, assert_equal, fitting, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES
@@ -21,8 +21,8 @@ from arraycon.pipeline import graphs
 from arraycon.state import State
 
 
-def complex_state(dtype="float32", **changes):
-    state = make_state(dtype)
+def complex_state(dtype="float32", *, shape=SHAPE, **changes):
+    state = make_state(dtype, shape=shape)
     transmission = state.object_amplitude * np.exp(1j * state.object_phase)
     return make_state(
         dtype,
@@ -41,7 +41,8 @@ EITHER = pytest.mark.parametrize("form", MADE)
 @pytest.mark.parametrize("name", NAMES)
 def test_each_constraint_does_the_same(name, form):
     options = {"kernel_size": 7} if name == "obj_zblur" else {}
-    constraints, one, two = only(**{name: options}), MADE[form](), MADE[form]()
+    one, two = (MADE[form](shape=fitting(name)) for _ in range(2))
+    constraints = only(**{name: options})
     bound = constraints.bind(one)
     for iteration in (1, 2, 3):
         report, expected = bound.apply(iteration), constraints.apply(two, iteration)

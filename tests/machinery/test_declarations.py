@@ -26,7 +26,8 @@ OWN = {name: one for name, one in declared().items() if one.built_in}
 EVERY = pytest.mark.parametrize("name", OWN)
 SECOND_FAMILY = {
     "obj_gaussian", "obj_smooth", "obj_bandpass", "grid_notch", "obj_wedge", "identical_slices",
-    "obj_tv",
+    "objp_thresh", "obj_shrink", "obj_fill", "obj_baseline", "phase_ramp", "ortho_omode",
+    "obj_probe_scale", "obj_tv",
 }  # fmt: skip
 LACKING: dict[str, set[str]] = {"study": SECOND_FAMILY, "port": set(), "floor": SECOND_FAMILY}
 """Constraints that nobody has studied, written in plain NumPy, or given a floor."""
@@ -77,6 +78,9 @@ def test_properties():
     assert {name for name, one in OWN.items() if one.centred} == {"probe_mask_r"}
     assert {name: one.returns for name, one in OWN.items() if one.returns} == {
         "ortho_pmode": ("rotation",),
+        "ortho_omode": ("rotation",),
+        "obj_probe_scale": ("factor",),
+        "phase_ramp": ("slope",),
         "obj_z_recenter": ("shift",),
     }
     assert [name for name, one in OWN.items() if one.default_on] == [
@@ -186,7 +190,7 @@ def test_functions_of_fields_run_where_they_are_put():
     arraycon.register("second", model=Shrink, needs=["probe"], after="first")(dict)
     names = list(declared())
     place = names.index("obja_thresh")
-    assert names[place : place + 4] == ["obja_thresh", "first", "second", "objp_postiv"]
+    assert names[place : place + 4] == ["obja_thresh", "first", "second", "objp_thresh"]
     assert [declared()[name].centred for name in ("first", "second")] == [False, True]
     with pytest.raises(ValueError, match="second: expected a constraint that it runs after"):
         arraycon.unregister("first")

@@ -19,7 +19,7 @@ def family(name):
 
 
 def test_every_constraint_of_the_other_families_has_one():
-    assert set(EXAMPLES) == {name for name in declared() if family(name) not in FIRST_FAMILIES}
+    assert set(EXAMPLES) >= {name for name in declared() if family(name) not in FIRST_FAMILIES}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

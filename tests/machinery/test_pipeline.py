@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from libraries import FLOAT32, Library, relative_error
-from schedules import EVERY, OFF, assert_equal, make_state, only, snapshot
+from schedules import EVERY, OFF, assert_equal, fitting, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
@@ -199,7 +199,7 @@ def test_relative_change_of_nothing():
 @pytest.mark.parametrize("as_object", [False, True])
 @pytest.mark.parametrize("name", ORDER)
 def test_working_in_place_gives_the_same(name, as_object):
-    states = [make_state("float64"), make_state("float64")]
+    states = [make_state("float64", shape=fitting(name)) for _ in range(2)]
     for state in states:
         if as_object:
             state.object = state.object_amplitude * np.exp(1j * state.object_phase)

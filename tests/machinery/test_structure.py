@@ -18,8 +18,8 @@ from arraycon.bench import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for top in ("kernels", "arraycon") for path in (ROOT / top).rglob("*.py"))
 FAMILIES = (
-    "blur", "clamp", "coupling", "dct", "fourier", "linear", "modes", "probe_masks", "recenter",
-    "variation",
+    "blur", "clamp", "coupling", "dct", "fourier", "gauge", "linear", "modes", "probe_masks",
+    "recenter", "values", "variation",
 )  # fmt: skip
 # Families for which a layer has no kernels; the reference takes their place there.
 LACKING = {"kernels/gpu": {"linear"}}

@@ -14,8 +14,8 @@ import numpy as np
 import arraycon
 
 FAMILIES = (
-    "blur", "clamp", "coupling", "dct", "fourier", "linear", "modes", "probe_masks", "recenter",
-    "variation",
+    "blur", "clamp", "coupling", "dct", "fourier", "gauge", "linear", "modes", "probe_masks",
+    "recenter", "values", "variation",
 )  # fmt: skip
 FOLDER = Path(__file__).parents[1] / "constraints"
 
@@ -76,6 +76,8 @@ class Case:
         The reference leaves a unit phasor of each mode open.
     fixed : tuple of int
         Axes of the arrays that have one size only.
+    call : callable, optional
+        How it is called, where not with the arrays in their order, or for fewer results.
     """
 
     reference: Callable[..., Any]
@@ -84,6 +86,7 @@ class Case:
     written: int = 1
     phases_free: bool = False
     fixed: tuple[int, ...] = ()
+    call: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
@@ -97,7 +100,7 @@ class Case:
 
     @property
     def function(self) -> Callable[..., Any]:
-        return getattr(arraycon, self.name)
+        return self.call or getattr(arraycon, self.name)
 
     def make(self, dtype: str, seed: int = 0) -> list[np.ndarray]:
         """Inputs as NumPy arrays of the precision of `dtype`."""

@@ -41,7 +41,7 @@ __all__ = [
 PRECISIONS = pytest.mark.parametrize("dtype", REAL)
 STRICT = "array_api_strict"
 REPEATED = (*OBJECTS[1:], *PROBES[1:])  # shapes in which the same options come again
-BIG = {"object": (1, 20, 512, 512), "probe": (8, 256, 256)}
+BIG = {"object": (1, 20, 512, 512), "probe": (8, 256, 256), "object_modes": (8, 1, 256, 256)}
 
 
 def compare(case: Case, library: Library, layout: str, dtype: str) -> None:
@@ -222,7 +222,7 @@ def test_extra_memory(one, limit):
     rng = np.random.default_rng(0)
     arrays = []
     for maker, _ in one.inputs:
-        array = maker(rng, BIG["probe" if maker.__name__ == "probe" else "object"])
+        array = maker(rng, BIG.get(maker.__name__, BIG["object"]))
         arrays.append(array.astype("complex64" if np.iscomplexobj(array) else "float32"))
     with threads.use_threads(2):
         # compiling and caches are not counted

@@ -13,7 +13,15 @@ from arraycon.state import ARRAYS
 
 OFF = dict.fromkeys(ORDER)
 # on top of others they warn, which the tests of parameters cover
-DOUBLE = ("obj_zblur", "obj_gaussian", "obj_smooth", "obj_bandpass", "obj_wedge")
+DOUBLE = (
+    "obj_zblur",
+    "obj_gaussian",
+    "obj_smooth",
+    "obj_bandpass",
+    "obj_wedge",
+    "obj_probe_scale",
+    "ortho_omode",
+)
 EVERY = {
     name: None if name in DOUBLE else {"start_iter": 1, **declared()[name].typical}
     for name in ORDER
@@ -58,13 +66,22 @@ def only(**blocks):
         return arraycon.Constraints(OFF | on)
 
 
-def make_state(dtype="float32", seed=1, **changes):
+SHAPE = 1, 5, 14, 16
+
+
+def fitting(name, shape=SHAPE):
+    """Shape of an object that a constraint takes: for one that takes no slices these are modes."""
+    omode, nz, *plane = shape
+    return (omode * nz, 1, *plane) if declared()[name].flat else shape
+
+
+def make_state(dtype="float32", seed=1, *, shape=SHAPE, **changes):
     rng = np.random.default_rng(seed)
     complex_dtype = {"float32": "complex64", "float64": "complex128"}[dtype]
     probe = rng.normal(size=(3, 12, 12)) + 1j * rng.normal(size=(3, 12, 12))
     fields = {
-        "object_amplitude": rng.normal(1, 0.05, (1, 5, 14, 16)).astype(dtype),
-        "object_phase": rng.normal(0.1, 0.2, (1, 5, 14, 16)).astype(dtype),
+        "object_amplitude": rng.normal(1, 0.05, shape).astype(dtype),
+        "object_phase": rng.normal(0.1, 0.2, shape).astype(dtype),
         "probe": (probe * np.array([1, 0.5, 0.25])[:, None, None]).astype(complex_dtype),
         "probe_intensity": 100.0,
         "position_shifts": rng.normal(0.5, 1, (12, 2)).astype(dtype),
@@ -76,7 +93,7 @@ def make_state(dtype="float32", seed=1, **changes):
     }
     fields.update(changes)
     held = (fields.get(name) for name in ("object_amplitude", "object_phase", "object"))
-    plane = next((array.shape[-2:] for array in held if array is not None), (14, 16))
+    plane = next((array.shape[-2:] for array in held if array is not None), shape[-2:])
     fields.setdefault("illumination", rng.random(plane).astype(dtype))
     fields.setdefault("vacuum_mask", rng.random(plane) > 0.7)
     return arraycon.State(**fields)
