@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from arraycon.constraints import register as register
     from arraycon.constraints import unregister as unregister
     from arraycon.misfit import misfit_ratio as misfit_ratio
+    from arraycon.monitor import Monitor as Monitor
     from arraycon.params import ConstraintParams as ConstraintParams
     from arraycon.pipeline import Constraints as Constraints
     from arraycon.pipeline import MissingInputError as MissingInputError
@@ -43,6 +44,7 @@ _LAZY = {
     "ConstraintParams": "params",
     "Constraints": "pipeline",
     "MissingInputError": "pipeline",
+    "Monitor": "monitor",
     "ParameterError": "blocks",
     "ParameterWarning": "blocks",
     "Record": "pipeline",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from arraycon.monitor import Monitor
     from arraycon.pipeline import Bound, Constraints, Report
     from arraycon.state import State
 
@@ -18,12 +19,23 @@ class Loop:
     """`Constraints.bind` for a code whose arrays are looked up anew at each iteration.
 
     Where they are elsewhere each time it is `Constraints.apply` from some iterations on.
+
+    Parameters
+    ----------
+    monitor : Monitor, optional
+        What watches it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monitor: Monitor | None = None) -> None:
+        self._monitor = monitor
         self._bound: Bound | None = None
         self._moves = 0
         self._errors: dict[int, float] = {}
+
+    def waits(self, constraints: Constraints, iteration: int) -> bool:
+        """Whether a rule in `start_when` needs the error of an iteration."""
+        blocks = (block for _, block in constraints.steps if block.start_when is not None)
+        return any(block.waits(iteration, self._errors) for block in blocks)
 
     def apply(
         self,
@@ -39,9 +51,12 @@ class Loop:
 
         if measure or self._moves >= _PATIENCE:
             self._bound = None
-            return constraints.apply(self._state(fields), iteration, measure=measure, error=error)
+            return constraints.apply(
+                self._state(fields), iteration,
+                measure=measure, error=error, monitor=self._monitor,
+            )  # fmt: skip
         if self._bound is None or self._bound.constraints is not constraints:
-            self._bound = constraints.bind(self._state(fields))
+            self._bound = constraints.bind(self._state(fields), monitor=self._monitor)
             return self._bound.apply(iteration, error=error)
         vars(self._bound.state).update({**dict.fromkeys(FIELDS), **fields})
         self._moves = 0 if self._bound.is_current() else self._moves + 1

@@ -117,8 +117,13 @@ class PtyLabAttachment(Attachment):
             "position_shifts": own.shifts,
             **_lengths(reconstruction, index),
         }
+        error = None
+        if own.loop.waits(self.constraints, self._iteration):
+            error = float(reconstruction.error[-1])  # which PtyLab appends before its constraints
         try:
-            return own.loop.apply(self.constraints, fields, self._iteration, measure=self._measure)
+            return own.loop.apply(
+                self.constraints, fields, self._iteration, measure=self._measure, error=error
+            )
         except MissingInputError as error:
             reason = "PtyLab has no object tilts, and no slice thickness for a thin object"
             raise MissingInputError(f"{error}\n{reason}") from None

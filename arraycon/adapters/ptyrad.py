@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from arraycon.adapters._feeding import Feed
 from arraycon.adapters._hooks import Undoable
 from arraycon.adapters._loop import Loop
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
+    from arraycon.monitor import Monitor, Subset
     from arraycon.params import ConstraintParams
     from arraycon.pipeline import Constraints, Report
     from arraycon.pipeline.lending import Loan
 
 __all__ = ["CombinedConstraint", "Installation", "install"]
+
+logger = logging.getLogger("arraycon")
 
 PTYRAD = Code("PtyRAD", "ptyrad", known=("1.0.0",))
 
@@ -39,6 +44,7 @@ _NUMBERS = {
 }
 _SCAN = ("N_scan_slow", "N_scan_fast")
 _PROBE = ("opt_probe", "get_complex_probe_view")
+_MODEL = ("get_measurements", "clear_cache")
 
 
 class CombinedConstraint:
@@ -59,6 +65,11 @@ class CombinedConstraint:
     measure : bool, optional
         Whether `report` tells how much each constraint changed, at the price of a temporary copy of
         each array. See `Constraints.apply`.
+    monitor : Monitor, optional
+        What watches the constraints. One without a misfit of its own is fed by the model's forward
+        pass and PtyRAD's measurements. Those are divided by a constant that its log names, unless
+        ``meas_normalization`` is ``{mode: divide_const, value: 1}``: hand that to the monitor as
+        ``counts_per_unit``. The same patterns give the error for rules in `start_when`.
 
     Attributes
     ----------
@@ -80,6 +91,7 @@ class CombinedConstraint:
     # set by `install`, where PtyRAD gives the parameters but the user wants others
     _given: Constraints | ConstraintParams | Mapping[str, Any] | None = None
     _measure = False
+    _watched_by: Monitor | None = None
 
     def __init__(
         self,
@@ -87,6 +99,7 @@ class CombinedConstraint:
         device: Any = "cuda",
         *,
         measure: bool | None = None,
+        monitor: Monitor | None = None,
     ) -> None:
         self.constraint_params = constraint_params if self._given is None else self._given
         self.device = device
@@ -94,7 +107,8 @@ class CombinedConstraint:
         self.report: Report | None = None
         self._read: Any = None
         self._parsed: Constraints | None = None
-        self._loop = Loop()
+        self.monitor = self._watched_by if monitor is None else monitor
+        self._loop, self._feed = Loop(self.monitor), Feed(self.monitor)
         self._loan: Loan | None = None
         self._tensors: dict[str, Any] = {}
         self._memory: list[Any] = []
@@ -137,13 +151,40 @@ class CombinedConstraint:
             raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
         numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
         scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
+        constraints, error = self.constraints, None
+        waits = self._loop.waits(constraints, int(niter))
+        if self.monitor is not None or waits:
+            subset = self._patterns(model)
+            error = subset.error() if waits else None
         with self._lent(tensors) as loan:
             # all of them: which ones have changed before an error is not known here
             loan.changed.update(tensors)
             fields = {**loan.arrays, **numbers, "scan_shape": (scan[0], scan[1])}
             self.report = self._loop.apply(
-                self.constraints, fields, int(niter), measure=self.measure
+                constraints, fields, int(niter), measure=self.measure, error=error
             )
+
+    def _patterns(self, model: Any) -> Subset:
+        """Return some of the measurements, beside what the model makes of them."""
+        PTYRAD.check_has(model, _MODEL)
+
+        def forward(indices: Any) -> Any:
+            with sys.modules["torch"].no_grad():
+                intensities = model(indices)
+            model.clear_cache()  # of the object's patches, which its losses look at
+            return intensities
+
+        def measured(indices: Any) -> Any:
+            patterns = model.get_measurements(indices)
+            scale = 1.0 if self.monitor is None else self.monitor.counts_per_unit
+            if self.monitor is not None and not _are_counts(patterns * scale):
+                logger.warning(
+                    "PtyRAD's measurements are no counts; for the misfit, give the monitor as "
+                    "counts_per_unit what its log says that they are normalized by"
+                )
+            return patterns
+
+        return self._feed.subset(model, measured, forward, lambda: len(model.get_measurements()))
 
     @contextlib.contextmanager
     def _lent(self, tensors: dict[str, Any]) -> Iterator[Loan]:
@@ -180,6 +221,7 @@ def install(
     constraints: Constraints | ConstraintParams | Mapping[str, Any] | None = None,
     *,
     measure: bool = False,
+    monitor: Monitor | None = None,
 ) -> Installation:
     """Put `CombinedConstraint` in the place of PtyRAD's class.
 
@@ -190,7 +232,7 @@ def install(
     constraints : Constraints, ConstraintParams or mapping, optional
         What to run instead of the parameters that PtyRAD hands over, whose models do not know this
         package's further options (``boundary``, ``scope``) or constraints of your own.
-    measure : bool, optional
+    measure, monitor : optional
         As for `CombinedConstraint`.
 
     Returns
@@ -215,7 +257,10 @@ def install(
         PTYRAD.check_takes(original.__init__, ("constraint_params", "device"))
         PTYRAD.check_has(original, ("forward",))
         PTYRAD.check_takes(original.forward, ("model", "niter"))
-    namespace = {"_given": constraints, "_measure": measure, "__doc__": CombinedConstraint.__doc__}
+    namespace = {
+        "_given": constraints, "_measure": measure, "_watched_by": monitor,
+        "__doc__": CombinedConstraint.__doc__,
+    }  # fmt: skip
     return Installation(original, type("CombinedConstraint", (CombinedConstraint,), namespace))
 
 
@@ -226,6 +271,12 @@ def _replace(old: type, new: type) -> None:
             continue
         for attribute in [key for key, value in vars(module).items() if value is old]:
             setattr(module, attribute, new)
+
+
+def _are_counts(patterns: Any) -> bool:
+    """Whether patterns are whole numbers, but for what single precision makes of them."""
+    away = abs(patterns - patterns.round())
+    return bool((away <= 1e-4 * patterns.clip(1, None)).all())
 
 
 def _number(value: Any) -> float:

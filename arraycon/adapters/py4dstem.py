@@ -7,13 +7,16 @@ pixel, and positions in px; x is its first lateral axis and y here. Its object i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from arraycon.adapters._feeding import Feed
 from arraycon.adapters._hooks import Attachment
 from arraycon.adapters._loop import Loop, kept
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
+    from arraycon.monitor import Monitor, Subset
     from arraycon.pipeline import Constraints
 
 __all__ = ["Py4DSTEMAttachment", "attach"]
@@ -27,6 +30,14 @@ _CLASSES = (
     "MixedstateMultislicePtychography",
 )
 _ATTRIBUTES = ("_xp", "_object_type", "_energy", "sampling", "angular_sampling")
+_MODEL = (
+    "_amplitudes",
+    "_extract_vectorized_patch_indices",
+    "_return_shifted_probes",
+    "_overlap_projection",
+    "_return_farfield_amplitudes",
+    "_resample_exit_waves",
+)
 _ARGUMENTS = ("current_object", "current_probe", "current_positions", "initial_positions")
 
 
@@ -41,6 +52,7 @@ class Py4DSTEMAttachment(Attachment):
         instead: bool,
         centre: bool | None,
         measure: bool,
+        monitor: Monitor | None,
     ) -> None:
         super().__init__(
             reconstruction,
@@ -52,9 +64,12 @@ class Py4DSTEMAttachment(Attachment):
         )
         self._centre = centre
         self._intensity: float | None = None
-        self._loop = Loop()
+        self._monitor = monitor
+        self._loop, self._feed = Loop(monitor), Feed(monitor)
         self._shifts: Any = None
         self._modes: Any = None
+        # what the model is asked with, as the constraints change it
+        self._model: tuple[Any, Callable[[], Any], Callable[[], Any]] | None = None
 
     def _step(
         self,
@@ -83,12 +98,20 @@ class Py4DSTEMAttachment(Attachment):
         if centred:
             modes = kept(self._modes, xp.fft.fftshift(modes, axes=(-2, -1)))
             self._modes = modes
+        fixed = options.get("fix_positions", False)
+
+        def corner() -> Any:
+            return xp.fft.ifftshift(modes, axes=(-2, -1)).reshape(probe.shape) if centred else probe
+
+        def places() -> Any:
+            return positions if fixed else initial_positions + _like(shifts, initial_positions)
+
+        self._model = specimen, corner, places
         self._apply(specimen, modes, shifts, iteration)
         if centred:
-            probe[...] = xp.fft.ifftshift(modes, axes=(-2, -1)).reshape(probe.shape)
-        fixed = options.get("fix_positions", False)
+            probe[...] = corner()
         if not fixed and any("position_shifts" in record.targets for record in self.reports[0]):
-            positions = initial_positions + _like(shifts, initial_positions)
+            positions = places()
         return specimen, probe, positions
 
     def _apply(self, specimen: Any, modes: Any, shifts: Any, iteration: int) -> None:
@@ -103,14 +126,51 @@ class Py4DSTEMAttachment(Attachment):
             "object_phase" if potential else "object": slices,
             **_lengths(self._target),
         }
+        waits, error = self._loop.waits(self.constraints, iteration), None
+        if self._monitor is not None or waits:
+            subset = self._patterns()
+            error = subset.error() if waits else None
         try:
-            report = self._loop.apply(self.constraints, fields, iteration, measure=self._measure)
+            report = self._loop.apply(
+                self.constraints, fields, iteration, measure=self._measure, error=error
+            )
         except MissingInputError as error:
             lacks = ["py4DSTEM has no object tilts, and lengths only where they are uniform"]
             if potential:
                 lacks.append("its potential is a phase without amplitude")
             raise MissingInputError(f"{error}\n{', and '.join(lacks)}") from None
         self.reports = (report,)
+
+    def _patterns(self) -> Subset:
+        """Return some of the patterns, beside what py4DSTEM's model makes of them."""
+        reconstruction = self._target
+        PY4DSTEM.check_has(reconstruction, _MODEL)
+
+        def counts(indices: Any) -> Any:
+            return reconstruction._xp.asarray(reconstruction._amplitudes[indices]) ** 2
+
+        return self._feed.subset(
+            reconstruction, counts, self._intensities, lambda: len(reconstruction._amplitudes)
+        )
+
+    def _intensities(self, indices: Any) -> Any:
+        """Intensities of the model as the constraints have left it."""
+        assert self._model is not None
+        reconstruction, (specimen, probe, places) = self._target, self._model
+        positions = places()[indices]
+        window = reconstruction._extract_vectorized_patch_indices(positions)
+        probes = reconstruction._return_shifted_probes(
+            probe(), positions - reconstruction._xp_storage.round(positions)
+        )
+        _, _, exits = reconstruction._overlap_projection(specimen, *window, probes)
+        waves = reconstruction._xp.fft.fft2(exits)
+        if reconstruction._resample_exit_waves:
+            resample = PY4DSTEM.find("py4DSTEM.process.phase.utils", "bilinear_resample")
+            waves = resample(
+                waves, output_size=reconstruction._amplitudes_shape, vectorized=True,
+                conserve_array_sums=True, xp=reconstruction._xp,
+            )  # fmt: skip
+        return reconstruction._return_farfield_amplitudes(waves) ** 2
 
     def _needs_centre(self, iteration: int) -> bool:
         """Whether a constraint is due that does not commute with a cyclic shift of the probe."""
@@ -126,6 +186,7 @@ def attach(
     instead: bool = False,
     centre: bool | None = None,
     measure: bool = False,
+    monitor: Monitor | None = None,
 ) -> Py4DSTEMAttachment:
     """Run constraints in the constraint step of one of py4DSTEM's reconstructions.
 
@@ -145,6 +206,12 @@ def attach(
         where that makes a difference: for constraints that say so, and for your own on the probe.
     measure : bool, optional
         As for `Constraints.apply`.
+    monitor : Monitor, optional
+        What watches the constraints; py4DSTEM's own, if they run first, count to the data step. One
+        without a misfit of its own is fed by py4DSTEM's forward model and its patterns. Those have
+        to be counts (``counts_per_unit`` makes them some), and are smoother than counts where
+        py4DSTEM has moved their centres by parts of a pixel. The same patterns give the error for
+        rules in `start_when`.
 
     Returns
     -------
@@ -174,8 +241,9 @@ def attach(
     if reconstruction.sampling is None:
         raise ValueError("reconstruction: expected one after preprocess(), got no sampling")
     return Py4DSTEMAttachment(
-        reconstruction, constraints, instead=instead, centre=centre, measure=measure
-    )
+        reconstruction, constraints,
+        instead=instead, centre=centre, measure=measure, monitor=monitor,
+    )  # fmt: skip
 
 
 def _lengths(reconstruction: Any) -> dict[str, Any]:

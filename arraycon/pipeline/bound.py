@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from arraycon.blocks import Block
 from arraycon.constraints import Constraint, Outcome
 from arraycon.kernels.common import arrays, check
+from arraycon.monitor import Monitor
 from arraycon.pipeline import starting
 from arraycon.pipeline.fields import PARTS, Fields
 from arraycon.pipeline.graphs import Graphs
@@ -17,6 +18,7 @@ from arraycon.pipeline.holding import Holding
 from arraycon.pipeline.report import Metrics, Record, Report
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
+from arraycon.pipeline.watching import READS, Watch
 from arraycon.state import ARRAYS, State
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Schedule(Protocol):
         *,
         measure: bool = False,
         error: float | None = None,
+        monitor: Monitor | None = None,
     ) -> Report:
         """Run what is due, with what constraints that have a memory kept."""
 
@@ -106,6 +109,8 @@ class Bound:
         What it runs on.
     graph : bool
         Whether CuPy arrays are worked on by CUDA graphs.
+    monitor : Monitor, optional
+        What watches it.
 
     Raises
     ------
@@ -113,8 +118,16 @@ class Bound:
         As `Constraints.check`.
     """
 
-    def __init__(self, constraints: Schedule, state: State, *, graph: bool = True) -> None:
+    def __init__(
+        self,
+        constraints: Schedule,
+        state: State,
+        *,
+        graph: bool = True,
+        monitor: Monitor | None = None,
+    ) -> None:
         self.constraints, self.state, self._graph = constraints, state, graph
+        self._monitor = monitor
         self.reset()
 
     def reset(self) -> None:
@@ -135,7 +148,9 @@ class Bound:
             for step, block in enabled
             if step.name not in skipped
         ]
-        uses = ((step.needs(block), step.writes(block)) for step, block, _ in fitted)
+        uses = [(step.needs(block), step.writes(block)) for step, block, _ in fitted]
+        if self._monitor is not None:
+            uses.append(READS)
         self._holding = Holding(self.state, uses)
         self._fields = Fields(self._holding.state, self._holding.loan, keep=True)
         lasting = self._holding.lasting
@@ -175,21 +190,24 @@ class Bound:
         if not self.is_current():
             self._bind()
         if measure or not self._holding.lasting:
-            memories = self._memories
             return self.constraints.apply_with(
-                memories, self.state, iteration, measure=measure, error=error
-            )
+                self._memories, self.state, iteration,
+                measure=measure, error=error, monitor=self._monitor,
+            )  # fmt: skip
         if self._ruled:
             value = starting.require(self._ruled, self.state, iteration, error)
             starting.remember(self.state, iteration, value)
-        errors = self.state.errors
-        due = [at for step in self._steps if (at := step.at(iteration, errors)) is not None]
+        due, errors = self._due(iteration), self.state.errors
         skipped = [skip for skip, block in self._skipped if block.at(iteration, errors)]
         loan = self._holding.loan
         if loan is None:
             return Report(self._records(due, iteration), tuple(skipped))
         with loan.again():
             return Report(self._records(due, iteration), tuple(skipped))
+
+    def _due(self, iteration: int) -> list[_Step]:
+        errors = self.state.errors
+        return [at for step in self._steps if (at := step.at(iteration, errors)) is not None]
 
     def is_current(self) -> bool:
         """Whether the state has the memory and the numbers that this is bound to."""
@@ -221,12 +239,29 @@ class Bound:
         )
 
     def _records(self, due: list[_Step], iteration: int) -> tuple[Record, ...]:
-        if self._graphs is not None and due and all(step.repeat is not None for step in due):
+        if self._monitor is None:
+            return self._run_all(due, iteration, None)
+        watch = Watch(self._monitor, self._fields, iteration, self._names)
+        records = self._run_all(due, iteration, watch)
+        watch.end()
+        return records
+
+    def _names(self, iteration: int) -> list[str]:
+        return [step.name for step in self._due(iteration)]
+
+    def _run_all(self, due: list[_Step], iteration: int, watch: Watch | None) -> tuple[Record, ...]:
+        if watch is not None and not watch.active:
+            watch = None
+        replays = self._graphs is not None and watch is None and due
+        if replays and all(step.repeat is not None for step in due):
             return self._replayed(due, iteration)
         self._fields.renew()
         with Held() as held:
             try:
-                return tuple([self._run(step, iteration, held) for step in due])
+                if watch is None:
+                    return tuple([self._run(step, iteration, held) for step in due])
+                watch.start(held)
+                return tuple([watch.after(self._run(step, iteration, held), held) for step in due])
             finally:
                 self._fields.join()
 

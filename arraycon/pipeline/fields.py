@@ -17,6 +17,8 @@ from arraycon.state import ARRAYS, State
 _PARTS = ("object_amplitude", "object_phase")
 PARTS = frozenset(_PARTS)
 """What a complex object is seen as."""
+OBJECTS = ("object", *_PARTS)
+"""What a state may hold its object as."""
 
 
 class Fields(Mapping[str, Any]):
@@ -46,6 +48,7 @@ class Fields(Mapping[str, Any]):
         self._whole: Any = None
         self._memory: dict[str, Any] = {}
         self._changed: set[str] = set()
+        self._shown = False
         self._expected: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Any:
@@ -130,7 +133,7 @@ class Fields(Mapping[str, Any]):
 
     def whole(self) -> Any:
         """Return the complex object as it is now, None where the state has too little for one."""
-        if self._changed:
+        if self._changed or self._shown:
             self.join()
             # of a negative or vanished amplitude the object says something else than its parts
             self.renew()
@@ -145,7 +148,7 @@ class Fields(Mapping[str, Any]):
 
     def renew(self) -> None:
         """Let what is made of the state's values be made anew when it is asked for next."""
-        self._parts, self._whole, self._changed = {}, None, set()
+        self._parts, self._whole, self._changed, self._shown = {}, None, set(), False
 
     def parts_changed(self, names: Collection[str]) -> None:
         """Take note that parts were worked on in place."""
@@ -176,7 +179,8 @@ class Fields(Mapping[str, Any]):
             return
         obj, parts = self._state.object, self._parts
         out = None if _replaced(obj) else obj
-        if self._changed == {"object_amplitude"}:
+        # what has been shown has lost the phase where the amplitude was 0 or negative meanwhile
+        if self._changed == {"object_amplitude"} and not self._shown:
             new = polar.with_amplitude(obj, parts["object_amplitude"], out=out)
         elif "object_amplitude" not in parts:
             new = polar.with_phase(obj, parts["object_phase"], out=out)
@@ -184,6 +188,27 @@ class Fields(Mapping[str, Any]):
             new = polar.join(*(parts[part] for part in _PARTS), out=out)
         self._assign("object", new)
         self._changed.clear()
+
+    def show(self) -> dict[str, Any]:
+        """Write what has changed so far into the state and its owner's arrays, and go on.
+
+        Returns
+        -------
+        dict of str to array
+            The object, complex or in its parts, as far as the state has one.
+        """
+        if self._changed:
+            self.split(_PARTS)
+            self.join()
+            self._shown = True
+        if self._loan is not None:
+            self._loan.show()
+        return self.objects()
+
+    def objects(self) -> dict[str, Any]:
+        """Return the object as the state holds it: complex or in its parts, by name."""
+        held = {name: getattr(self._state, name) for name in OBJECTS}
+        return {name: array for name, array in held.items() if array is not None}
 
     def _write(self, field: str, new: Any) -> None:
         if field in _PARTS and self._state.object is not None:

@@ -78,12 +78,15 @@ class _Terms(NamedTuple):
         From a by-product to an array of the owner's library.
     shared : bool
         Whether it is the owner's memory, so that it may be lent again without being looked at.
+    adopted : bool
+        Whether the owner takes the memory of what was lent for its own, and for constant.
     """
 
     array: Array
     settle: Callable[[Array, Array], Array] = _new
     back: Callable[[Array], Array] = _same
     shared: bool = False
+    adopted: bool = False
 
 
 class Loan:
@@ -169,6 +172,13 @@ class Loan:
         PyTorch's current stream may be another one than before.
         """
         return _Again(self)
+
+    def show(self) -> None:
+        """Give back what has changed so far, and go on."""
+        for name in self.changed:
+            terms, array = self._terms[name], self.arrays[name]
+            given = _aligned_copy(array) if terms.adopted else array
+            self._owner[name] = terms.settle(self._owner[name], given)
 
     def back(self, array: Array) -> Array:
         """Return a by-product as an array of the owner's library."""
@@ -324,7 +334,8 @@ def _jax(array: Array, written: bool) -> _Terms:
             return jax.device_put(new, place)
 
     seen = np.asarray(array)
-    return _Terms(_aligned_copy(seen) if written else seen, settle, jax.numpy.asarray)
+    lent = _aligned_copy(seen) if written else seen
+    return _Terms(lent, settle, jax.numpy.asarray, adopted=True)
 
 
 def _precision(jax: Any, array: Array) -> AbstractContextManager[Any]:

@@ -40,6 +40,12 @@ class Metrics(Mapping[str, Figure]):
     def __len__(self) -> int:
         return len(self._measured)
 
+    def also(self, measured: Mapping[str, Measured]) -> Metrics:
+        """Return these and further ones, none of which is fetched by that."""
+        made = Metrics({**self._measured, **measured})
+        made._read.update(self._read)
+        return made
+
     def __reduce__(self) -> tuple[type[Metrics], tuple[dict[str, Figure]]]:
         return Metrics, (dict(self),)  # as read: what it holds may be on a device, or a function
 

@@ -11,17 +11,16 @@ from arraycon.blocks import Block, describe_schedule
 from arraycon.blocks.wording import warn
 from arraycon.constraints import Constraint, declared, repeats
 from arraycon.kernels.common import check
+from arraycon.monitor import Monitor
 from arraycon.params import ConstraintParams, files
 from arraycon.pipeline import inputs, starting
 from arraycon.pipeline.bound import Bound
 from arraycon.pipeline.fields import Fields
 from arraycon.pipeline.lending import lend_state
-from arraycon.pipeline.report import (
-    Report,
-    Skipped,
-)
+from arraycon.pipeline.report import Record, Report, Skipped
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
+from arraycon.pipeline.watching import READS, Watch
 from arraycon.state import State
 
 logger = logging.getLogger("arraycon")
@@ -249,6 +248,7 @@ class Constraints:
         *,
         measure: bool = False,
         error: float | None = None,
+        monitor: Monitor | None = None,
     ) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
 
@@ -281,6 +281,9 @@ class Constraints:
         error : float, optional
             Error of the reconstruction at this iteration, in any unit, for rules in `start_when`;
             `state.errors` keeps it. One on a GPU is waited for, if there is such a rule.
+        monitor : Monitor, optional
+            Takes the misfit after each constraint in some iterations, for the records and for
+            warnings; what it calls sees the state as each constraint has left it.
 
         Returns
         -------
@@ -292,7 +295,7 @@ class Constraints:
         MissingInputError, TypeError, ValueError
             As `check`, before anything runs.
         """
-        return self.apply_with({}, state, iteration, measure=measure, error=error)
+        return self.apply_with({}, state, iteration, measure=measure, error=error, monitor=monitor)
 
     def apply_with(
         self,
@@ -302,37 +305,50 @@ class Constraints:
         *,
         measure: bool = False,
         error: float | None = None,
+        monitor: Monitor | None = None,
     ) -> Report:
         """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
         missing = {skip.name: skip for skip in self.check_state(state, iteration)}
         starting.remember(
             state, iteration, starting.require(self._enabled, state, iteration, error)
         )
-        records, skipped = [], []
         present = state.present
-        due = [
-            (step, *step.fitted(block, present))
-            for step, asked in self._enabled
-            if (block := asked.at(iteration, state.errors)) is not None
-        ]
-        uses = ((step.needs(block), step.writes(block)) for step, block, _ in due)
+        due = [(step, *step.fitted(block, present)) for step, block in self._due(iteration, state)]
+        skipped = tuple(missing[step.name] for step, _, _ in due if step.name in missing)
+        for skip in skipped:
+            logger.debug("iteration %d: %s", iteration, skip)
+        due = [each for each in due if each[0].name not in missing]
+        uses = [(step.needs(block), step.writes(block)) for step, block, _ in due]
+        if monitor is not None:
+            uses.append(READS)
+
+        def names(at: int) -> list[str]:
+            return [step.name for step, _ in self._due(at, state) if step.name not in missing]
+
+        records: list[Record] = []
         with Held() as held, lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
+            watch = None if monitor is None else Watch(monitor, fields, iteration, names)
             try:
+                if watch is not None:
+                    watch.start(held)
                 for step, block, note in due:
-                    if step.name in missing:
-                        skipped.append(missing[step.name])
-                        logger.debug("iteration %d: %s", iteration, missing[step.name])
-                        continue
                     fields.expect(step.needs(block))
                     step = step.remembering(memories)
                     record = run(step, block, fields, iteration, held, measure=measure, note=note)
-                    records.append(record)
+                    records.append(record if watch is None else watch.after(record, held))
             finally:
                 fields.join()
-        return Report(tuple(records), tuple(skipped))
+            if watch is not None:
+                watch.end()
+        return Report(tuple(records), skipped)
 
-    def bind(self, state: State, *, graph: bool = True) -> Bound:
+    def _due(self, iteration: int, state: State) -> list[tuple[Constraint, Block]]:
+        """Return what runs at an iteration, with its parameters then."""
+        found = ((step, asked.at(iteration, state.errors)) for step, asked in self._enabled)
+        return [(step, block) for step, block in found if block is not None]
+
+    def bind(self, state: State, *, graph: bool = True, monitor: Monitor | None = None) -> Bound:
         """Bind the schedule to a state, for a loop that calls it again and again.
 
         Parameters
@@ -344,6 +360,8 @@ class Constraints:
             Whether CuPy arrays are worked on by CUDA graphs, recorded at the second call of each
             set of constraints that is due. Where that is impossible, each constraint is launched,
             and a log line says why.
+        monitor : Monitor, optional
+            As for `apply`. No graphs are replayed in the iterations that it watches.
 
         Returns
         -------
@@ -365,7 +383,7 @@ class Constraints:
         >>> print(report)
         3: objp_postiv(object_phase)
         """
-        return Bound(self, state, graph=graph)
+        return Bound(self, state, graph=graph, monitor=monitor)
 
     def __str__(self) -> str:
         active = [

@@ -198,3 +198,14 @@ def test_ptylab_probes_that_are_made_anew(monkeypatch):
             np.testing.assert_array_equal(engine.reconstruction.object[0], expected.object)
             np.testing.assert_array_equal(engine.reconstruction.probe[0, 0, :, 0], expected.probe)
     assert len(bindings) == 1
+
+
+def test_ptylab_hands_rules_its_error():
+    rule = {"start_when": {"error_falls_below": 0.005, "for": 3}, "thresh": [0.5, 0.6]}
+    engine, ran = Engine(), []
+    with ptylab.attach(engine, only(obja_thresh=rule)) as attached:
+        for iteration in range(1, 10):
+            engine.reconstruction.error = np.full(iteration, 0.9 ** min(iteration, 4))
+            engine.reconstruct()
+            ran += [record.iteration for record in attached.reports[0]]
+    assert ran == [7, 8, 9]

@@ -44,8 +44,12 @@ class MultislicePtychography:
         self.calls += 1
         return current_object + 1, current_probe, current_positions
 
+    def before(self):
+        """What the data do."""
+
     def reconstruct(self, num_iter=1, fix_positions=False):
         for _ in range(num_iter):
+            self.before()
             self._object, self._probe, self._positions_px = self._constraints(
                 self._object,
                 self._probe,
@@ -203,3 +207,119 @@ def test_py4dstem_errors():
 @pytest.mark.parametrize(("energy", "wavelength"), [(80e3, 0.04175712), (300e3, 0.01968749)])
 def test_wavelengths_of_electrons(energy, wavelength):
     assert py4dstem._wavelength(energy) == pytest.approx(wavelength, rel=1e-6)
+
+
+class Modelled(SingleslicePtychography):
+    """One slice that shows its forward model, as far as positions, probe and object tell in it."""
+
+    def __init__(self, **changes):
+        super().__init__("complex", (10, 12), **changes)
+        rng = np.random.default_rng(4)
+        self._xp_storage, self._resample_exit_waves = np, False
+        self._positions_px_initial = rng.uniform(1, 9, (40, 2)).astype("float32")
+        self._positions_px = self._positions_px_initial + np.float32(0.5)
+        self._amplitudes = np.sqrt(rng.poisson(3.0, (40, 8, 8))).astype("float32")
+        self._probe *= np.sqrt(3 / np.mean(abs(self._probe) ** 2) / 64)
+
+    def _extract_vectorized_patch_indices(self, positions):
+        x = np.round(positions).astype(int)[:, :, None] + np.arange(8)
+        return x[:, 0, :, None] % 10, x[:, 1, None, :] % 12
+
+    def _return_shifted_probes(self, current_probe, positions_px_fractional):
+        k = np.fft.fftfreq(8)
+        y, x = positions_px_fractional.T[:, :, None, None]
+        ramps = np.exp(-2j * np.pi * (y * k[:, None] + x * k))
+        return np.fft.ifft2(np.fft.fft2(current_probe) * ramps)
+
+    def _overlap_projection(self, current_object, row, col, shifted_probes):
+        patches = current_object[row, col]
+        return shifted_probes, patches, shifted_probes * patches
+
+    def _return_farfield_amplitudes(self, fourier_overlap):
+        return abs(fourier_overlap)
+
+    def intensities(self):
+        """Of all patterns, of what is stored now."""
+        places = self._positions_px
+        probes = self._return_shifted_probes(self._probe, places - np.round(places))
+        window = self._extract_vectorized_patch_indices(places)
+        return abs(np.fft.fft2(self._overlap_projection(self._object, *window, probes)[2])) ** 2
+
+
+@pytest.mark.parametrize("instead", [False, True])
+@pytest.mark.parametrize("centre", [False, True])
+def test_py4dstem_feeds_a_monitor(instead, centre):
+    made, monitor = Modelled(), arraycon.Monitor(number=9, seed=1)
+    chosen = np.sort(np.random.default_rng(1).choice(40, 9, replace=False))
+    counts = made._amplitudes[chosen] ** 2
+    constraints = only(fix_probe_int={}, obja_thresh={"thresh": [0.5, 0.6]}, pos_recenter={})
+    made._probe_initial = made._probe * 1.25
+    with py4dstem.attach(
+        made, constraints, instead=instead, centre=centre, monitor=monitor
+    ) as attached:
+        for _ in range(3):
+            before = made.intensities()[chosen]
+            made.reconstruct()
+            entry = monitor.history[-1]
+            if instead:
+                expected = float(arraycon.misfit_ratio(before, counts))
+                assert entry.misfit == pytest.approx(expected, rel=1e-4)
+            # pos_recenter comes last: what is stored afterwards is what was seen last
+            expected = float(arraycon.misfit_ratio(made.intensities()[chosen], counts))
+            assert entry.effects[-1].constraint == "pos_recenter"
+            assert entry.effects[-1].misfit == pytest.approx(expected, rel=1e-4)
+            assert attached.reports[0][-1].metrics["misfit"] == entry.effects[-1].misfit
+    changes = [effect.change for effect in monitor.history[0].effects]
+    assert all(abs(change) > 1e-3 for change in changes)
+
+
+def test_py4dstem_positions_that_are_fixed_are_seen_so():
+    made, monitor = Modelled(), arraycon.Monitor()
+    with py4dstem.attach(made, only(pos_recenter={}), instead=True, monitor=monitor):
+        made.reconstruct(fix_positions=True)
+    assert monitor.history[0].effects[0].change == 0
+
+
+def test_py4dstem_resamples_as_the_model_does(monkeypatch):
+    made, asked = Modelled(_resample_exit_waves=None), []
+    made._resample_exit_waves, made._amplitudes_shape = True, (8, 8)
+
+    def resample(waves, **options):
+        asked.append(options)
+        return waves
+
+    monkeypatch.setattr(py4dstem.Code, "find", lambda *_: resample)
+    monitor = arraycon.Monitor()
+    with py4dstem.attach(made, only(obja_thresh={}), instead=True, monitor=monitor):
+        made.reconstruct()
+    expected = {"output_size": (8, 8), "vectorized": True, "conserve_array_sums": True, "xp": np}
+    assert asked == [expected, expected]
+
+
+def test_py4dstem_hands_rules_an_error():
+    rule = {"start_when": {"error_falls_below": 0.005, "for": 3}, "thresh": [0.5, 0.6]}
+    made = Modelled()
+    first = made._probe.copy()
+    made._object[...] = 1
+
+    def before():
+        # brighter from iteration to iteration up to the eighth, and still dimmer than the patterns
+        made._probe[...] = first * (0.3 + 0.05 * min(len(made.error_iterations), 7))
+
+    made.before = before
+    with py4dstem.attach(made, only(obja_thresh=rule), instead=True) as attached:
+        ran = []
+        for _ in range(14):
+            made.reconstruct()
+            ran += [record.iteration for record in attached.reports[0]]
+    assert ran == list(range(11, 15))
+
+
+@pytest.mark.usefixtures("versions")
+def test_py4dstem_a_model_that_is_not_shown():
+    made = MultislicePtychography()
+    with (
+        py4dstem.attach(made, only(objp_postiv={}), monitor=arraycon.Monitor()),
+        pytest.raises(InterfaceError, match="has no _amplitudes, _extract_vec"),
+    ):
+        made.reconstruct()

@@ -29,7 +29,8 @@ from arraycon.adapters import ptyrad
 
 PROBE = "opt_probe"
 PARAMETERS = ("opt_obja", "opt_objp", PROBE, "opt_probe_pos_shifts", "opt_obj_tilts")
-OFF = {name: {"start_iter": None} for name in arraycon.ConstraintParams().blocks()}
+BLOCKS = type(PtyRADParams.model_fields["constraint_params"].default_factory())
+OFF = {name: {"start_iter": None} for name in BLOCKS.model_fields}  # ours are more
 TOLERANCE = 2e-6  # SPEC's, for one call of one constraint
 
 # Every constraint in which SPEC and PtyRAD agree, with parameters that make it act. kr_thresh is
@@ -88,9 +89,7 @@ def params(tmp_path_factory):
 def blocks(**active):
     """PtyRAD's own blocks, completed by itself, with only the given ones on."""
     given = {**OFF, **{name: {"start_iter": 1, **block} for name, block in active.items()}}
-    return type(PtyRADParams.model_fields["constraint_params"].default_factory())(
-        **given
-    ).model_dump()
+    return BLOCKS(**given).model_dump()
 
 
 def reconstruct(params, constraint_params, iterations=None):
@@ -238,6 +237,27 @@ def test_options_that_ptyrad_does_not_know(params):
     assert [record.name for record in report] == ["kz_filter"]
     assert report[0].metrics["object_phase: relative change"] > 0
     assert np.isfinite(arrays(model)["opt_objp"]).all()
+
+
+def test_a_monitor_and_a_rule_see_the_model(params, record_figure):
+    """Of all patterns: the error is that of PtyRAD's own forward pass."""
+    monitor = arraycon.Monitor(number=10**6)
+    rule = {"start_when": {"error_falls_below": 0.9, "for": 1}, "start_iter": 1}
+    constraints = arraycon.Constraints({"obja_thresh": rule, "obj_rblur": {"start_iter": 1}})
+    with ptyrad.install(constraints, monitor=monitor):
+        solver, model = reconstruct(params, blocks(), iterations=3)
+    names = [[effect.constraint for effect in entry.effects] for entry in monitor.history]
+    assert names == [["obj_rblur"], *[["obj_rblur", "obja_thresh"]] * 2]
+    with torch.no_grad():
+        every = np.arange(len(model.get_measurements()))
+        m, n = model(every), model.get_measurements(every)
+        q = float(arraycon.misfit_ratio(m, n))
+        error = float(((m.sqrt() - n.sqrt()) ** 2).sum() / n.sum())
+    record_figure("Q after the last constraint", q)
+    assert monitor.history[-1].effects[-1].misfit == pytest.approx(q, rel=1e-5)
+    assert float(solver.constraint_fn._patterns(model).error()) == pytest.approx(error, rel=1e-5)
+    assert monitor.history[-1].taken_back > 0
+    assert not any(p.grad_fn for p in model.parameters())
 
 
 def test_the_package_that_ran():

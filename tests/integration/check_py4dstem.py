@@ -213,6 +213,42 @@ def test_iterations_count_on(make):
         assert len(attached.reports[0]) == 0
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("object_type", ["complex", "potential"])
+def test_a_monitor_sees_the_model_of_py4dstem(make, kind, object_type, record_figure):
+    """The error of all patterns is that of py4DSTEM's own forward step on what it has stored."""
+    made, monitor = make(kind, object_type), arraycon.Monitor(number=10**6)
+    constraints = only(fix_probe_int={}, pos_recenter={}, obj_rblur={"obj_type": "phase"})
+    with py4dstem.attach(made, constraints, monitor=monitor) as attached:
+        run(made, 2)
+        found = float(attached._patterns().error())
+    every = np.arange(made._num_diffraction_patterns)
+    places = made._positions_px[every]
+    rows, columns = made._extract_vectorized_patch_indices(places)
+    *_, error = made._forward(
+        made._object, rows, columns, made._probe, places - np.round(places),
+        made._amplitudes[every], None, None, None, False, None, None, None,
+    )  # fmt: skip
+    own = float(error) / np.sum(made._amplitudes.astype(float) ** 2)
+    record_figure(f"{kind}, {object_type}: error, ours to py4DSTEM's own", found / own - 1)
+    assert found == pytest.approx(own, rel=1e-5)
+    assert [entry.iteration for entry in monitor.history] == [1, 2]
+    assert monitor.history[1].effects[-1].misfit > 0
+    assert monitor.history[1].taken_back > 0
+
+
+def test_rules_find_their_error(make):
+    made = make("single")
+    rule = {"start_when": {"error_falls_below": 0.2, "for": 2}}
+    with py4dstem.attach(made, only(obja_thresh=rule)) as attached:
+        began = []
+        for _ in range(12):
+            run(made, 1, reset=False)
+            began += [record.iteration for record in attached.reports[0]]
+    assert 3 <= began[0] < 12
+    assert began == list(range(began[0], 13))
+
+
 def test_errors(make):
     with pytest.raises(TypeError, match=r"expected one of Single.*, got Magnetic"):
         py4dstem.attach(MagneticPtychography.__new__(MagneticPtychography), only())

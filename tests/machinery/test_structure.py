@@ -30,7 +30,7 @@ FLOORS = (
     ("version", "kernels"),
     ("state", "blocks", "plain", "misfit"),
     ("constraints", "io"),
-    ("params", "figure"),
+    ("params", "figure", "monitor"),
     ("pipeline",),
     ("tuning",),
     ("", "adapters", "bench", "demo"),

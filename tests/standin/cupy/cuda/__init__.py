@@ -47,6 +47,11 @@ class Stream:
 
 
 class Event:
+    done = True
+
+    def __init__(self, block=False, disable_timing=False):
+        pass
+
     def record(self):
         self.time = time.perf_counter()
 
