@@ -78,7 +78,9 @@ def obj_tv(
     -----
     The kernels need memory for the dual variable beside the object: two arrays for each axis with a
     weight in ``fgp``, one in ``chambolle``. By slices that is four planes (two) for each thread;
-    over the volume it is six times one object mode (three times).
+    over the volume it is six times one object mode (three times), and some rows. With CuPy it is
+    three arrays for each axis (two), of as many slices as make up 32 MB or a tenth of the object,
+    or over the volume nine times one object mode (six times).
 
     py4DSTEM's ``tv_denoise_chambolle`` with ``eps = 0`` and ``max_num_iter = n_iter + 1`` is
     ``chambolle`` with `axes_weight` (1, 0, 0), or (1, 1, 1) in 3-D, and scikit-image's

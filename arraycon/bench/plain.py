@@ -515,7 +515,8 @@ def _taps(kernel_size: int, std: float) -> Array:
 
 def _divergence(p: Array) -> Array:
     """Return what is subtracted from an image for its dual variable."""
-    return -np.diff(p[0], axis=-2, prepend=0) - np.diff(p[1], axis=-1, prepend=0)
+    divergence: Array = -np.diff(p[0], axis=-2, prepend=0) - np.diff(p[1], axis=-1, prepend=0)
+    return divergence
 
 
 def _sigmoid(like: Array, radius: float, width: float) -> Array:

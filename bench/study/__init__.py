@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from study import coupling, drifts, filters, linear, probes
+from study import coupling, drifts, filters, linear, probes, values
 from study.finding import Finding, Measure, Trial
 from study.report import FILES, as_json, markdown, table, write
 
@@ -32,7 +32,9 @@ EXPERIMENTS: tuple[Callable[[Any], Finding], ...] = (
     probes.probe_mask_k,
     probes.probe_mask_r,
     probes.ortho_pmode,
+    values.obj_probe_scale,
     probes.fix_probe_int,
+    values.phase_ramp,
     filters.obj_rblur,
     filters.obj_zblur,
     linear.obj_gaussian,
@@ -46,10 +48,16 @@ EXPERIMENTS: tuple[Callable[[Any], Finding], ...] = (
     linear.identical_slices,
     filters.kr_thresh,
     filters.kr_thresh_scope,
+    values.obj_tv,
+    values.ortho_omode,
+    values.obj_baseline,
+    values.obj_shrink,
     coupling.complex_ratio,
     coupling.mirrored_amp,
     drifts.obj_z_recenter,
+    values.obj_fill,
     coupling.obja_thresh,
+    values.objp_thresh,
     coupling.objp_postiv,
     drifts.pos_recenter,
     drifts.tilt_smooth,

@@ -71,9 +71,9 @@ class _Rules(NamedTuple):
 
     number: int
     groups: int
-    axes: tuple[int, int, int]
-    bounds: tuple[int, int, int, int]
-    weights: tuple[Any, Any, Any]
+    axes: tuple[int, ...]
+    bounds: tuple[int, ...]
+    weights: tuple[Any, ...]
     parts: int
     fast: bool
     lateral: bool
@@ -164,7 +164,8 @@ def obj_tv(
     )
     rules = _rules(over, 2 if obj.dtype.kind == "c" else 1, solver, obj.real.dtype)
     nz = obj.shape[-3] if -3 in over.weights else 1
-    sizes = _Sizes(nz, *obj.shape[-2:], obj.shape[-2])
+    ny, nx = obj.shape[-2:]
+    sizes = _Sizes(nz, ny, nx, rows=ny)
     momenta = np.array(gradient.momenta(n_iter), obj.real.dtype)
     items = as_real(obj).reshape(-1, nz * sizes.ny * sizes.nx * rules.parts)
     run = _Run(items, sizes, rules, momenta, relax, measured=sums is not None)
@@ -239,7 +240,7 @@ class _Run:
         row = self._sizes.nz * self._sizes.nx * self._rules.parts * self._items.itemsize
         fit = _IN_CACHE // (row * (differences + 3))
         most = self._sizes.ny // (_ROWS * bands) if bands > 1 else n_iter
-        return max(1, min(_MOST_TOGETHER, n_iter, fit, most))
+        return int(max(1, min(_MOST_TOGETHER, n_iter, fit, most)))
 
     def _empty(self, *shape: int) -> Array:
         return scratch_memory(np.empty, (math.prod(shape),), self._items.dtype)
