@@ -87,6 +87,8 @@ def draw(name: str, example: Example, path: Path) -> None:
 def draw_case(figure: object, case: Case, title: str) -> None:
     """Draw truth, before and after with the truth's scale."""
     low, high = float(case.truth.min()), float(case.truth.max())
+    if high - low < 1e-6 * abs(high):  # flat but for its rounding
+        low, high = sorted((0.0, high))
     margin = 0.1 * (high - low)
     figure.suptitle(f"{title}: {case.story}", fontsize=8, x=0.01, ha="left")
     titles = ("truth", f"before: {case.error[0]:.3f}", f"after: {case.error[1]:.3f}")

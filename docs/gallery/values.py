@@ -44,7 +44,7 @@ def objp_thresh() -> Example:
             arraycon.objp_thresh(before, thresh=(0, 0.6)),
         ),
         case(
-            "thresh [0, 0.2] on atoms of 0.5 rad: flat tops, and no misfit tells columns apart",
+            "thresh [0, 0.2] on atoms of 0.5 rad: flat tops, heavy and light columns look alike",
             truth,
             truth,
             arraycon.objp_thresh(truth, thresh=(0, 0.2)),
