@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -251,11 +252,15 @@ def _reconstruct(plan: Plan, xp: Any) -> tuple[dict[str, Result], Report, float]
     from arraycon.demo import report, runs, with_truth
 
     watch = with_truth.Watch(plan.data, plan.truth) if plan.truth is not None else None
+    told: Counter[str] = Counter()
     with _progress(plan) as show:
 
         def tell(name: str, going: Reconstruction) -> None:
             signals.look()
             show(name, going)
+            for text in going.warnings[told[name] :]:
+                warn(f"{name}: {text}")
+                told[name] += 1
             if watch is not None:
                 watch(name, going)
 

@@ -20,6 +20,7 @@ from arraycon.demo.dataset import Dataset
 from arraycon.demo.forward import Multislice, fft2, gather, ifft2, intensity, propagator, scatter
 from arraycon.demo.settings import Settings, initial
 from arraycon.misfit import misfit_ratio
+from arraycon.monitor import Monitor
 from arraycon.pipeline import Constraints
 from arraycon.state import State
 
@@ -42,12 +43,15 @@ class Result:
         Σ(√model - √counts)² / Σcounts in each iteration, each pattern before its own update.
     misfits : tuple of float
         Misfit over its expectation, `misfit_ratio`, after each iteration: of `_FIXED` patterns.
+    warnings : tuple of str
+        What a monitor of the constraints said.
     """
 
     state: State
     origin: tuple[int, int]
     errors: tuple[float, ...]
     misfits: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Reconstruction:
@@ -86,6 +90,18 @@ class Reconstruction:
         self._fixed = np.random.default_rng(settings.seed).permutation(len(data.counts))[:_FIXED]
         self._pace: Any = 0.0
         self._bound = None if constraints is None else constraints.bind(self.state)
+        self._monitor: Monitor | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a monitor of the constraints has said so far."""
+        return () if self._monitor is None else self._monitor.warnings
+
+    def watch(self, monitor: Monitor) -> None:
+        """Let a monitor look at what the constraints do, where there are any."""
+        if self.constraints is not None:
+            self._monitor = monitor
+            self._bound = self.constraints.bind(self.state, monitor=monitor)
 
     def iterate(self) -> float:
         """Go over all positions, then constrain; returns the error, see `Result`.
@@ -119,7 +135,8 @@ class Reconstruction:
     def result(self) -> Result:
         """Copy what there is to NumPy; later iterations do not change it."""
         kept = _converted(self.state, lambda x: _to_numpy(_copy(x)))
-        return Result(kept, self.origin, tuple(self.errors), tuple(self.misfits))
+        numbers = tuple(self.errors), tuple(self.misfits)
+        return Result(kept, self.origin, *numbers, self.warnings)
 
     def _misfit(self) -> float:
         """Q of the fixed patterns."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from arraycon.demo import monitoring
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.reconstruct import Reconstruction, Result
 from arraycon.demo.settings import Settings
@@ -22,11 +23,18 @@ Tell = Callable[[str, Reconstruction], None]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One reconstruction; the fields are those of `Reconstruction`."""
+    """One reconstruction; the fields are those of `Reconstruction`.
+
+    Parameters
+    ----------
+    watched : bool
+        Whether a monitor says which constraints do not agree with the data.
+    """
 
     data: Dataset
     settings: Settings
     constraints: Constraints | None = None
+    watched: bool = False
 
 
 def run(
@@ -51,6 +59,8 @@ def run(
     def work(name: str) -> Result:
         task = tasks[name]
         going = Reconstruction(task.data, task.settings, task.constraints, xp=xp)
+        if task.watched:
+            going.watch(monitoring.monitor(going, task.data))
         for _ in range(task.settings.iterations):
             if stop.is_set():
                 break

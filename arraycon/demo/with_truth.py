@@ -48,7 +48,10 @@ class Aligned:
 
 def tasks(data: Dataset, settings: Settings, constraints: Constraints) -> dict[str, Task]:
     """Return the two reconstructions to do: same start, same order of positions."""
-    return {"without": Task(data, settings), "with": Task(data, settings, constraints)}
+    return {
+        "without": Task(data, settings),
+        "with": Task(data, settings, constraints, watched=True),
+    }
 
 
 def align(results: Mapping[str, Result], data: Dataset, truth: Truth) -> Aligned:

@@ -74,7 +74,7 @@ def tasks(
     rng = np.random.default_rng(settings.seed)
     found = {
         WHOLE["without"]: Task(data, settings),
-        WHOLE["with"]: Task(data, settings, constraints),
+        WHOLE["with"]: Task(data, settings, constraints, watched=True),
     }
     rest, kept, before = None, data, 1.0
     for dose in doses:

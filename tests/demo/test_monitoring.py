@@ -10,9 +10,10 @@ from demo_data import SMALL
 from libraries import Library
 
 import arraycon
-from arraycon.demo import monitoring
+from arraycon.demo import monitoring, runs
 from arraycon.demo.dataset import Dataset, Truth
 from arraycon.demo.reconstruct import Reconstruction, patterns
+from arraycon.demo.runs import Task
 
 CUPY = Library("cupy")
 
@@ -53,6 +54,22 @@ def test_a_wrong_amplitude_is_warned_of_by_iteration_3(small: tuple[Dataset, Tru
     assert run(small[0], [0.9, 1.1]).warnings == ()
     (text,) = run(small[0], [0.3, 0.5]).warnings
     assert text.startswith("iteration 3: obja_thresh does not agree with the data yet: misfit ")
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_it_says_is_in_the_result(small: tuple[Dataset, Truth], watched: bool) -> None:
+    block = {"obja_thresh": {"start_iter": 1, "thresh": [0.3, 0.5]}}
+    task = Task(small[0], SMALL, arraycon.Constraints(block), watched=watched)
+    said: list[str] = []
+    results = runs.run({"with": task}, tell=lambda _, going: said.extend(going.warnings[:1]))
+    assert bool(results["with"].warnings) == watched == bool(said)
+    if watched:
+        assert said[0].startswith("iteration 3: obja_thresh does not agree with the data yet")
+
+
+def test_without_constraints_there_is_nothing_to_watch(small: tuple[Dataset, Truth]) -> None:
+    results = runs.run({"without": Task(small[0], SMALL, watched=True)})
+    assert results["without"].warnings == ()
 
 
 @pytest.mark.skipif(bool(CUPY.available()), reason=CUPY.available())
