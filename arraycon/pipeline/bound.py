@@ -18,7 +18,7 @@ from arraycon.pipeline.holding import Holding
 from arraycon.pipeline.report import Metrics, Record, Report
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
-from arraycon.pipeline.watching import READS, Watch
+from arraycon.pipeline.watching import READS, Watch, checked
 from arraycon.state import ARRAYS, State
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Bound:
         monitor: Monitor | None = None,
     ) -> None:
         self.constraints, self.state, self._graph = constraints, state, graph
-        self._monitor = monitor
+        self._monitor = checked(monitor)
         self.reset()
 
     def reset(self) -> None:

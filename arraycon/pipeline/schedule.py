@@ -20,7 +20,7 @@ from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import Record, Report, Skipped
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
-from arraycon.pipeline.watching import READS, Watch
+from arraycon.pipeline.watching import READS, Watch, checked
 from arraycon.state import State
 
 logger = logging.getLogger("arraycon")
@@ -295,7 +295,9 @@ class Constraints:
         MissingInputError, TypeError, ValueError
             As `check`, before anything runs.
         """
-        return self.apply_with({}, state, iteration, measure=measure, error=error, monitor=monitor)
+        return self.apply_with(
+            {}, state, iteration, measure=measure, error=error, monitor=checked(monitor)
+        )
 
     def apply_with(
         self,

@@ -14,6 +14,19 @@ READS = (OBJECTS, ())
 """What a monitor uses of a state, as `lend_state` is told it."""
 
 
+def checked(monitor: object) -> Monitor | None:
+    """Return a monitor, or None; refuse everything else.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    if monitor is None or isinstance(monitor, Monitor):
+        return monitor
+    raise TypeError(f"monitor: expected an arraycon.Monitor, got {type(monitor).__name__}")
+
+
 class Watch:
     """Shows a monitor what each constraint does.
 

@@ -754,3 +754,12 @@ def test_a_figure(tmp_path):
     assert np.isnan(drawn["all"][0])
     np.testing.assert_array_equal(drawn["all"][1:], expected[1:])
     assert len(misfit.get_lines()) == 3
+
+
+@pytest.mark.parametrize("call", ["apply", "bind"])
+def test_something_else_is_no_monitor(call):
+    state = arraycon.State(object_phase=np.zeros((1, 1, 4, 4)))
+    constraints = arraycon.Constraints({"objp_postiv": {"start_iter": 1}})
+    given = (state, 1) if call == "apply" else (state,)
+    with pytest.raises(TypeError, match=r"^monitor: expected an arraycon.Monitor, got int$"):
+        getattr(constraints, call)(*given, monitor=5)
