@@ -23,7 +23,7 @@ SCHEDULES = {
     "multislice": (
         "ortho_pmode", "fix_probe_int", "kz_filter", "objp_postiv", "obja_thresh", "pos_recenter",
     ),
-    "all": NAMES,
+    "all": tuple(name for name in NAMES if not declared()[name].flat),  # those are of one slice
 }  # fmt: skip
 """Constraints by the name of their schedule."""
 
