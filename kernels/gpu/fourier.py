@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 
 import array_api_compat.cupy as xp
 import cupy
-import numpy as np
 
 from arraycon.kernels.agnostic import fourier as agnostic
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.scratch import scratch_memory
-from arraycon.kernels.gpu.tools import circulant, transforms
-from arraycon.kernels.gpu.tools.batches import at_a_time
+from arraycon.kernels.gpu.tools import circulant, spectra, transforms
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
 
@@ -32,20 +30,20 @@ def kr_filter(obj: Array, *, radius: float, width: float) -> Iterator[None]:
         obj[...] = agnostic.kr_filter(obj, radius=radius, width=width, xp=xp)
         return
     slices = obj.reshape(-1, *obj.shape[-2:])
-    number = _slices_at_a_time(slices)
-    memory = _spectra(slices[:number])
+    number = spectra.at_a_time(slices)
+    memory = spectra.memory(slices[:number])
     ny, nx = slices.shape[1:]
     numbers = ny, nx, radius, width, 1 / (ny * nx)
     batches = [slices[i : i + number] for i in range(0, len(slices), number)]
-    spare = _spare(batches)
+    spare = spectra.spare(batches)
     for x in (batches[0], batches[-1]):
         transforms.prepare(x, memory[: len(x)])
     yield
     for x in batches:
-        spectra = memory[: len(x)]
-        _forward(x, spectra, spare)
-        launch("fourier", "low_pass", spectra, blocks(spectra[0].size), spectra, len(x), *numbers)
-        _inverse(spectra, x, spare)
+        some = memory[: len(x)]
+        spectra.forward(x, some, spare)
+        launch("fourier", "low_pass", some, blocks(some[0].size), some, len(x), *numbers)
+        spectra.inverse(some, x, spare)
 
 
 @on_device
@@ -59,20 +57,20 @@ def kz_filter(
     # with 1 + 0.9 (F - 1) of an amplitude, and the factor that the lateral transforms leave open
     numbers = beta * beta, alpha, scale / (ny * nx), 1 - scale
     wedge = _Wedge(ny, nx, int(boundary == "mirror"), numbers)
-    spectrum = _spectra(volumes[0])
-    number = _slices_at_a_time(volumes[0])
+    spectrum = spectra.memory(volumes[0])
+    number = spectra.at_a_time(volumes[0])
     starts = range(0, nz, number)
-    spare = _spare([volume[i : i + number] for volume in volumes for i in starts])
+    spare = spectra.spare([volume[i : i + number] for volume in volumes for i in starts])
     for i in (starts[0], starts[-1]):
         transforms.prepare(volumes[0, i : i + number], spectrum[i : i + number])
     filter_depth = _depth_filter(spectrum, wedge, boundary)
     yield
     for volume in volumes:
         for i in starts:
-            _forward(volume[i : i + number], spectrum[i : i + number], spare)
+            spectra.forward(volume[i : i + number], spectrum[i : i + number], spare)
         filter_depth()
         for i in starts:
-            _inverse(spectrum[i : i + number], volume[i : i + number], spare)
+            spectra.inverse(spectrum[i : i + number], volume[i : i + number], spare)
 
 
 def why_not_dense(nz: int) -> str:
@@ -143,46 +141,3 @@ def _by_fft(spectrum: Array, wedge: _Wedge) -> Callable[[], None]:
             launch("fourier", "scatter_columns", spectrum, grid, *place, threads=(32, 8))
 
     return work
-
-
-def _slices_at_a_time(slices: Array) -> int:
-    number, ny, nx = slices.shape
-    nbytes = ny * nx * slices.itemsize
-    # slices that cuFFT does not take where they are have to be copied
-    scratch = 2 * ny * (nx // 2 + 1) * slices.itemsize + (0 if _aligned(slices) else nbytes)
-    # two slices of an odd number of pixels leave the next one as aligned as the first
-    return at_a_time(number, scratch, of=nbytes, even=ny * nx % 2 == 1)
-
-
-def _spectra(slices: Array) -> Array:
-    number, ny, nx = slices.shape
-    dtype = np.result_type(slices.dtype, np.complex64)
-    return scratch_memory(cupy.empty, (number, ny, nx // 2 + 1), dtype, where=slices.device)
-
-
-def _spare(batches: list[Array]) -> Array | None:
-    """Return memory for slices that cuFFT does not take where they are, if any are such."""
-    if all(map(_aligned, batches)):
-        return None
-    like = max(batches, key=len)
-    return scratch_memory(cupy.empty, like.shape, like.dtype, where=like.device)
-
-
-def _forward(x: Array, spectra: Array, spare: Array | None) -> None:
-    if spare is not None and not _aligned(x):
-        spare[: len(x)] = x
-        x = spare[: len(x)]
-    transforms.rfft(x, spectra)
-
-
-def _inverse(spectra: Array, x: Array, spare: Array | None) -> None:
-    aligned = spare is None or _aligned(x)
-    y = x if spare is None or aligned else spare[: len(x)]
-    transforms.irfft(spectra, y)
-    if not aligned:
-        x[...] = y
-
-
-def _aligned(x: Array) -> bool:
-    """Whether cuFFT takes these real numbers: as if they were complex, or it refuses them."""
-    return bool(x.data.ptr % (2 * x.itemsize) == 0)

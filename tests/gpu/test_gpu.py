@@ -356,6 +356,13 @@ ITEMS = {
     "kr_filter": (2, {"radius": 0.3, "width": 0.1}),
     "kz_filter": (3, {"beta": 0.5, "alpha": 1.0}),
     "kr_thresh": (2, {"thresh": 0.3, "scope": "slice"}),
+    "obj_gaussian": (2, {"dx": 0.2, "sigma": 0.3, "boundary": "periodic"}),
+    "obj_bandpass": (
+        3,
+        {"dx": 0.2, "q_lowpass": 1.0, "dims": "volume", "slice_thickness": 2.0, "relax": 0.1},
+    ),
+    "obj_wedge": (3, {"dx": 0.2, "slice_thickness": 2.0, "boundary": "periodic"}),
+    "grid_notch": (2, {"dx": 0.1, "period": 0.45}),
     "obj_tv": (3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
 }
 

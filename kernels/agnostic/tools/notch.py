@@ -38,11 +38,12 @@ def stopped(
 
 def harmonics(period: tuple[float, float], dx: float, direction: str) -> int:
     """Return how many there are, the one at 0 included."""
-    y, x = (2 * limit + 1 for limit in _limits(period, dx))
+    y, x = (2 * limit + 1 for limit in limits(period, dx))
     return {"y": y, "x": x, "axes": y + x - 1, "xy": y * x}[direction]
 
 
-def _limits(period: tuple[float, float], dx: float) -> tuple[int, int]:
+def limits(period: tuple[float, float], dx: float) -> tuple[int, int]:
+    """Highest orders along y and x, as if the grid were not rotated."""
     # more than fit into a float's digits are too many anyway
     y, x = (math.floor(min(each / dx / 2 * (1 + _SLACK), 1e15)) for each in period)
     return y, x
@@ -50,7 +51,7 @@ def _limits(period: tuple[float, float], dx: float) -> tuple[int, int]:
 
 def _orders(period: tuple[float, float], dx: float, direction: str) -> Iterator[tuple[int, int]]:
     """Orders (m, n) but (0, 0)."""
-    y, x = _limits(period, dx)
+    y, x = limits(period, dx)
     for m in range(-y, y + 1) if direction != "x" else (0,):
         for n in range(-x, x + 1) if direction != "y" and (direction != "axes" or m == 0) else (0,):
             if (m, n) != (0, 0):

@@ -33,7 +33,7 @@ _kept = threading.local()
 
 
 def rfft(x: Array, spectrum: Array, *, axes: int = 2) -> None:
-    """FFT of a real array over its last one or two axes; `spectrum` has n//2 + 1 frequencies."""
+    """FFT of a real array over its last one to three axes; `spectrum` has n//2 + 1 frequencies."""
     _plan(x, x.shape, axes, "R2C").fft(x, spectrum, _FORWARD)
 
 
@@ -43,14 +43,14 @@ def irfft(spectrum: Array, x: Array, *, axes: int = 2) -> None:
 
 
 def fft(x: Array, *, axes: int = 2, inverse: bool = False) -> None:
-    """FFT in place over the last one or two axes, or its inverse times the number of pixels."""
+    """FFT in place over the last one to three axes, or its inverse times the number of pixels."""
     _plan(x, x.shape, axes, "C2C").fft(x, x, _INVERSE if inverse else _FORWARD)
 
 
-def prepare(x: Array, spectrum: Array) -> None:
-    """Make what `rfft` and `irfft` over two axes need: a plan has work memory of its own."""
-    _plan(x, x.shape, 2, "R2C")
-    _plan(spectrum, x.shape, 2, "C2R")
+def prepare(x: Array, spectrum: Array, *, axes: int = 2) -> None:
+    """Make what `rfft` and `irfft` need: a plan has work memory of its own."""
+    _plan(x, x.shape, axes, "R2C")
+    _plan(spectrum, x.shape, axes, "C2R")
 
 
 def prepare_complex(x: Array, *, axes: int = 2) -> None:
