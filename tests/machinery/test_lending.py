@@ -13,7 +13,7 @@ import numpy as np
 import processes
 import pytest
 from libraries import Library
-from schedules import EVERY, assert_equal, make_state, only, snapshot
+from schedules import EVERY, assert_equal, fitting, make_state, only, snapshot
 
 import arraycon
 from arraycon.bench import NAMES as ORDER
@@ -100,7 +100,9 @@ def test_tensors_give_the_bits_that_numpy_gives(name, constraint, complex_object
     library = Library(name)
     if reason := library.available():
         pytest.skip(reason)
-    expected = as_object(make_state()) if complex_object else make_state()
+    expected = make_state(shape=fitting(constraint))
+    if complex_object:
+        expected = as_object(expected)
     state = made_of(library.array, expected)
     own, before = fields(state), snapshot(expected)
     constraints = only(**{constraint: OPTIONS.get(constraint, {})})
