@@ -15,7 +15,7 @@ import inspect
 import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import array_api_compat
 import numpy as np
@@ -32,6 +32,8 @@ _KERNELS = __package__.rpartition(".")[0]
 
 Reference = Callable[..., Any]
 """A function of `agnostic`: new arrays, and by-products behind them if there are any."""
+
+Twin = TypeVar("Twin", bound=Callable[..., Any])
 
 Finish: TypeAlias = Callable[[], tuple[Any, ...]]
 """The second half of a call: writes results, and has all memory that it needs."""
@@ -90,7 +92,7 @@ def run_several(
     """
     if any(arrays.is_empty(array) for array in changed):
         return unchanged(changed, outs, xp=xp)
-    twin = _twin(reference, xp)
+    twin = _twin(reference, xp, options)
     if twin is None:
         start = functools.partial(_compute, reference, changed, read, outs, xp, options)
     else:
@@ -335,7 +337,7 @@ def run_into(
         As for `run`.
     """
     like = read[0]
-    twin = None if arrays.is_empty(like) else _twin(reference, xp)
+    twin = None if arrays.is_empty(like) else _twin(reference, xp, options)
     if twin is None:
         results = reference(*read, xp=xp, **options)
         results = results if isinstance(results, tuple) else (results,)
@@ -417,10 +419,31 @@ def fast(family: str, xp: Namespace) -> Any:
     return None
 
 
-def _twin(reference: Reference, xp: Namespace) -> Any:
+def serving(condition: Callable[[dict[str, Any]], bool]) -> Callable[[Twin], Twin]:
+    """Let a twin serve calls whose numbers meet a condition; the reference has the others.
+
+    The twin itself could only call the reference in its second half, where it may lack memory when
+    another array has been written to.
+
+    Parameters
+    ----------
+    condition : callable
+        Of the numbers by name.
+    """
+
+    def mark(twin: Twin) -> Twin:
+        twin.serves = condition  # type: ignore[attr-defined]
+        return twin
+
+    return mark
+
+
+def _twin(reference: Reference, xp: Namespace, options: dict[str, Any]) -> Any:
     """Return the function of the same name in the layer that serves a namespace, if it has one."""
     module = fast(reference.__module__.rpartition(".")[2], xp)
-    return getattr(module, reference.__name__, None)
+    twin = getattr(module, reference.__name__, None)
+    serves = getattr(twin, "serves", None)
+    return twin if serves is None or serves(options) else None
 
 
 @functools.cache

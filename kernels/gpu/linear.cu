@@ -136,3 +136,67 @@ extern "C" __global__ void stop_windows(complex_t *spectra, long long number, lo
         }
     }
 }
+
+// Mean over depth in every slice, of volumes (number, nz, columns): share·x + part·Σx.
+template <class Note>
+__device__ inline void average(real *x, index_t number, index_t nz, index_t columns, real share,
+                               double part, Note note) {
+    for (index_t i = first_index(); i < number * columns; i += grid_stride()) {
+        real *top = x + i / columns * nz * columns + i % columns;
+        double total = 0;
+        for (index_t z = 0; z < nz; ++z) total += top[z * columns];
+        const real mean = part * total;
+        for (index_t z = 0; z < nz; ++z) {
+            const real old = top[z * columns], now = share * old + mean;
+            note(now, old);
+            top[z * columns] = now;
+        }
+    }
+}
+
+extern "C" __global__ void equal_slices(real *x, long long number, long long nz, long long columns,
+                                        real share, double part) {
+    average(x, number, nz, columns, share, part, [](real, real) {});
+}
+
+extern "C" __global__ void equal_slices_measured(real *x, long long number, long long nz,
+                                                 long long columns, real share, double part,
+                                                 double *changed, double *before) {
+    change_t change = {0, 0};
+    average(x, number, nz, columns, share, part, [&](real now, real old) { change.add(now, old); });
+    store_change(change.difference, change.old, changed, before);
+}
+
+// Mix each pixel of slices with its neighbours; `old` is a copy of what is written. Pixels are of
+// `parts` real numbers, nx of them, with the parts, in a row.
+template <class Note>
+__device__ inline void mix(real *x, const real *__restrict__ old, index_t number, index_t ny, index_t nx,
+                           index_t parts, real centre, real share, Note note) {
+    for (index_t i = first_index(); i < number * ny * nx; i += grid_stride()) {
+        const index_t column = i % nx, y = i / nx % ny;
+        const real *row = old + (i - column), *above = y > 0 ? row - nx : row;
+        const real *below = y + 1 < ny ? row + nx : row;
+        const index_t left = column >= parts ? column - parts : column;
+        const index_t right = column + parts < nx ? column + parts : column;
+        const real nine = (row[column] + above[column] + below[column]) +
+                          (row[left] + above[left] + below[left]) +
+                          (row[right] + above[right] + below[right]);
+        const real now = centre * row[column] + share * nine;
+        note(now, row[column]);
+        x[i] = now;
+    }
+}
+
+extern "C" __global__ void smooth(real *x, const real *old, long long number, long long ny, long long nx,
+                                  long long parts, real centre, real share) {
+    mix(x, old, number, ny, nx, parts, centre, share, [](real, real) {});
+}
+
+extern "C" __global__ void smooth_measured(real *x, const real *old, long long number, long long ny,
+                                           long long nx, long long parts, real centre, real share,
+                                           double *changed, double *before) {
+    change_t change = {0, 0};
+    mix(x, old, number, ny, nx, parts, centre, share,
+        [&](real now, real value) { change.add(now, value); });
+    store_change(change.difference, change.old, changed, before);
+}

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
-import array_api_compat.cupy as xp
 import cupy
 import numpy as np
 
-from arraycon.kernels.agnostic import linear as agnostic
 from arraycon.kernels.agnostic.tools import notch
 from arraycon.kernels.agnostic.tools.transfer import HIGHEST
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.dispatch import serving
 from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.gpu.tools import spectra, transforms
+from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
+from arraycon.kernels.gpu.tools.sums import MOST, add_up, of_blocks
 
 # As the kernel numbers them.
 _EDGES = {"butterworth": 0, "gaussian": 1, "hard": 2}
 
 
+def _periodic(options: dict[str, Any]) -> bool:
+    return bool(options["boundary"] == "periodic")
+
+
+# in depth alone, where sigma is 0, columns must not touch each other
+@serving(lambda options: _periodic(options) and options["sigma"] > 0)
 @on_device
 def obj_gaussian(
     obj: Array,
@@ -29,23 +37,10 @@ def obj_gaussian(
     sigma: float,
     sigma_z: float,
     slice_thickness: float,
-    boundary: str,
+    boundary: str,  # noqa: ARG001  `serving` has seen it
     relax: float,
 ) -> Iterator[None]:
-    """Gaussian blur of widths in Å; in depth alone columns must not touch each other."""
-    if boundary == "mirror" or sigma == 0:
-        yield
-        obj[...] = agnostic.obj_gaussian(
-            obj,
-            dx=dx,
-            sigma=sigma,
-            sigma_z=sigma_z,
-            slice_thickness=slice_thickness,
-            boundary=boundary,
-            relax=relax,
-            xp=xp,
-        )
-        return
+    """Gaussian blur of widths in Å."""
     shape = _item(obj, 3 if sigma_z > 0 else 2)
     numbers: list[float] = []
     for n, spacing, width in zip(
@@ -56,6 +51,7 @@ def obj_gaussian(
     yield from _by_transfer(obj, "gaussian", shape, relax, *numbers)
 
 
+@serving(_periodic)
 @on_device
 def obj_bandpass(
     obj: Array,
@@ -67,32 +63,17 @@ def obj_bandpass(
     order: float,
     dims: str,
     slice_thickness: float,
-    boundary: str,
+    boundary: str,  # noqa: ARG001  `serving` has seen it
     relax: float,
 ) -> Iterator[None]:
     """Low-pass, high-pass or both, laterally or over the volume."""
-    if boundary == "mirror":
-        yield
-        obj[...] = agnostic.obj_bandpass(
-            obj,
-            dx=dx,
-            q_lowpass=q_lowpass,
-            q_highpass=q_highpass,
-            shape=shape,
-            order=order,
-            dims=dims,
-            slice_thickness=slice_thickness,
-            boundary=boundary,
-            relax=relax,
-            xp=xp,
-        )
-        return
     item = _item(obj, 3 if dims == "volume" else 2)
     steps = map(_step, item, (slice_thickness, dx, dx))
     cutoffs = q_lowpass or 0.0, q_highpass or 0.0
     yield from _by_transfer(obj, "band", item, relax, *steps, *cutoffs, _EDGES[shape], order)
 
 
+@serving(_periodic)
 @on_device
 def obj_wedge(
     obj: Array,
@@ -101,23 +82,10 @@ def obj_wedge(
     slice_thickness: float,
     semiangle: float,
     q_floor: float,
-    boundary: str,
+    boundary: str,  # noqa: ARG001  `serving` has seen it
     relax: float,
 ) -> Iterator[None]:
     """Damp depth frequencies outside the cone that the data reach."""
-    if boundary == "mirror":
-        yield
-        obj[...] = agnostic.obj_wedge(
-            obj,
-            dx=dx,
-            slice_thickness=slice_thickness,
-            semiangle=semiangle,
-            q_floor=q_floor,
-            boundary=boundary,
-            relax=relax,
-            xp=xp,
-        )
-        return
     item = _item(obj, 3)
     steps = map(_step, item, (slice_thickness, dx, dx))
     numbers = math.tan(semiangle / 1000) ** 2, min(q_floor, HIGHEST) ** 2
@@ -159,6 +127,52 @@ def grid_notch(
     turn = math.cos(angle), math.sin(angle)
     launch("linear", "mark_windows", obj, grid, stop, ny, nx, *harmonics, *turn)
     yield from halves
+
+
+@on_device
+def identical_slices(obj: Array, *, relax: float, sums: Array | None = None) -> Iterator[None]:
+    """Mean over depth in every slice."""
+    real = obj.real.dtype
+    nz, plane = obj.shape[-3], obj.shape[-2] * obj.shape[-1] * (obj.itemsize // real.itemsize)
+    volumes = obj.view(real).reshape(-1, nz, plane)
+    columns = len(volumes) * plane
+    given = volumes, *volumes.shape, relax, (1 - relax) / nz
+    grid = blocks(columns) if sums is None else blocks(columns, most=MOST)
+    partial = None if sums is None else of_blocks(grid)
+    yield
+    if sums is None or partial is None:
+        launch("linear", "equal_slices", volumes, grid, *given)
+        return
+    launch("linear", "equal_slices_measured", volumes, grid, *given, *partial[0])
+    add_up(volumes, partial, sums)
+
+
+@on_device
+def obj_smooth(
+    obj: Array, *, alpha: float, relax: float, sums: Array | None = None
+) -> Iterator[None]:
+    """Mix each pixel with its neighbours, beside a copy of as many slices as the L2 cache holds."""
+    real = obj.real.dtype
+    parts = obj.itemsize // real.itemsize
+    ny, nx = obj.shape[-2], obj.shape[-1] * parts
+    slices = obj.view(real).reshape(-1, ny, nx)
+    number = at_a_time(len(slices), slices[0].nbytes, of=slices[0].nbytes)
+    old = scratch_memory(cupy.empty, (number, ny, nx), real, where=obj.device)
+    batches = [slices[i : i + number] for i in range(0, len(slices), number)]
+    share = (1 - relax) * alpha
+    given = ny, nx, parts, 1 - 9 * share, share
+    grid = blocks(old.size) if sums is None else blocks(old.size, most=MOST)
+    partial = None if sums is None else of_blocks(len(batches) * grid)
+    yield
+    for i, x in enumerate(batches):
+        old[: len(x)] = x
+        if sums is None or partial is None:
+            launch("linear", "smooth", slices, grid, x, old, len(x), *given)
+        else:
+            rows = partial[0][:, i * grid : (i + 1) * grid]
+            launch("linear", "smooth_measured", slices, grid, x, old, len(x), *given, *rows)
+    if sums is not None and partial is not None:
+        add_up(slices, partial, sums)
 
 
 def _item(obj: Array, axes: int) -> tuple[int, int, int]:

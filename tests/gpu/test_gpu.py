@@ -363,6 +363,8 @@ ITEMS = {
     ),
     "obj_wedge": (3, {"dx": 0.2, "slice_thickness": 2.0, "boundary": "periodic"}),
     "grid_notch": (2, {"dx": 0.1, "period": 0.45}),
+    "identical_slices": (3, {"relax": 0.2}),
+    "obj_smooth": (2, {"alpha": 0.1}),
     "obj_tv": (3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
 }
 
