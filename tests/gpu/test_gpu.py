@@ -396,6 +396,40 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
         assert relative_error(answer, expected) < FLOAT32
 
 
+# periodic, so that it is the kernels that compute
+FILTERS = [
+    ("obj_gaussian", {"dx": 1e-300}), ("obj_gaussian", {"dx": 1.0, "sigma": 5e-324}),
+    ("obj_gaussian", {"dx": 5e-324, "sigma": 1e300, "sigma_z": 1e300, "slice_thickness": 1e300}),
+    ("obj_bandpass", {"dx": 1e-300, "q_lowpass": 1e300, "q_highpass": 5e-324}),
+    ("obj_bandpass", {"dx": 1.0, "q_lowpass": 5e-324, "order": 1e6}),
+    ("obj_bandpass", {"dx": 1.0, "q_lowpass": 0.3, "order": 5e-324}),
+    ("obj_bandpass", {"dx": 1e300, "q_highpass": 1e300, "shape": "gaussian"}),
+    ("obj_wedge", {"dx": 1e300, "slice_thickness": 5e-324, "semiangle": 1569.99}),
+    ("obj_wedge", {"dx": 1.0, "slice_thickness": 1e300, "semiangle": 5e-324}),
+    ("obj_wedge", {"dx": 1.0, "slice_thickness": 1.0, "q_floor": 1e300}),
+    ("grid_notch", {"dx": 1e300, "period": 1e300}),
+    ("grid_notch", {"dx": 1.0, "period": 5e-324}),
+    ("grid_notch", {"dx": 1.0, "period": 4.0, "window": 1e300, "rotation": 1e300}),
+    ("grid_notch", {"dx": 0.1, "period": 1.7, "window": 0.3, "rotation": -130.0, "relax": 0.2}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options"), FILTERS)
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (3, 1, 6), (4, 5, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_extreme_filters_are_the_reference(name, options, shape, dtype):
+    rng = np.random.default_rng(8)
+    obj = (rng.normal(1, 0.5, shape) + 1j * rng.normal(size=shape)).astype("complex128")
+    obj = (obj if dtype == "complex128" else obj.real).astype(dtype)
+    if name != "grid_notch":
+        options = {"boundary": "periodic", **options}
+    function = getattr(arraycon, name)
+    with arraycon.use_agnostic():
+        expected = function(obj, **options)
+    answer = CUPY.numpy(function(CUPY.array(obj), **options))
+    assert relative_error(answer, expected) < (FLOAT32 if dtype == "float32" else FLOAT64)
+
+
 @pytest.mark.parametrize("solver", ["fgp", "chambolle"])
 @pytest.mark.parametrize("norm", ["isotropic", "layered", "anisotropic"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e30, 3e38, 1e-42])

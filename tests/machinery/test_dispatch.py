@@ -37,6 +37,22 @@ def test_a_mistyped_backend_is_an_error(monkeypatch):
         arraycon.kr_filter(np.ones((4, 4)))
 
 
+def test_a_twin_serves_the_numbers_that_it_is_meant_for(monkeypatch):
+    called = []
+
+    @dispatch.serving(lambda options: options["radius"] > 0.5)
+    def twin(obj, *, radius, width):  # noqa: ARG001
+        called.append(radius)
+        obj[...] = 7
+
+    monkeypatch.setattr(dispatch.fast("fourier", np), "kr_filter", twin)
+    obj = np.ones((4, 4))
+    np.testing.assert_allclose(arraycon.kr_filter(obj, radius=0.5), obj)
+    assert not called
+    np.testing.assert_array_equal(arraycon.kr_filter(obj, radius=0.6), 7 * obj)
+    assert called == [0.6]
+
+
 @pytest.mark.parametrize("kind", ["real", "complex"])
 @pytest.mark.parametrize("case", first(all_cases()).values(), ids=lambda case: case.name)
 def test_an_output_of_its_own_gets_what_is_returned_without_one(case, kind):
