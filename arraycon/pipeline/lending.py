@@ -268,8 +268,10 @@ class _StateLoan(Loan):
         for needs, writes in uses:
             needed.update(needs, writes)
             written.update(writes)
+        whole = state.object is not None
         for names in (needed, written):
-            if not names.isdisjoint(_OBJECTS):
+            # parts stand for an object, and an object for both parts; a part alone is itself
+            if "object" in names or (whole and not names.isdisjoint(_OBJECTS)):
                 names.update(_OBJECTS)
         super().__init__(state.__dict__, needed, written)
         self._state = object.__new__(type(state))  # valid already

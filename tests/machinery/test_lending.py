@@ -517,10 +517,13 @@ class TestBound:
         bound = constraints.bind(state)
         for iteration in (1, 2, 3):
             report = bound.apply(iteration)
-            assert str(report) == str(constraints.apply(expected, iteration))
+            reference = constraints.apply(expected, iteration)
+            assert str(report) == str(reference)
             assert_equal(snapshot(expected), values(state))
             returned = [array for record in report for array in record.returned.values()]
-            assert [type(array) for array in returned] == [torch.Tensor] * 2
+            asked = [array for record in reference for array in record.returned.values()]
+            assert [type(array) for array in returned] == [torch.Tensor] * len(asked)
+            assert len(asked) >= 2
             for name, tensor in own.items():
                 assert getattr(state, name) is tensor
 

@@ -95,7 +95,7 @@ def make_state(dtype="float32", seed=1, *, shape=SHAPE, **changes):
     held = (fields.get(name) for name in ("object_amplitude", "object_phase", "object"))
     plane = next((array.shape[-2:] for array in held if array is not None), shape[-2:])
     fields.setdefault("illumination", rng.random(plane).astype(dtype))
-    fields.setdefault("vacuum_mask", rng.random(plane) > 0.7)
+    fields.setdefault("vacuum_mask", (rng.random(plane) > 0.7).astype(dtype))
     return arraycon.State(**fields)
 
 
