@@ -143,6 +143,8 @@ def command(
         asked = {"modes": modes, "iterations": iterations, "seed": seed, "source_size": source_size}
         chosen = {name: value for name, value in asked.items() if value is not None}
         wanted = plans.Wanted(chosen, slices, step, constraints)
+        inputs = [path for path in (data, truth, params) if path is not None]
+        atomic.check_folder(out, report.FILES, keep=inputs, replace=force)
         with console(stderr=True).status("data, and a first pass"):
             if data is None:
                 plan = plans.simulated(wanted, scan=scan or 24, dose=_electrons(dose), xp=xp)
@@ -156,7 +158,6 @@ def command(
         console(stderr=True).print(plan.chosen.why, soft_wrap=True)
         textual = params is not None and params.suffix.lower() in READERS
         used = f"used_params{params.suffix.lower() if params and textual else '.yaml'}"
-        inputs = [path for path in (data, truth, params) if path is not None]
         # the parameters may be the file that was given: it then stays as it is
         written = (*report.FILES, used) if _differs(out / used, given) else report.FILES
         atomic.output_folder(out, written, keep=inputs, replace=force)

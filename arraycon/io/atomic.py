@@ -97,6 +97,27 @@ def output_folder(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {reason(error)}") from error
+    _check_files(folder, names, keep, replace)
+
+
+def check_folder(
+    folder: Path, names: Iterable[str], *, keep: Iterable[Path] = (), replace: bool = True
+) -> None:
+    """Refuse what `output_folder` would, as far as that is seen without making anything.
+
+    For what is known before there is anything to write; arguments and errors as there.
+    """
+    if folder.is_dir():
+        _check_files(folder, names, keep, replace)
+        return
+    above = next(path for path in (folder, *folder.parents) if path.exists())
+    if not above.is_dir():
+        raise OutputError(f"{folder}: cannot be made: {above} is no folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: cannot be made: {above} cannot be written to")
+
+
+def _check_files(folder: Path, names: Iterable[str], keep: Iterable[Path], replace: bool) -> None:
     for name in names:
         for path in keep:
             check_output(folder / name, keep=path, use="choose another folder")

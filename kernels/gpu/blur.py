@@ -7,12 +7,12 @@ of shared memory alone. The taps are real, so complex numbers are blurred as pai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import cupy
 
-from arraycon.kernels.agnostic import blur as agnostic
-from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.common.dispatch import serving
 from arraycon.kernels.gpu.tools import short_blur
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
@@ -31,6 +31,11 @@ _FEW_BLOCKS = 1024
 _MOST_BLOCKS = 1 << 16
 
 
+def _few(options: dict[str, Any]) -> bool:
+    return len(options["taps"]) <= _MOST_TAPS
+
+
+@serving(_few)
 @on_device
 def obj_rblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None) -> Iterator[None]:
     """Blur along the last two axes, reflecting at the edges without repeating the edge pixel."""
@@ -41,15 +46,13 @@ def obj_rblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None)
         yield from short_blur.blur_slices(slices, parts, taps, sums)
         return
 
-    def compute() -> Array:
-        return agnostic.obj_rblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
-
     def work(weights: Array) -> None:
         _blur_lateral(slices, nx, weights, reach)
 
-    yield from _blur(obj, real, taps, sums, compute, work)
+    yield from _blur(obj, real, taps, sums, work)
 
 
+@serving(_few)
 @on_device
 def obj_zblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None) -> Iterator[None]:
     """Blur along axis -3, replicating the first and the last slice."""
@@ -59,15 +62,13 @@ def obj_zblur(obj: Array, *, taps: tuple[float, ...], sums: Array | None = None)
         yield from short_blur.blur_depth(volumes, taps, sums)
         return
 
-    def compute() -> Array:
-        return agnostic.obj_zblur(obj, taps=taps, xp=arrays.namespace(obj=obj))
-
     def work(weights: Array) -> None:
         _blur_columns(volumes, weights, len(taps) // 2, reflect=False)
 
-    yield from _blur(obj, real, taps, sums, compute, work)
+    yield from _blur(obj, real, taps, sums, work)
 
 
+@serving(_few)
 @on_device
 def tilt_smooth(
     tilts: Array, *, scan_shape: tuple[int, int], taps: tuple[float, ...]
@@ -75,15 +76,11 @@ def tilt_smooth(
     """Blur over the two scan axes, reflecting as `obj_rblur`."""
     slow, fast = scan_shape
 
-    def compute() -> Array:
-        xp = arrays.namespace(tilts=tilts)
-        return agnostic.tilt_smooth(tilts, scan_shape=scan_shape, taps=taps, xp=xp)
-
     def work(weights: Array) -> None:
         # (y, x) of one tilt lie next to each other as the parts of a complex number do
         _blur_lateral(tilts.reshape(1, slow, 2 * fast), fast, weights, len(taps) // 2)
 
-    yield from _blur(tilts, tilts, taps, None, compute, work)
+    yield from _blur(tilts, tilts, taps, None, work)
 
 
 def _blur(
@@ -91,19 +88,15 @@ def _blur(
     real: Array,
     taps: tuple[float, ...],
     sums: Array | None,
-    compute: Callable[[], Array],
     work: Callable[[Array], None],
 ) -> Iterator[None]:
-    """Blur by `work` or, for so many taps that it cannot, by `compute`; compare if asked."""
-    many = len(taps) > _MOST_TAPS
-    weights = None if many else _on_device(taps, real)
+    """Blur by `work`; compare if asked."""
+    weights = _on_device(taps, real)
     old = x if sums is None else cupy.empty_like(x)
     yield
     if sums is not None:
         old[...] = x
-    if weights is None:
-        x[...] = compute()
-    elif len(taps) > 1:
+    if len(taps) > 1:
         work(weights)
     if sums is not None:
         compare(x, old, sums[0])

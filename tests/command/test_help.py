@@ -60,8 +60,7 @@ def test_usage_errors(arguments: tuple[str, ...]) -> None:
 def test_demo_in_an_impossible_place() -> None:
     code, output = run("demo", "--out", "model.hdf5/demo")
     assert code == 2
-    # behind what the first pass has found
-    assert "\nerror: model.hdf5/demo: cannot be made" in output
+    assert output.startswith("error: model.hdf5/demo: cannot be made")
 
 
 def test_warmup() -> None:
