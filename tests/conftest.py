@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 
 import hypothesis
 import pytest
@@ -18,6 +19,13 @@ from cases import first  # noqa: E402
 # cold imports of large libraries must not count as slow examples
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.load_profile("suite")
+
+# a suite that a shell has put in the background, or `nohup`, inherits signals that are ignored, and
+# so do the programs that it starts to see what they do about them
+for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    _number = getattr(signal, _name, None)
+    if _number is not None and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 os.environ.pop("ARRAYCON_BACKEND", None)
 os.environ.pop("ARRAYCON_FFT", None)
