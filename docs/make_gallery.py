@@ -22,7 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from gallery.cases import Case, Example  # noqa: E402
 
-FAMILIES = ("linear", "variation", "gauge", "values")
+FAMILIES = (
+    "probe_masks", "modes", "blur", "fourier", "linear", "dct", "variation", "gauge", "values",
+    "coupling", "recenter", "clamp",
+)  # fmt: skip
 HEAD = """\
 # What constraints are for, and when they hurt
 
