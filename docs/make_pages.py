@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE))
 import make_gallery  # noqa: E402
 import make_tables  # noqa: E402
 
+from arraycon.bench.reporting import DISTURBED  # noqa: E402
 from arraycon.constraints import Constraint  # noqa: E402
 
 ROOT = HERE.parent
@@ -27,8 +28,6 @@ MADE = HERE / "made"
 RESULTS = ROOT / "bench" / "results"
 STUDY = ROOT / "bench" / "study.md"
 CODES = HERE / "other_codes.yaml"
-# what of the machine's load by others makes a run "disturbed"
-DISTURBED = 0.2
 _COLUMNS = "| time | × PtyRAD | × plain NumPy | extra memory |\n|---|--:|--:|--:|--:|"
 
 

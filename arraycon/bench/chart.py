@@ -38,7 +38,10 @@ def draw(bench: Bench) -> Figure:
     _finish(axes, [*names, "geometric mean"])
     axes.set_title("How many times faster arraycon is", loc="left", weight="bold")
     # two lines, because a processor's name can be long
-    axes.set_xlabel(reporting.title(bench).replace("; ", "\n", 1), fontsize=8, loc="left")
+    about = reporting.title(bench).replace("; ", "\n", 1)
+    axes.set_xlabel(about, fontsize=8, loc="left")
+    if reporting.is_disturbed(bench):
+        axes.set_title("disturbed: not to be quoted", loc="right", color="#b03030", fontsize=9)
     if peers:
         figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     return figure

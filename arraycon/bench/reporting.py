@@ -17,7 +17,7 @@ from arraycon.bench.peers import AGNOSTIC, FLOOR, PLAIN, PTYRAD, UNEQUAL
 from arraycon.bench.session import Bench
 
 FORMAT = 1
-_DISTURBED = 0.1  # cores; a quiet machine stays below
+DISTURBED = 0.1  # cores; a quiet machine stays below
 RATIOS = (PTYRAD, PLAIN, AGNOSTIC, FLOOR)
 WIDTH = 116
 """Columns that the table takes; on less, cells would be cut off."""
@@ -103,7 +103,7 @@ def notes(bench: Bench) -> Iterator[str]:
     memory = "allocated, or rise of the process" if bench.peak_memory else memory
     array = "one array" if bench.form == "parts" else "the complex object"
     yield f"extra memory: peak during a call ({memory}), as a fraction of {array}"
-    if bench.others is not None and bench.others > _DISTURBED:
+    if is_disturbed(bench):
         yield f"disturbed: other processes kept {bench.others:.1f} cores busy; do not quote ratios"
     for name, reason in bench.absent.items():
         yield f"no {name}: {reason}"
@@ -115,6 +115,11 @@ def notes(bench: Bench) -> Iterator[str]:
             yield f"* {one.case.name}: {UNEQUAL[one.case.name]}"
     if bench.import_seconds is not None:
         yield f"import arraycon: {bench.import_seconds:.2f} s; first calls at the small size"
+
+
+def is_disturbed(bench: Bench) -> bool:
+    """Whether other processes kept the machine so busy that ratios are not to be quoted."""
+    return bench.others is not None and bench.others > DISTURBED
 
 
 def factor(value: float | None) -> str:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from arraycon.demo import curves
 from arraycon.demo.dataset import Dataset
 from arraycon.demo.reconstruct import Result
 from arraycon.demo.scores import correlation
 from arraycon.demo.with_truth import NAMES, Aligned, Watch
 from arraycon.demo.without_truth import Rings, field, key
-from arraycon.figure.panels import phase_hue
+from arraycon.figure import probes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = {"without": "#d9822b", "with": "#3b6fb6"}
-_TITLES = {"truth": "truth", "without": "without constraints", "with": "with constraints"}
 _SMALL, _NORMAL = 8, 9
 _MODES_SHOWN = 4
-_NEAR = 0.05  # of the height of the axes: less than the height of a label
-_MISFIT = "misfit Q (1: fits to the noise)"
 
 
 def with_truth(
@@ -53,7 +49,7 @@ def with_truth(
         rows += [
             (f"slice {z + 1}", {n: phase[z] for n, phase in images.items()}) for z in aligned.layers
         ]
-    heights = [2.9] * len(rows) + [1.9] * several + [2.9, 2.6]
+    heights = [2.9] * len(rows) + [1.9] * several + [2.9, 2.9, 2.6]
     figure = _new(10, sum(heights), title)
     parts = _parts(figure, heights)
     dx = data.dx or 1.0
@@ -63,25 +59,28 @@ def with_truth(
             label += f", z = {z * data.slice_thickness:g} to {(z + 1) * data.slice_thickness:g} Å"
         _maps(part, f"phase, {label} (rad)", maps, dx, "Å" if data.dx else "px")
     if several:
-        _sections(parts[-3], images, data)
+        _sections(parts[-4], images, data)
+    left, right = parts[-3].subfigures(1, 2, width_ratios=(1.8, 1))
+    _differences(left, rows[0][1], dx, "Å" if data.dx else "px")
+    curves.against_truth(right, rows[0][1])
     left, right = parts[-2].subfigures(1, 2, width_ratios=(1.5, 1))
-    _modes(left, {name: results[name].state.probe for name in NAMES})
-    _slices(right, aligned)
-    curves: dict[str, Mapping[str, Mapping[str, Any]]] = {
+    _modes(left, {name: results[name].state.probe for name in NAMES}, data.dx)
+    curves.slices(right, aligned)
+    drawn: dict[str, Mapping[str, Mapping[str, Any]]] = {
         "intensity error": {name: {"": results[name].errors} for name in NAMES},
-        _MISFIT: {name: {"": results[name].misfits} for name in NAMES},
+        curves.MISFIT: {name: {"": results[name].misfits} for name in NAMES},
         "correlation with truth, summed over depth": {n: {"": watch.curves[n]} for n in NAMES},
     }
-    for part, (what, drawn) in zip(parts[-1].subfigures(1, 3), curves.items(), strict=True):
-        _beginnings(_progress(part, what, drawn), began or {})
+    for part, (what, each) in zip(parts[-1].subfigures(1, 3), drawn.items(), strict=True):
+        curves.beginnings(curves.progress(part, what, each), began or {})
     return figure
 
 
 def without_truth(
-    curves: Mapping[float, Rings], results: Mapping[str, Result], data: Dataset, *, title: str = ""
+    rings: Mapping[float, Rings], results: Mapping[str, Result], data: Dataset, *, title: str = ""
 ) -> Figure:
     """Both reconstructions and their ring correlations at each dose; modes and error curves."""
-    doses = list(curves)
+    doses = list(rings)
     figure = _new(11, 3.1 * len(doses) + 3.6, title)
     parts = _parts(figure, [3.1] * len(doses) + [3.6])
     scale, unit = (data.dx, "Å") if data.dx else (1.0, "px")
@@ -91,16 +90,16 @@ def without_truth(
         phases = {n: np.angle(o * np.exp(-1j * np.angle(o.mean()))) for n, o in images.items()}
         share = 50 * dose
         _maps(left, f"phase (rad) from {share:g} % of the counts", phases, scale, unit)
-        _rings(right, curves[dose])
+        curves.rings(right, rings[dose])
     left, middle, right = parts[-1].subfigures(1, 3, width_ratios=(1.1, 1, 1))
     last = doses[-1]
-    probes = {n: results[key(last, n, "A")].state.probe for n in NAMES}
-    _modes(left, probes, f" ({50 * last:g} % of the counts)")
+    found = {n: results[key(last, n, "A")].state.probe for n in NAMES}
+    _modes(left, found, data.dx, f" ({50 * last:g} % of the counts)")
     at = {f"{50 * d:g} %": {n: results[key(d, n, "A")] for n in NAMES} for d in doses}
     errors = {n: {label: pair[n].errors for label, pair in at.items()} for n in NAMES}
     misfits = {n: {label: pair[n].misfits for label, pair in at.items()} for n in NAMES}
-    _progress(middle, "intensity error", errors)
-    _progress(right, _MISFIT, misfits)
+    curves.progress(middle, "intensity error", errors)
+    curves.progress(right, curves.MISFIT, misfits)
     return figure
 
 
@@ -144,7 +143,7 @@ def _maps(part: Any, label: str, images: Mapping[str, Any], scale: float, unit: 
         score = ""
         if "truth" in images and name != "truth":
             score = f", r = {correlation(image, images['truth']):.3f}"
-        ax.set_title(_TITLES[name] + score, fontsize=_NORMAL)
+        ax.set_title(curves.TITLES[name] + score, fontsize=_NORMAL)
         ax.tick_params(labelsize=_SMALL)
         ax.set_xlabel(f"x ({unit})", fontsize=_SMALL)
     axes[0].set_ylabel(f"y ({unit})", fontsize=_SMALL)
@@ -166,7 +165,7 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
             section, cmap="magma", clim=limits, extent=extent, aspect="auto",
             interpolation="nearest",
         )  # fmt: skip
-        ax.set_title(_TITLES[name], fontsize=_NORMAL)
+        ax.set_title(curves.TITLES[name], fontsize=_NORMAL)
         ax.tick_params(labelsize=_SMALL)
         ax.set_xlabel("x (Å)", fontsize=_SMALL)
     axes[0].set_ylabel("z (Å)", fontsize=_SMALL)
@@ -174,128 +173,29 @@ def _sections(part: Any, images: Mapping[str, Any], data: Dataset) -> None:
     part.suptitle(f"phase per slice (rad) at y = {row * dx:.3g} Å", fontsize=10, x=0.01, ha="left")
 
 
-def _modes(part: Any, probes: Mapping[str, Any], of: str = "") -> None:
-    every = min(len(probe) for probe in probes.values())
+def _modes(part: Any, found: Mapping[str, Any], dx: float | None, of: str = "") -> None:
+    every = min(len(probe) for probe in found.values())
     shown = min(_MODES_SHOWN, every)
-    panels = part.subplots(len(probes), shown, squeeze=False)
-    for row, (name, probe) in zip(panels, probes.items(), strict=True):
+    drawn = {}
+    for name, probe in found.items():
         powers = np.sum(np.abs(probe) ** 2, axis=(1, 2), dtype=np.float64)
-        powers /= powers.sum()
-        for ax, mode, power in zip(row, probe, powers, strict=False):
-            ax.imshow(phase_hue(mode), interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            ax.set_title(f"{100 * power:.3g} %", fontsize=_SMALL)
-        row[0].set_ylabel(name, fontsize=_NORMAL)
+        drawn[name] = probe[:shown], powers[:shown] / powers.sum()
     of = f", {shown} of {every}{of}" if shown < every else of
-    text = f"probe modes{of}\nbrightness amplitude, hue phase"
-    part.suptitle(text, fontsize=10, x=0.01, ha="left")
+    probes.draw(part, drawn, f"probe modes{of}\nbrightness amplitude, hue phase", dx=dx)
 
 
-def _progress(part: Any, what: str, curves: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Draw curves by reconstruction, and by a label that is written at their end."""
-    axes = part.subplots()
-    for name, labelled in curves.items():
-        for curve in labelled.values():
-            line = _iterations(
-                axes, name, curve, _TITLES[name] if curve is _first(labelled) else None
-            )
-            if name == "with":
-                line.set_linestyle("--")  # it often hides the other one
-    if what == _MISFIT:
-        axes.axhline(1, color="0.6", lw=0.8)
-    every = [
-        value for labelled in curves.values() for curve in labelled.values() for value in curve
-    ]
-    if max(every) > 4 * min(every) > 0:
-        axes.set_yscale("log", subs=())
-        axes.yaxis.get_major_locator().set_params(subs=(1, 2, 5))
-        axes.yaxis.set_major_formatter("{x:g}")
-    _ends(axes, curves["with"])
-    _legend(axes, "iteration", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
-    part.suptitle(what, fontsize=10, x=0.01, ha="left")
-    return axes
-
-
-def _ends(axes: Any, labelled: Mapping[str, Any]) -> None:
-    """Write labels at the ends of curves, those of two that end near each other apart."""
-    low, high = axes.transAxes.transform([(0, 0), (0, 1)])[:, 1]
-    places = {
-        label: (axes.transData.transform((len(c), c[-1]))[1] - low) / (high - low)
-        for label, c in labelled.items()
-    }
-    order = sorted(places, key=lambda label: places[label])
-    aligned = dict.fromkeys(order, "center")
-    for lower, upper in itertools.pairwise(order):
-        if places[upper] - places[lower] < _NEAR:
-            aligned |= {lower: "top", upper: "bottom"}
-    for label, curve in labelled.items():
-        axes.annotate(
-            label, (len(curve), curve[-1]), (4, 0), textcoords="offset points", fontsize=_SMALL,
-            va=aligned[label], annotation_clip=False,
-        )  # fmt: skip
-
-
-def _beginnings(axes: Any, began: Mapping[str, int | None]) -> None:
-    """Say where curves may jump because a constraint has begun."""
-    for name, iteration in began.items():
-        if iteration is not None:
-            axes.axvline(iteration, color="0.6", lw=0.8, ls=":")
-            axes.annotate(
-                f"{name} begins", (iteration, 0.55), (3, 0), fontsize=_SMALL, rotation=90,
-                xycoords=axes.get_xaxis_transform(), textcoords="offset points", va="center",
-                bbox={"fc": "white", "ec": "none", "pad": 0.5}, zorder=1,
-            )  # fmt: skip
-
-
-def _first(curves: Mapping[str, Any]) -> Any:
-    return next(iter(curves.values()))
-
-
-def _iterations(axes: Any, name: str, curve: Any, label: str | None) -> Any:
-    (line,) = axes.plot(
-        range(1, len(curve) + 1), curve, "o-", ms=3, lw=1.2, color=_COLOURS[name], label=label
-    )
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    return line
-
-
-def _legend(axes: Any, along: str, **where: Any) -> None:
-    axes.set_xlabel(along, fontsize=_SMALL)
-    axes.legend(fontsize=_SMALL, frameon=False, **where)
-    axes.tick_params(labelsize=_SMALL, which="both")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _slices(part: Any, aligned: Aligned) -> None:
-    """Contrast of each slice that agrees with the truth's, and that does not."""
-    axes = part.subplots()
-    z = np.arange(len(aligned.truth)) + 1
-    axes.plot(z, aligned.truth.std(axis=(1, 2)), "k:o", ms=3, lw=1.2, label="truth")
-    for name in NAMES:
-        axes.plot(
-            z, aligned.found[name].std(axis=(1, 2)), "o-", ms=3, lw=1.2, color=_COLOURS[name],
-            label=_TITLES[name],
-        )  # fmt: skip
-    if aligned.visible is not None:
-        axes.plot(z, aligned.visible.std(axis=(1, 2)), "--", lw=1.2, color="0.5",
-                  label="what single scattering can show")  # fmt: skip
-    axes.set_ylim(bottom=0)
-    axes.set_xticks(z[:: max(1, len(z) // 8)])
-    _legend(axes, "slice", loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderpad=0)
-    part.suptitle("phase contrast, rms (rad)", fontsize=10, x=0.01, ha="left")
-
-
-def _rings(part: Any, rings: Rings) -> None:
-    axes = part.subplots()
-    for name in NAMES:
-        axes.plot(rings.frequency, rings.halves[name], lw=1.4, color=_COLOURS[name],
-                  label=f"halves, {name}")  # fmt: skip
-        if rings.reference:
-            axes.plot(rings.frequency, rings.reference[name], "--", lw=1.1, color=_COLOURS[name],
-                      label=f"unseen counts, {name}")  # fmt: skip
-    axes.axhline(0.5, color="0.6", lw=0.8)
-    axes.set(xlim=(0, 1))
-    axes.set_ylim(top=1.02)
-    _legend(axes, "spatial frequency (Nyquist)")
-    part.suptitle("Fourier ring correlation", fontsize=10, x=0.01, ha="left")
+def _differences(part: Any, images: Mapping[str, Any], dx: float, unit: str) -> None:
+    """Draw what is found minus the truth, on one scale."""
+    left = {name: images[name] - images["truth"] for name in NAMES}
+    span = float(np.percentile(np.abs(np.stack(list(left.values()))), 99.7)) or 1.0
+    axes = part.subplots(1, len(left))
+    for ax, (name, image) in zip(axes, left.items(), strict=True):
+        extent = (0, image.shape[1] * dx, image.shape[0] * dx, 0)
+        drawn = ax.imshow(image, cmap="RdBu_r", clim=(-span, span), extent=extent)
+        rms = float(np.sqrt(np.mean(image**2)))
+        ax.set_title(f"{name}, rms {rms:.3f}", fontsize=_NORMAL)
+        ax.tick_params(labelsize=_SMALL)
+        ax.set_xlabel(f"x ({unit})", fontsize=_SMALL)
+    axes[0].set_ylabel(f"y ({unit})", fontsize=_SMALL)
+    _bar(part, drawn, axes)
+    part.suptitle("difference from the truth (rad)", fontsize=10, x=0.01, ha="left")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from arraycon.figure import probes
 
 if TYPE_CHECKING:
     from arraycon.figure.snapshot import Snapshot
@@ -127,54 +129,14 @@ def draw_foot(part: Any, before: Snapshot, after: Snapshot) -> None:
 
 def _draw_modes(part: Any, before: Snapshot, after: Snapshot) -> None:
     shown, total = len(before.modes), len(before.powers)
-    panels = part.subplots(2, shown, squeeze=False)
-    for row, (heading, state) in zip(panels, (("before", before), ("after", after)), strict=True):
-        for index, (axes, mode) in enumerate(zip(row, state.modes, strict=True)):
-            axes.imshow(phase_hue(mode), interpolation="nearest")
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_title(f"{100 * state.powers[index]:.3g} %", fontsize=_SMALL)
-        row[0].set_ylabel(heading, fontsize=_NORMAL)
     some = f"first {shown} of {total}" if total > shown else f"{total}"
-    width = before.modes.shape[-1]
-    across = f"{width * before.dx:.3g} Å" if before.dx else f"{width} px"
-    part.suptitle(
-        f"probe modes ({some}), {across} wide: brightness = amplitude, % = share of the intensity",
-        fontsize=10, x=0.01, ha="left",
-    )  # fmt: skip
-    _draw_hue_bar(part, panels)
-
-
-def _draw_hue_bar(part: Any, panels: Sequence[Any]) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    bar = part.colorbar(
-        ScalarMappable(Normalize(-np.pi, np.pi), "hsv"), ax=panels, shrink=0.8, aspect=28, pad=0.02
+    states = (("before", before), ("after", after))
+    probes.draw(
+        part,
+        {heading: (state.modes, state.powers) for heading, state in states},
+        f"probe modes ({some}): brightness = amplitude, % = share of the intensity",
+        dx=before.dx,
     )
-    bar.set_ticks([-np.pi, 0, np.pi], labels=["−π", "0", "π"])
-    bar.set_label("phase (rad)", fontsize=_SMALL)
-    bar.ax.tick_params(labelsize=_SMALL)
-
-
-def phase_hue(mode: Any) -> Any:
-    """RGB image of a complex mode: brightness is the amplitude, hue the phase.
-
-    Parameters
-    ----------
-    mode : array, shape (py, px), complex
-
-    Returns
-    -------
-    array, shape (py, px, 3)
-        Values in [0, 1].
-    """
-    from matplotlib import colormaps
-
-    amplitude = np.abs(mode).astype(np.float64)
-    peak = float(amplitude.max()) or 1.0
-    hue = colormaps["hsv"]((np.angle(mode) + np.pi) / (2 * np.pi))[..., :3]
-    return hue * (amplitude / peak)[..., None]
 
 
 def _draw_profile(axes: Any, before: Snapshot, after: Snapshot) -> None:

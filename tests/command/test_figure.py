@@ -16,7 +16,7 @@ import pytest
 
 import arraycon
 from arraycon import figure
-from arraycon.figure.panels import phase_hue
+from arraycon.figure.probes import hue_wheel, phase_hue, round_length, scale_bar
 from arraycon.io import atomic
 from arraycon.state import State
 
@@ -272,3 +272,34 @@ assert settings() == before
 """
     path = os.pathsep.join([str(Path(arraycon.__file__).parents[1]), *sys.path])
     processes.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": path})
+
+
+@pytest.mark.parametrize(
+    ("most", "length"),
+    [(1, 1), (1.99, 1), (2, 2), (4.9, 2), (5, 5), (0.3, 0.2), (17, 10), (999, 500)],
+)
+def test_scale_bars_have_round_lengths(most, length) -> None:
+    assert round_length(most) == pytest.approx(length)
+
+
+@pytest.mark.parametrize(("dx", "text", "pixels"), [(0.2, "2 Å", 10), (None, "10 px", 10)])
+def test_a_scale_bar_is_as_long_as_it_says(dx, text, pixels) -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axes.imshow(np.zeros((48, 48)))
+    scale_bar(axes, 48, dx)
+    (line,) = axes.lines
+    assert line.get_xdata()[1] - line.get_xdata()[0] == pytest.approx(pixels)
+    assert axes.texts[0].get_text() == text
+
+
+def test_the_wheel_has_the_hues_of_the_modes() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    hue_wheel(axes)
+    image = axes.child_axes[0].images[0].get_array()
+    # right of the middle the phase is 0, above it π/2
+    np.testing.assert_allclose(image[32, -1], phase_hue(np.array([[1.0 + 0j]]))[0, 0], atol=1e-12)
+    np.testing.assert_allclose(image[0, 32], phase_hue(np.array([[1j]]))[0, 0], atol=1e-12)
