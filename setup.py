@@ -15,6 +15,7 @@ setup(
     package_dir={"arraycon.kernels": "kernels"},
     package_data={
         "arraycon": ["py.typed"],
+        "arraycon.cli": ["*.html"],
         **{name: ["*.cu", "*.cuh"] for name in kernels if ".gpu" in name},
     },
 )

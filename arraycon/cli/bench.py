@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 from rich.progress import track
 
-from arraycon.cli import signals
+from arraycon.cli import as_json, signals
 from arraycon.cli.errors import console, reported, shown_warnings
 from arraycon.cli.job import require_gpu
+from arraycon.cli.options import Json
 from arraycon.io import atomic
 from arraycon.plain import plain
 
@@ -65,6 +66,7 @@ def command(
         Optional[Path],  # noqa: UP045
         typer.Option("--out", "-o", help=f"Folder for {', '.join(FILES)}; made if need be."),
     ] = None,
+    json_: Json = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace files that are there already.")
     ] = False,
@@ -96,10 +98,13 @@ def command(
             on=on.value,
             progress=_progress,
         )
-        screen = console()
+        screen = console(stderr=json_)
         # a narrow terminal folds lines; cut figures would be of no use
         width = max(screen.width, reporting.WIDTH)
-        screen.print(reporting.table(done), width=width, crop=False)
+        if json_:
+            as_json.give(reporting.as_json(done))
+        else:
+            screen.print(reporting.table(done), width=width, crop=False)
         if out is not None:
             signals.hold()
             with shown_warnings():

@@ -106,13 +106,14 @@ def _versions() -> dict[str, str | None]:
         "python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         "arraycon": __version__,
     }
-    versions |= {name: _version(name) for name in PACKAGES}
-    installed = {name: _version(name) for name in CUPY_PACKAGES}
+    versions |= {name: version(name) for name in PACKAGES}
+    installed = {name: version(name) for name in CUPY_PACKAGES}
     versions |= {name: version for name, version in installed.items() if version}
     return versions if any(installed.values()) else versions | {"cupy": None}
 
 
-def _version(distribution: str) -> str | None:
+def version(distribution: str) -> str | None:
+    """Version of an installed distribution; None if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -148,7 +149,7 @@ def _cupy() -> Fact:
     driver = f"the driver supports CUDA {cuda[0]}.{cuda[1]}" if cuda else "no NVIDIA driver found"
     if not _present("cupy"):
         return Fact("cupy", None, f"not installed; {driver}", cupy_remedy(cuda))
-    several = [name for name in CUPY_PACKAGES if _version(name)]
+    several = [name for name in CUPY_PACKAGES if version(name)]
     if len(several) > 1:
         detail = f"{' and '.join(several)} are installed and overwrite each other"
         return Fact("cupy", False, detail, f"pip uninstall {' '.join(several)}, then install one")
@@ -194,7 +195,7 @@ def _fft() -> Fact:
         return Fact(name, False, "numpy.fft, one thread: fast paths are off")
     own = _own_fft()
     if _present("ducc0"):
-        return Fact(name, True, f"ducc0 {_version('ducc0')}; {own}")
+        return Fact(name, True, f"ducc0 {version('ducc0')}; {own}")
     detail = f"scipy.fft; ducc0, which is faster, is not installed; {own}"
     return Fact(name, False, detail, 'pip install "arraycon[fft]"')
 
@@ -221,7 +222,7 @@ def _numba() -> Fact:
     except Exception as error:  # built for another NumPy, or damaged
         detail = f"Numba cannot be imported: {_line(error)}"
         return Fact(name, False, detail, "pip install --upgrade numba")
-    return Fact(name, True, f"Numba {_version('numba')}; `arraycon warmup` compiles ahead")
+    return Fact(name, True, f"Numba {version('numba')}; `arraycon warmup` compiles ahead")
 
 
 def _threads() -> Fact:

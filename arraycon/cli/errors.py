@@ -63,6 +63,11 @@ def reported(*, debug: bool = False) -> Iterator[None]:
         raise _stop(*_explain(error)) from None
 
 
+def stopped(end: typer.Exit) -> bool:
+    """Whether somebody wants all to end, rather than one file to fail."""
+    return end.exit_code >= 128
+
+
 @contextlib.contextmanager
 def shown_warnings() -> Iterator[None]:
     """Collect warnings in the block and show each as one yellow line on stderr, errors or not."""

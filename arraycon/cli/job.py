@@ -13,9 +13,11 @@ from typing import Any
 from arraycon import figure, io
 from arraycon.blocks import Block
 from arraycon.cli import signals
+from arraycon.cli.choosing import chosen
 from arraycon.io import memory, ptyrad, single
 from arraycon.io.errors import ReadError
 from arraycon.io.regular import require_regular
+from arraycon.params import files
 from arraycon.params.files import READERS
 from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
 from arraycon.state import ARRAYS, READ_ONLY, State
@@ -26,6 +28,7 @@ PARAMETER_SUFFIXES = tuple(READERS)
 _COMPILING, _MAPPED = 320 * 2**20, 560 * 2**20
 _PARTS = frozenset({"object_amplitude", "object_phase"})
 Progress = Callable[[range], Iterable[int]]
+Page = Callable[["Outcome", Any, Any], str]
 
 
 class Backend(str, Enum):
@@ -59,6 +62,12 @@ class Job:
         Allow `target` to be `source`.
     force : bool
         Allow `target` and `figure` to be there already.
+    report : Path, optional
+        HTML page about what was done.
+    changes : tuple of str
+        Parameters that differ from the file's, ``NAME.FIELD=VALUE``.
+    only : tuple of str
+        Constraints that run alone; empty: all that the parameters ask for.
     illumination, vacuum_mask : str, optional
         ``FILE`` or ``FILE:dataset`` of these fields of the state, in place of what `source` holds.
     """
@@ -73,6 +82,14 @@ class Job:
     force: bool = False
     illumination: str | None = None
     vacuum_mask: str | None = None
+    report: Path | None = None
+    changes: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether anything shows the object before and after."""
+        return self.figure is not None or self.report is not None
 
 
 @dataclass(frozen=True)
@@ -129,16 +146,20 @@ def load(job: Job) -> tuple[io.Reconstruction, Constraints]:
     """
     _require_reconstruction(job)
     found = io.outline(job.source)
-    constraints = Constraints.from_file(_parameters(job))
+    constraints = Constraints(chosen(files.load(_parameters(job)), job), defaults="ptyrad")
     io.check_target(job.target, job.source, in_place=job.in_place, replace=job.force)
     wanted = _wanted(job, found, constraints)
     _require_memory(job, [found[name].nbytes for name in wanted])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the outline has warned of the same
         reconstruction = _with_masks(io.read(job.source, arrays=wanted), job)
+    keep = [path for path in (job.source, job.target, job.params) if path is not None]
     if job.figure is not None:
-        keep = [path for path in (job.source, job.target, job.params) if path is not None]
         figure.check_figure(job.figure, reconstruction.state, keep=keep, replace=job.force)
+    if job.report is not None:
+        for other in (*keep, *filter(None, [job.figure])):
+            io.check_output(job.report, keep=other)
+        io.check_output(job.report, replace=job.force)
     return reconstruction, constraints
 
 
@@ -167,7 +188,7 @@ def _wanted(job: Job, found: Collection[str], constraints: Constraints) -> froze
     """Arrays that constraints use at these iterations or later, or that are drawn."""
     first = 1 if job.iterations is None else job.iterations[0]
     parts = _PARTS if "object" in found else frozenset[str]()
-    names = set(figure.FIELDS) if job.figure is not None else set()
+    names = set(figure.FIELDS) if job.drawn else set()
     for step, block in constraints.steps:
         if block.runs_from(first):
             fitted, _ = step.fitted(block, frozenset(found) | parts)
@@ -213,6 +234,7 @@ def run(
     constraints: Constraints,
     *,
     progress: Progress = iter,
+    page: Page | None = None,
 ) -> Outcome:
     """Apply the constraints, then write the result and the figure.
 
@@ -224,6 +246,8 @@ def run(
         As `load` returned them; the arrays of `found.state` are changed in place.
     progress : callable
         Wraps the range of iterations, to show how far it is.
+    page : callable, optional
+        Makes the report's text of the outcome and what was seen before and after.
 
     Raises
     ------
@@ -235,11 +259,8 @@ def run(
         Writing failed.
     """
     iterations, state = iterations_of(job, found), found.state
-    try:
-        constraints.check(state, iteration=iterations[0])
-    except MissingInputError as error:
-        raise MissingInputError(f"{job.source}: {'; '.join(str(error).splitlines())}") from None
-    before = figure.snapshot(state) if job.figure is not None else None
+    _checked(job, state, constraints, iterations)
+    before = figure.snapshot(state) if job.drawn else None
     ran: dict[str, Ran] = {}
     skipped: dict[str, Skipped] = {}
     with on_backend(state, job.backend) as working:
@@ -250,24 +271,80 @@ def run(
                 known = ran.get(record.name, Ran(0, record, record))
                 ran[record.name] = Ran(known.times + 1, known.first, record)
             skipped |= {item.name: item for item in report.skipped}
+    waiting = {
+        name: next_due(block, iterations[-1])
+        for name, block in constraints.params.blocks().items()
+        if block.enabled and name in constraints and name not in ran and name not in skipped
+    }
     with contextlib.ExitStack() as stack:
-        if job.figure is not None and before is not None:
-            after = figure.snapshot(state, row=before.row)
+        after = None if before is None else figure.snapshot(state, row=before.row)
+        if job.figure is not None and before is not None and after is not None:
             title = f"{job.source.name} · {say(iterations)}"
             # rendered first, named last: neither file appears without the other
             drawn = figure.draw(before, after, title=title)
             stack.enter_context(figure.saved(drawn, job.figure, like=job.source, replace=job.force))
+        if job.report is not None:
+            draft = stack.enter_context(
+                io.replacing(job.report, like=job.source, replace=job.force)
+            )
         changed = stack.enter_context(
             io.written(job.target, state, source=job.source,
                        in_place=job.in_place, replace=job.force)
         )  # fmt: skip
+        done = Outcome(
+            constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state
+        )
+        if job.report is not None and page is not None:
+            draft.write_text(page(done, before, after), encoding="utf-8")
         signals.hold()
-    waiting = {
-        name: next_due(block, iterations[-1])
-        for name, block in constraints.params.blocks().items()
-        if block.enabled and name not in ran and name not in skipped
-    }
-    return Outcome(constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state)
+    return done
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a job would do.
+
+    Parameters
+    ----------
+    iterations : range
+        Those that it would go through.
+    due : dict of str to int
+        Constraints that would run, and how often.
+    skipped : tuple of Skipped
+        Constraints that are on only by default and lack an input.
+    """
+
+    iterations: range
+    due: dict[str, int]
+    skipped: tuple[Skipped, ...]
+
+
+def rehearse(job: Job, found: io.Reconstruction, constraints: Constraints) -> Rehearsal:
+    """Check what `run` would check, and say what it would do.
+
+    Raises
+    ------
+    MissingInputError
+        As `run`.
+    """
+    iterations = iterations_of(job, found)
+    skipped = _checked(job, found.state, constraints, iterations)
+    missing = {skip.name for skip in skipped}
+    due: dict[str, int] = {}
+    for iteration in iterations:
+        for name in constraints.due(iteration):
+            if name not in missing:
+                due[name] = due.get(name, 0) + 1
+    return Rehearsal(iterations, due, skipped)
+
+
+def _checked(
+    job: Job, state: State, constraints: Constraints, iterations: range
+) -> tuple[Skipped, ...]:
+    try:
+        return constraints.check(state, iteration=iterations[0])
+    except MissingInputError as error:
+        raise MissingInputError(f"{job.source}: {'; '.join(str(error).splitlines())}") from None
 
 
 def say(iterations: range) -> str:

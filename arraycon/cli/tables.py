@@ -14,8 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from arraycon.blocks import SCHEDULE, describe_schedule
+from arraycon.cli.comparing import Differences
 from arraycon.cli.doctor import Fact, Report
-from arraycon.cli.job import Outcome, Ran
+from arraycon.cli.job import Outcome, Ran, Rehearsal
+from arraycon.cli.looking import Contents
 from arraycon.params import ConstraintParams
 from arraycon.plain import number
 
@@ -41,6 +43,47 @@ def outcome(done: Outcome) -> RenderableType:
         lines.append(_line("not due", name, when))
     head: RenderableType = table if done.ran else Text("nothing was due", style="yellow")
     return Group(head, *lines)
+
+
+def rehearsal(plan: Rehearsal) -> RenderableType:
+    """Table of what would run."""
+    table = _table("constraint", "runs")
+    table.columns[1].justify = "right"
+    for name, times in plan.due.items():
+        table.add_row(name, str(times))
+    lines = [
+        _line("skipped", item.name, f"on by default, but the file holds no {_and(item.missing)}")
+        for item in plan.skipped
+    ]
+    head: RenderableType = table if plan.due else Text("nothing would be due", style="yellow")
+    return Group(head, *lines)
+
+
+def contents(found: Contents) -> RenderableType:
+    """Table of what a reconstruction holds."""
+    table = _table("field", "shape", "type", "least", "mean", "largest", "unit")
+    for column in table.columns[3:6]:
+        column.justify = "right"
+    for field, one in found.arrays.items():
+        shape = "×".join(map(str, one.shape))
+        numbers = (number(value) for value in (one.least, one.mean, one.largest))
+        table.add_row(field, shape, one.dtype, *numbers, one.unit)
+    lines = [Text(f"{name}: {text}") for name, text in found.facts.items()]
+    return Group(table, *lines)
+
+
+def differences(found: Differences) -> RenderableType:
+    """Table of where two files differ."""
+    lines = [Text(text) for text in found.facts]
+    if not found.arrays:
+        return Group(*lines)
+    table = _table("field", "relative difference", "largest", "")
+    for column in table.columns[1:3]:
+        column.justify = "right"
+    for field, one in found.arrays.items():
+        shown = ("", "") if one.relative is None else (number(one.relative), number(one.largest))
+        table.add_row(field, *shown, one.note)
+    return Group(table, *lines)
 
 
 def schedule(params: ConstraintParams) -> RenderableType:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arraycon.figure import panels
+from arraycon.figure.probes import phase_hue
 from arraycon.figure.snapshot import Snapshot, snapshot
 from arraycon.io.atomic import OutputError, check_output, replacing
 from arraycon.state import State
@@ -21,7 +22,18 @@ from arraycon.state import State
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FIELDS", "Snapshot", "check_figure", "draw", "save", "saved", "snapshot"]
+__all__ = [
+    "FIELDS",
+    "Snapshot",
+    "check_figure",
+    "check_output",
+    "draw",
+    "draw_one",
+    "phase_hue",
+    "save",
+    "saved",
+    "snapshot",
+]
 
 FIELDS = ("object_amplitude", "object_phase", "object", "probe")
 """Fields of a state that are drawn."""
@@ -88,6 +100,27 @@ def draw(before: Snapshot, after: Snapshot, *, title: str = "") -> Figure:
         fill(part)
     if foot:
         panels.draw_foot(parts[-1], before, after)
+    return figure
+
+
+def draw_one(seen: Snapshot, *, title: str = "") -> Figure:
+    """Draw one state: object, depth section, probe modes.
+
+    Parameters
+    ----------
+    seen : Snapshot
+        A state.
+    title : str
+        Heading, taken literally.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7.5 if seen.modes is not None else 4.2), dpi=_DPI,
+                    layout="constrained")  # fmt: skip
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=12, fontweight="bold", parse_math=False)
+    panels.draw_alone(figure, seen)
     return figure
 
 

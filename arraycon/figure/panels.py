@@ -127,6 +127,39 @@ def draw_foot(part: Any, before: Snapshot, after: Snapshot) -> None:
     _draw_profile(right.subplots(1, 1), before, after)
 
 
+def draw_alone(figure: Any, seen: Snapshot) -> None:
+    """Draw what there is of one state: maps beside each other, and probe modes below."""
+    unit, scale = ("Å", seen.dx) if seen.dx else ("px", 1.0)
+    depth, step = ("Å", seen.slice_thickness) if seen.slice_thickness else ("slice", 1.0)
+    maps = [
+        ("phase summed over depth (rad)", seen.phase, "magma", f"y ({unit})", scale),
+        ("amplitude, mean over depth", seen.amplitude, "gray", f"y ({unit})", scale),
+        ("phase per slice (rad)", seen.section, "magma", f"z ({depth})", step),
+    ]
+    maps = [each for each in maps if each[1] is not None]
+    heights = [1.0] * bool(maps) + [1.0] * (seen.modes is not None)
+    parts = figure.subfigures(len(heights), 1, squeeze=False).ravel()
+    if maps:
+        for axes, (title, image, colours, label, height) in zip(
+            parts[0].subplots(1, len(maps), squeeze=False)[0], maps, strict=True
+        ):
+            low, high = _limits(image)
+            extent = (0.0, image.shape[1] * scale, image.shape[0] * height, 0.0)
+            drawn = axes.imshow(
+                image, cmap=colours, vmin=low, vmax=high, extent=extent, interpolation="nearest",
+                aspect="equal" if image is not seen.section else "auto",
+            )  # fmt: skip
+            axes.set_title(title, fontsize=_NORMAL)
+            axes.set_xlabel(f"x ({unit})", fontsize=_SMALL)
+            axes.set_ylabel(label, fontsize=_SMALL)
+            axes.tick_params(labelsize=_SMALL)
+            parts[0].colorbar(drawn, ax=axes, shrink=0.8).ax.tick_params(labelsize=_SMALL)
+    if seen.modes is not None:
+        shown = {"": (seen.modes, seen.powers)}
+        probes.draw(parts[-1], shown, "probe modes: brightness = amplitude, % = share of the "
+                    "intensity", dx=seen.dx)  # fmt: skip
+
+
 def _draw_modes(part: Any, before: Snapshot, after: Snapshot) -> None:
     shown, total = len(before.modes), len(before.powers)
     some = f"first {shown} of {total}" if total > shown else f"{total}"

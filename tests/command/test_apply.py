@@ -13,7 +13,8 @@ import yaml
 from command import ESCAPE, OFF, PARAMS, apply, names, run
 
 from arraycon import Constraints, io, params, pipeline
-from arraycon.cli import app, job, tables
+from arraycon.cli import apply as apply_command
+from arraycon.cli import job, tables
 from arraycon.kernels.common import threads as kernel_threads
 
 pytestmark = pytest.mark.usefixtures("plain", "folder")
@@ -212,7 +213,9 @@ def test_users_own_constraint() -> None:
 
 def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(app, "perform", lambda _: seen.append(kernel_threads.count()))
+    monkeypatch.setattr(
+        apply_command, "perform", lambda *_, **__: seen.append(kernel_threads.count())
+    )
     assert run("apply", "a.npz", "-p", "p.yaml", "-o", "b.npz", "--threads", "5")[0] == 0
     assert run("apply", "a.npz", "-p", "p.yaml", "-o", "b.npz", "--threads", "0")[0] == 2
     assert seen == [5]

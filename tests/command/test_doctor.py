@@ -152,8 +152,8 @@ class cuda:
 def test_two_cupys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cupy.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda n: "13" if n.startswith("cupy-") else version(n))
+    version = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda n: "13" if n.startswith("cupy-") else version(n))
     found = fact(doctor.examine(), "cupy")
     assert found.good is False
     assert "overwrite each other" in found.detail
