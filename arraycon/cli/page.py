@@ -70,13 +70,14 @@ def _iterations(done: Outcome) -> str:
 
 
 def _ran(done: Outcome) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, one in done.ran.items():
-        figures = list(one.last.metrics.items()) or [("", "")]
-        for i, (key, value) in enumerate(figures):
+        first, last = (
+            {key: number(x) for key, x in r.metrics.items()} for r in (one.first, one.last)
+        )
+        for i, key in enumerate(last or [""]):
             head = (name, str(one.times)) if i == 0 else ("", "")
-            old, new = one.first.metrics.get(key, ""), value
-            rows.append((*head, key, *("" if x == "" else number(x) for x in (old, new))))
+            rows.append((*head, key, first.get(key, ""), last.get(key, "")))
     return rows
 
 

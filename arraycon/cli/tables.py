@@ -81,7 +81,7 @@ def differences(found: Differences) -> RenderableType:
     for column in table.columns[1:3]:
         column.justify = "right"
     for field, one in found.arrays.items():
-        shown = ("", "") if one.relative is None else (number(one.relative), number(one.largest))
+        shown = ("" if x is None else number(x) for x in (one.relative, one.largest))
         table.add_row(field, *shown, one.note)
     return Group(table, *lines)
 

@@ -178,7 +178,7 @@ def _modes(part: Any, found: Mapping[str, Any], dx: float | None, of: str = "") 
     shown = min(_MODES_SHOWN, every)
     drawn = {}
     for name, probe in found.items():
-        powers = np.sum(np.abs(probe) ** 2, axis=(1, 2), dtype=np.float64)
+        powers = np.asarray(np.sum(np.abs(probe) ** 2, axis=(1, 2), dtype=np.float64))
         drawn[name] = probe[:shown], powers[:shown] / powers.sum()
     of = f", {shown} of {every}{of}" if shown < every else of
     probes.draw(part, drawn, f"probe modes{of}\nbrightness amplitude, hue phase", dx=dx)
