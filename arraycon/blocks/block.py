@@ -96,7 +96,19 @@ class Place:
 
 
 class Block(BaseModel):
-    """Schedule of one constraint, and the base of every constraint's own parameters."""
+    """Schedule of one constraint, and the base of every constraint's own parameters.
+
+    Examples
+    --------
+    Parameters of a constraint of your own, with the schedule that all have; see `register`:
+
+    >>> import arraycon
+    >>> class PhaseCap(arraycon.Block):
+    ...     limit: float = 1.0
+    >>> block = PhaseCap(start_iter=10, step=5, limit=0.5)
+    >>> [iteration for iteration in range(1, 25) if block.is_due(iteration)], block.limit
+    ([10, 15, 20], 0.5)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -38,7 +38,10 @@ class _AllBlocks(BaseModel):
 
     Examples
     --------
-    >>> params = ConstraintParams(kz_filter={"start_iter": 1, "beta": 0.5}, obj_zblur=None)
+    >>> import arraycon
+    >>> params = arraycon.ConstraintParams(
+    ...     kz_filter={"start_iter": 1, "beta": 0.5}, obj_zblur=None
+    ... )
     >>> params.kz_filter.is_due(7), params.obj_zblur.is_due(7)
     (True, False)
     """
@@ -84,7 +87,8 @@ class _AllBlocks(BaseModel):
 
         Examples
         --------
-        >>> params = ConstraintParams(kz_filter={"start_iter": 5, "beta": 0.5})
+        >>> import arraycon
+        >>> params = arraycon.ConstraintParams(kz_filter={"start_iter": 5, "beta": 0.5})
         >>> params.replace(kz_filter={"beta": 0.25}).kz_filter.start_iter
         5
         """

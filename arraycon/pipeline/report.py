@@ -92,6 +92,15 @@ class Record:
         By-products of the constraint, such as the ``rotation`` of the probe's modes.
     note : str
         Where less was done than the parameters ask for: what was done.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> state = arraycon.State(object_phase=numpy.array([[[[-0.4, 0.3]]]]))
+    >>> constraints = arraycon.Constraints({"objp_postiv": {"start_iter": 1}})
+    >>> record = constraints.apply(state, 1, measure=True)[0]
+    >>> record.name, record.targets, record.metrics["object_phase: relative change"]
+    ('objp_postiv', ('object_phase',), 0.8)
     """
 
     name: str
@@ -124,6 +133,19 @@ class Report(Sequence[Record]):
     records : tuple of Record
     skipped : tuple of Skipped
         Constraints that were due by default only and whose fields the state does not have.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> phase = numpy.array([[[[-0.4, 0.3]]]])
+    >>> state = arraycon.State(object_phase=phase, object_amplitude=numpy.ones_like(phase))
+    >>> both = {"obja_thresh": {"start_iter": 1}, "objp_postiv": {"start_iter": 1}}
+    >>> report = arraycon.Constraints(both).apply(state, 1, measure=True)
+    >>> len(report), report[1].name
+    (2, 'objp_postiv')
+    >>> print(report)
+    1: obja_thresh(object_amplitude) object_amplitude: relative change 0
+    1: objp_postiv(object_phase) object_phase: relative change 0.8
     """
 
     records: tuple[Record, ...] = ()

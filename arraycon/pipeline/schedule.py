@@ -125,6 +125,16 @@ class Constraints:
             The content is not valid.
         OSError
             The file cannot be read.
+
+        Examples
+        --------
+        >>> import arraycon, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "params.json")
+        ...     _ = path.write_text('{"kz_filter": {"start_iter": 5, "beta": 0.5}}')
+        ...     constraints = arraycon.Constraints.from_file(path, defaults="none")
+        >>> print(constraints)
+        kz_filter (every iteration from 5)
         """
         return cls(files.load(path), defaults=defaults, order=order)
 
