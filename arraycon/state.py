@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from arraycon.kernels.common import arrays, check
+from arraycon.showing import public, state_table
 
 ARRAYS = (
     "object_amplitude",
@@ -200,6 +201,12 @@ class State:
             shown = f"{value.dtype} {tuple(value.shape)}" if field.name in ARRAYS else f"{value!r}"
             parts.append(f"{field.name}={shown}")
         return f"State({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        return state_table(self)
+
+    def __dir__(self) -> list[str]:
+        return public(super().__dir__())
 
 
 FIELDS = tuple(field.name for field in fields(State))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -13,7 +13,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from arraycon.blocks import hints
+from arraycon.blocks import hints, shown
 from arraycon.blocks.starting import StartWhen
 from arraycon.blocks.wording import (
     HINTS,
@@ -26,6 +26,7 @@ from arraycon.blocks.wording import (
     warn,
 )
 from arraycon.kernels.common import meaning
+from arraycon.showing import Markup, public
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -188,6 +189,12 @@ class Block(BaseModel):
         earlier = {i: error for i, error in errors.items() if i < iteration}
         return self.start_when.began(earlier, self.start_iter or 1) is None
 
+    def _repr_html_(self) -> str:
+        return shown.block_table(self, describe_schedule(self))
+
+    def __dir__(self) -> list[str]:
+        return public({*super().__dir__()} - {*dir(BaseModel)} | {"model_dump"})
+
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _read_numbers(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
@@ -313,6 +320,14 @@ def describe_schedule(block: Block) -> str:
     ramp = block.__dict__.get("ramp")
     gradually = f", gradually over {ramp} iterations" if ramp else ""
     return _when(block) + (gradually if block.enabled else "")
+
+
+def schedule_table(title: str, blocks: Mapping[str, Block], given: Collection[str]) -> Markup:
+    """Make a table of what is on, when, whether it was asked for, and with which parameters."""
+    timed = {
+        name: (block, describe_schedule(block)) for name, block in blocks.items() if block.enabled
+    }
+    return shown.schedule_table(title, timed, given, SCHEDULE)
 
 
 def _when(block: Block) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from arraycon.blocks import Block, Place
+from arraycon.blocks import Block, Place, schedule_table
 from arraycon.blocks.wording import HINTS, detail, not_text, show, unknown, warn
 from arraycon.constraints import declared, repeats, reserve
 from arraycon.params import advice
+from arraycon.showing import public
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema, InitErrorDetails
@@ -130,6 +131,12 @@ class _AllBlocks(BaseModel):
     def notes(self) -> list[str]:
         """Advice on parameters that are valid but probably not meant so; warned of on creation."""
         return advice.about(self.blocks(), self.given)
+
+    def _repr_html_(self) -> str:
+        return schedule_table("ConstraintParams", self.blocks(), self.given)
+
+    def __dir__(self) -> list[str]:
+        return public({*super().__dir__()} - {*dir(BaseModel)} | {"model_dump", *self.blocks()})
 
     def _block(self, name: str, model: type[Block]) -> Block:
         # a user's constraint may have been declared after this was made
