@@ -52,8 +52,12 @@ def misfit_ratio(model: Array, counts: Array) -> Array:
     Notes
     -----
     :math:`g` rises from 0 over 0.078 at m = 0.05 and 0.454 at 1, falls to 0.263 at 10, and tends to
-    1/4, the variance that the square root gives to counts (M. S. Bartlett, Suppl. J. R. Stat. Soc.
-    3, 68 (1936)). Counts of a detector with gain or read-out noise have to be scaled first.
+    1/4, the variance that the square root gives to counts. Counts of a detector with gain or
+    read-out noise have to be scaled first.
+
+    References
+    ----------
+    M. S. Bartlett, Suppl. J. R. Stat. Soc. 3, 68 (1936).
 
     Examples
     --------

@@ -96,6 +96,12 @@ def text(kind: str) -> str:
     ------
     ValueError
         There is no such kind.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> print(arraycon.presets.text("x-ray").splitlines()[0])
+    # A thin object of one material, hard X-rays, one slice.
     """
     if kind not in _TEXTS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from arraycon.kernels.common import arrays, check
+from arraycon.showing import public, state_table
 
 ARRAYS = (
     "object_amplitude",
@@ -83,6 +84,19 @@ class State:
     -----
     UserWarning
         A length is hardly in Å, or slices of the object are smaller than the probe.
+
+    Examples
+    --------
+    A phase of one object mode and two slices, changed where it is:
+
+    >>> import arraycon, numpy
+    >>> phase = numpy.full((1, 2, 64, 64), -0.1, numpy.float32)
+    >>> state = arraycon.State(object_phase=phase, dx=0.2, slice_thickness=8)
+    >>> state
+    State(object_phase=float32 (1, 2, 64, 64), dx=0.2, slice_thickness=8.0)
+    >>> _ = arraycon.Constraints({"objp_postiv": {"start_iter": 1}}).apply(state, 1)
+    >>> float(phase.min())
+    0.0
     """
 
     object_amplitude: Any = None
@@ -187,6 +201,12 @@ class State:
             shown = f"{value.dtype} {tuple(value.shape)}" if field.name in ARRAYS else f"{value!r}"
             parts.append(f"{field.name}={shown}")
         return f"State({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        return state_table(self)
+
+    def __dir__(self) -> list[str]:
+        return public(super().__dir__())
 
 
 FIELDS = tuple(field.name for field in fields(State))

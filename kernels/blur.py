@@ -67,6 +67,21 @@ def obj_rblur(
     ------
     TypeError, ValueError
         An argument has the wrong kind, shape or range; the message names it.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, of which version 1.0.0 does the same.
+
+    Examples
+    --------
+    The middle row of a blurred point; its taps are 0.274, 0.452 and 0.274:
+
+    >>> import arraycon, numpy
+    >>> point = numpy.zeros((1, 5, 5))
+    >>> point[0, 2, 2] = 1
+    >>> blurred = arraycon.obj_rblur(point, kernel_size=3, std=1.0)
+    >>> blurred[0, 2].round(3).tolist(), float(blurred.sum().round(6))
+    ([0.0, 0.124, 0.204, 0.124, 0.0], 1.0)
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating", ndim=2)
@@ -101,6 +116,19 @@ def obj_zblur(
     TypeError, ValueError
         An argument has the wrong kind, shape or range; the message names it. An even `kernel_size`,
         which shifts the object by half a slice in PtyRAD 1.0.0, is such an error.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): depth regularisation in real space, in PtyRAD, of
+    which version 1.0.0 does the same with an odd `kernel_size`.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> slices = numpy.zeros((5, 1, 1))
+    >>> slices[2] = 1
+    >>> arraycon.obj_zblur(slices, kernel_size=3, std=1.0).ravel().round(3).tolist()
+    [0.0, 0.274, 0.452, 0.274, 0.0]
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating", ndim=3)
@@ -143,6 +171,21 @@ def tilt_smooth(
     ------
     TypeError, ValueError
         An argument has the wrong kind, shape or range, or n is not slow·fast.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, of which version 1.0.0 does the same.
+
+    Examples
+    --------
+    One tilt of 1 mrad among 25 that are 0; the middle line of the scan afterwards:
+
+    >>> import arraycon, numpy
+    >>> tilts = numpy.zeros((25, 2))
+    >>> tilts[12, 0] = 1
+    >>> smooth = arraycon.tilt_smooth(tilts, scan_shape=(5, 5), std=1.0, kernel_size=3)
+    >>> smooth[:, 0].reshape(5, 5)[2].round(3).tolist()
+    [0.0, 0.124, 0.204, 0.124, 0.0]
     """
     xp = arrays.namespace(tilts=tilts)
     check.pairs("tilts", tilts)

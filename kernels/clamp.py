@@ -40,6 +40,19 @@ def obja_thresh(
     ------
     TypeError, ValueError
         An argument has the wrong kind or range; the message names it.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, of which version 1.0.0 does the same.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> amplitude = numpy.array([0.5, 1.0, 1.2])
+    >>> arraycon.obja_thresh(amplitude, thresh=(0.96, 1.04)).round(3).tolist()
+    [0.96, 1.0, 1.04]
+    >>> arraycon.obja_thresh(amplitude, thresh=(0.96, 1.04), relax=0.5).round(3).tolist()
+    [0.73, 1.0, 1.12]
     """
     xp = arrays.namespace(amplitude=amplitude)
     check.array("amplitude", amplitude, kind="real")
@@ -89,6 +102,20 @@ def objp_postiv(
     Notes
     -----
     The name, misspelling included, is the key in PtyRAD's parameter files.
+
+    References
+    ----------
+    Positivity: J. R. Fienup, Appl. Opt. 21, 2758 (1982). PtyRAD 1.0.0 has both modes: C.-H. Lee et
+    al., arXiv:2505.07814 (2025).
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> phase = numpy.array([-0.2, 0.1, 0.4])
+    >>> arraycon.objp_postiv(phase).round(3).tolist()
+    [0.0, 0.1, 0.4]
+    >>> arraycon.objp_postiv(phase, mode="subtract_min").round(3).tolist()
+    [0.0, 0.3, 0.6]
     """
     xp = arrays.namespace(phase=phase)
     check.array("phase", phase, kind="real")
@@ -135,6 +162,10 @@ def objp_thresh(
     -----
     pty-chi's ``hard_limits_magnitude_phase.phase_lim`` clips the wrapped phase: what is just above
     π goes to the lower limit there.
+
+    References
+    ----------
+    pty-chi 2.2.0: M. Du et al., arXiv:2510.20929 (2025).
 
     Examples
     --------

@@ -49,8 +49,22 @@ def complex_ratio(
 
     Notes
     -----
-    J. N. Clark, C. T. Putkunz, M. A. Pfeifer et al., Opt. Express 18, 1981 (2010). PtyRAD 1.0.0
-    gives NaN where A ≤ 0.
+    PtyRAD 1.0.0 gives NaN where A ≤ 0.
+
+    References
+    ----------
+    J. N. Clark, C. T. Putkunz, M. A. Pfeifer et al., Opt. Express 18, 1981 (2010), in the form of
+    PtyRAD 1.0.0: C.-H. Lee et al., arXiv:2505.07814 (2025).
+
+    Examples
+    --------
+    All absorption is 0.04 and all phase 0.4 rad, so that each pixel gets a tenth of its phase:
+
+    >>> import arraycon, numpy
+    >>> absorption, phase = numpy.array([0.03, 0.01]), numpy.array([0.1, 0.3])
+    >>> amplitude, phase = arraycon.complex_ratio(numpy.exp(-absorption), phase)
+    >>> (-numpy.log(amplitude)).round(3).tolist()
+    [0.01, 0.03]
     """
     xp = arrays.namespace(amplitude=amplitude, phase=phase)
     check.array("amplitude", amplitude, kind="real")
@@ -103,6 +117,18 @@ def mirrored_amp(
     Notes
     -----
     As PtyRAD 1.0.0, whose amplitude however becomes negative for strong phases.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, version 1.0.0.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> phase = numpy.array([-0.5, 0.0, 1.0])
+    >>> amplitude = numpy.array([1.1, 1.1, 1.1])
+    >>> arraycon.mirrored_amp(amplitude, phase, relax=0, scale=0.03).round(3).tolist()
+    [1.0, 1.0, 0.97]
     """
     xp = arrays.namespace(amplitude=amplitude, phase=phase)
     check.array("amplitude", amplitude, kind="real")

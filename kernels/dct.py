@@ -42,8 +42,21 @@ def kr_thresh(
 
     Notes
     -----
-    DCT by one FFT of the same length: J. Makhoul, IEEE Trans. ASSP 28, 27 (1980). The inverse
-    transform of PtyRAD 1.0.0 does not invert its forward one.
+    The inverse transform of PtyRAD 1.0.0 does not invert its forward one.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, version 1.0.0. DCT by one FFT of the same
+    length: J. Makhoul, IEEE Trans. Acoust. Speech Signal Process. 28, 27 (1980).
+
+    Examples
+    --------
+    The strongest of four coefficients is the mean:
+
+    >>> import arraycon, numpy
+    >>> noisy = numpy.array([[1.0, 1.2], [0.7, 1.1]])
+    >>> arraycon.kr_thresh(noisy, thresh=0.25).round(6).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating", ndim=2)

@@ -44,6 +44,19 @@ def kr_filter(
     -----
     On non-square objects PtyRAD 1.0.0 stretches a square mask by nearest neighbour, which is not
     symmetric under inversion; here the mask is evaluated on the object's own grid.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, version 1.0.0.
+
+    Examples
+    --------
+    Stripes of two pixels have the Nyquist frequency, and their mean has none:
+
+    >>> import arraycon, numpy
+    >>> stripes = 1 + numpy.array([0.5, -0.5, 0.5, -0.5]) * numpy.ones((1, 4, 1))
+    >>> arraycon.kr_filter(stripes, radius=0.5, width=0)[0, 0].round(6).tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating", ndim=2)
@@ -98,9 +111,24 @@ def kz_filter(
     TypeError, ValueError
         An argument has the wrong kind, shape or range; the message names it.
 
-    Notes
-    -----
-    Filter of Z. Chen et al., Science 372, 826 (2021), in the form of PtyRAD 1.0.0.
+    References
+    ----------
+    Z. Chen et al., Science 372, 826 (2021), in the form of PtyRAD 1.0.0: C.-H. Lee et al.,
+    arXiv:2505.07814 (2025).
+
+    Examples
+    --------
+    What varies in depth alone is in the missing wedge and vanishes; what varies laterally as fast
+    as in depth stays in part:
+
+    >>> import arraycon, numpy
+    >>> slab = numpy.array([1.0, 0.0]).reshape(2, 1, 1) * numpy.ones((2, 4, 4))
+    >>> arraycon.kz_filter(slab, alpha=0).mean(axis=(1, 2)).round(3).tolist()
+    [0.501, 0.499]
+    >>> y, x = numpy.indices((4, 4))
+    >>> atoms = numpy.stack([(-1.0) ** (y + x), -((-1.0) ** (y + x))])
+    >>> float(arraycon.kz_filter(atoms, alpha=0)[0, 0, 0].round(3))
+    0.705
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="real", ndim=3)

@@ -51,15 +51,23 @@ def ortho_omode(
 
     Notes
     -----
-    P. Thibault and A. Menzel, Nature 494, 68 (2013). PtyLab (``nosm`` > 1) mixes slice by slice;
-    with six slices that changed the intensities 29-fold.
+    PtyLab 0.3.7 (``nosm`` > 1) mixes slice by slice; with six slices that changed the intensities
+    29-fold.
+
+    References
+    ----------
+    P. Thibault and A. Menzel, Nature 494, 68 (2013). PtyLab: L. Loetgering et al., Opt. Express 31,
+    13763 (2023).
 
     Examples
     --------
+    Two modes that differ by a factor only are one:
+
     >>> import arraycon, numpy
     >>> modes = numpy.array([[[[1, 1j]]], [[[2, 2j]]]])
-    >>> arraycon.ortho_omode(modes)[1].round(12).tolist()
-    [[[0j, 0j]]]
+    >>> new = arraycon.ortho_omode(modes)
+    >>> (abs(new) ** 2).sum(axis=(1, 2, 3)).round(6).tolist()
+    [10.0, 0.0]
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="complex")
@@ -125,6 +133,11 @@ def obj_probe_scale(
     -----
     fold_slice's and pty-chi's ``remove_object_probe_ambiguity``; tike's with `target` 0.5. pty-chi
     divides its weights by their rms, which turns an amplitude of 1 into 1.225.
+
+    References
+    ----------
+    fold_slice: K. Wakonig et al., J. Appl. Cryst. 53, 574 (2020), as extended by Y. Jiang. pty-chi
+    2.2.0: M. Du et al., arXiv:2510.20929 (2025). tike 0.26.0.
 
     Examples
     --------
@@ -212,8 +225,12 @@ def phase_ramp(
 
     Notes
     -----
-    M. Guizar-Sicairos et al., Opt. Express 19, 21345 (2011). phaser's ``remove_phase_ramp`` is
-    ``plane`` without the probe.
+    phaser 0.3.1's ``remove_phase_ramp`` is ``plane`` without the probe.
+
+    References
+    ----------
+    M. Guizar-Sicairos et al., Opt. Express 19, 21345 (2011). phaser: C. Gilgenbach, M. Zhu and J.
+    M. LeBeau, arXiv:2505.14372 (2025).
 
     Examples
     --------

@@ -53,8 +53,28 @@ def ortho_pmode(
 
     Notes
     -----
-    Mixed-state probes: P. Thibault and A. Menzel, Nature 494, 68 (2013). Unlike PtyRAD 1.0.0, which
-    leaves the phases to the eigensolver, a second call changes nothing beyond rounding.
+    Unlike in PtyRAD 1.0.0, which leaves the phases to the eigensolver, a second call changes
+    nothing beyond rounding.
+
+    References
+    ----------
+    Mixed-state probes: P. Thibault and A. Menzel, Nature 494, 68 (2013). PtyRAD: C.-H. Lee et al.,
+    arXiv:2505.07814 (2025).
+
+    Examples
+    --------
+    Two modes that overlap by 1. The strongest mode comes first, and the sum of intensities at each
+    pixel, here 2 and 1, is kept:
+
+    >>> import arraycon, numpy
+    >>> probe = numpy.array([[[1, 0]], [[1, 1]]], complex)
+    >>> new = arraycon.ortho_pmode(probe)
+    >>> float(abs((new[0] * new[1].conj()).sum()).round(6))
+    0.0
+    >>> (abs(new) ** 2).sum(axis=(1, 2)).round(3).tolist()
+    [2.618, 0.382]
+    >>> (abs(new) ** 2).sum(axis=0).round(6).tolist()
+    [[2.0, 1.0]]
     """
     xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
@@ -90,6 +110,17 @@ def fix_probe_int(probe: Array, *, intensity: float, out: Array | None = None) -
     ------
     TypeError, ValueError
         `probe` or `out` does not fit, or `intensity` is not a positive number.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, of which version 1.0.0 does the same.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> probe = numpy.ones((1, 2, 2), complex)
+    >>> arraycon.fix_probe_int(probe, intensity=16).real.round(6).tolist()
+    [[[2.0, 2.0], [2.0, 2.0]]]
     """
     xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)

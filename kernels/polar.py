@@ -42,8 +42,10 @@ def split(obj: Array, *, out: Sequence[Array | None] | None = None) -> tuple[Arr
 
     Examples
     --------
-    >>> obj = np.exp(1j * np.linspace(3, 4, 8).reshape(1, 2, 4))
-    >>> amplitude, phase = split(obj)
+    >>> import numpy
+    >>> from arraycon.kernels import polar
+    >>> obj = numpy.exp(1j * numpy.linspace(2, 4, 8).reshape(1, 2, 4))
+    >>> amplitude, phase = polar.split(obj)
     >>> float(phase.max().round(6))  # numpy.angle would wrap it to -2.283185
     4.0
     """
@@ -162,8 +164,10 @@ def follow(
 
     Examples
     --------
-    >>> phase = np.full((1, 1, 2), 3.5)
-    >>> new = follow(np.ones_like(phase), phase, 2 * np.exp(1j * phase))
+    >>> import numpy
+    >>> from arraycon.kernels import polar
+    >>> phase = numpy.full((1, 1, 2), 3.5)
+    >>> new = polar.follow(numpy.ones_like(phase), phase, 2 * numpy.exp(1j * phase))
     >>> float(new[0].max()), float(new[1].max())
     (2.0, 3.5)
     """

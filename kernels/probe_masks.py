@@ -54,6 +54,19 @@ def probe_mask_k(
     -----
     As PtyRAD 1.0.0, which however raises for non-square probes and where no mode passes the
     threshold.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, version 1.0.0.
+
+    Examples
+    --------
+    Stripes of two pixels have the Nyquist frequency, beyond the aperture:
+
+    >>> import arraycon, numpy
+    >>> probe = (1 + numpy.array([1, -1, 1, -1])) * numpy.ones((1, 4, 1), complex)
+    >>> arraycon.probe_mask_k(probe, radius=0.5, width=0)[0, 0].real.round(6).tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)
@@ -124,6 +137,22 @@ def probe_mask_r(
     -----
     PtyRAD 1.0.0 centres the window half a pixel off the probe, and keeps the constant phase
     exp(i k dz) in its propagator, which costs float32 accuracy.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, version 1.0.0.
+
+    Examples
+    --------
+    A probe that is in focus, and a speck in the corner of its array:
+
+    >>> import arraycon, numpy
+    >>> y, x = numpy.indices((16, 16)) - 8
+    >>> probe = numpy.exp(-(y**2 + x**2) / 4).astype(complex)[None]
+    >>> probe[0, 0, 0] = 0.1
+    >>> new = arraycon.probe_mask_r(probe, dx=0.2, wavelength=0.025, radius=0.8, z_steps=11)
+    >>> abs(new[0, 8, 8]).round(3).item(), abs(new[0, 0, 0]).round(3).item()
+    (1.0, 0.0)
     """
     xp = arrays.namespace(probe=probe)
     check.modes("probe", probe)

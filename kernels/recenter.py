@@ -72,6 +72,25 @@ def obj_z_recenter(
     Notes
     -----
     PtyRAD 1.0.0 wraps the moved phase into (-π, π]: 3.5 rad becomes -2.78 rad.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, version 1.0.0. Propagation between slices: A.
+    M. Maiden, M. J. Humphry and J. M. Rodenburg, J. Opt. Soc. Am. A 29, 1606 (2012).
+
+    Examples
+    --------
+    All phase is in the first of three slices:
+
+    >>> import arraycon, numpy
+    >>> phase = numpy.zeros((3, 4, 4))
+    >>> phase[0] = 0.5
+    >>> _, phase, _, shift = arraycon.obj_z_recenter(
+    ...     numpy.ones((3, 4, 4)), phase, numpy.ones((1, 4, 4), complex),
+    ...     dx=0.2, wavelength=0.025, slice_thickness=8,
+    ... )
+    >>> abs(phase.mean(axis=(1, 2))).round(6).tolist(), round(float(shift), 6)
+    ([0.0, 0.5, 0.0], 1.0)
     """
     xp = arrays.namespace(amplitude=amplitude, phase=phase, probe=probe)
     check.array("amplitude", amplitude, kind="real", ndim=3)
@@ -121,6 +140,17 @@ def pos_recenter(shifts: Array, *, relax: float = 0.0, out: Array | None = None)
     ------
     TypeError, ValueError
         An argument has the wrong kind, shape or range; the message names it.
+
+    References
+    ----------
+    C.-H. Lee et al., arXiv:2505.07814 (2025): PtyRAD, of which version 1.0.0 does the same.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> shifts = numpy.array([[1.0, 2.0], [3.0, 2.0]])
+    >>> arraycon.pos_recenter(shifts).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
     """
     xp = arrays.namespace(shifts=shifts)
     check.pairs("shifts", shifts)

@@ -61,16 +61,21 @@ def obj_shrink(
 
     Notes
     -----
-    Soft thresholds: D. Donoho, IEEE Trans. Inf. Theory 41, 613 (1995). py4DSTEM's
-    ``shrinkage_rad`` with positivity is ``positive``; phaser's ``obj_l1`` soft with `target` 1 on
-    the complex object, its ``obj_l2`` ridge. pty-chi's L1 is soft with ``amount = w / x.size``
-    and `target` 0, which pulls vacuum towards opaque.
+    py4DSTEM's ``shrinkage_rad`` with positivity is ``positive``; phaser's ``obj_l1`` soft with
+    `target` 1 on the complex object, its ``obj_l2`` ridge. pty-chi's L1 is soft with ``amount = w /
+    x.size`` and `target` 0, which pulls vacuum towards opaque.
+
+    References
+    ----------
+    Soft thresholds: D. Donoho, IEEE Trans. Inf. Theory 41, 613 (1995). py4DSTEM 0.14.18: G.
+    Varnavides et al., arXiv:2309.05250 (2023). phaser 0.3.1: C. Gilgenbach, M. Zhu and J. M.
+    LeBeau, arXiv:2505.14372 (2025). pty-chi 2.2.0: M. Du et al., arXiv:2510.20929 (2025).
 
     Examples
     --------
     >>> import arraycon, numpy
-    >>> arraycon.obj_shrink(numpy.array([-0.3, 0.05, 0.5]), amount=0.1).tolist()
-    [-0.19999999999999998, 0.0, 0.4]
+    >>> arraycon.obj_shrink(numpy.array([-0.3, 0.05, 0.5]), amount=0.1).round(3).tolist()
+    [-0.2, 0.0, 0.4]
     """
     xp = arrays.namespace(obj=obj)
     check.array("obj", obj, kind="floating")
@@ -129,6 +134,11 @@ def obj_fill(
     -----
     fold_slice and quantem multiply the complex object by a mask instead: outside it becomes
     opaque, not vacuum. quantem's ``surface_zero`` is ``slices=[0, -1]``.
+
+    References
+    ----------
+    fold_slice: K. Wakonig et al., J. Appl. Cryst. 53, 574 (2020), as extended by Y. Jiang. quantem
+    0.1.10.
 
     Examples
     --------
@@ -221,13 +231,20 @@ def obj_baseline(
     py4DSTEM's ``fix_potential_baseline`` is mean and global, quantem's likewise with `factor`;
     PtyRAD's ``subtract_min`` is percentile 0 and global.
 
+    References
+    ----------
+    py4DSTEM 0.14.18: G. Varnavides et al., arXiv:2309.05250 (2023). quantem 0.1.10. PtyRAD 1.0.0:
+    C.-H. Lee et al., arXiv:2505.07814 (2025).
+
     Examples
     --------
+    The right column is vacuum, and its mean of 0.2 rad becomes 0:
+
     >>> import arraycon, numpy
-    >>> phase = numpy.array([[[0.5, 0.7], [0.1, 0.3]]])
-    >>> vacuum = numpy.array([[0, 0], [1, 1]], bool)
-    >>> arraycon.obj_baseline(phase, vacuum).round(12).tolist()
-    [[[0.3, 0.5], [-0.1, 0.1]]]
+    >>> phase = numpy.array([[[0.5, 0.1], [0.7, 0.3]]])
+    >>> vacuum = numpy.array([[False, True], [False, True]])
+    >>> arraycon.obj_baseline(phase, vacuum).round(3).tolist()
+    [[[0.3, -0.1], [0.5, 0.1]]]
     """
     named = {"obj": obj} if mask is None else {"obj": obj, "mask": mask}
     xp = arrays.namespace(**named)

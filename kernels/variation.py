@@ -90,7 +90,8 @@ def obj_tv(
     References
     ----------
     L. Rudin, S. Osher, E. Fatemi, Physica D 60, 259 (1992). A. Chambolle, J. Math. Imaging Vis. 20,
-    89 (2004). A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419 (2009).
+    89 (2004). A. Beck, M. Teboulle, IEEE Trans. Image Process. 18, 2419 (2009). py4DSTEM 0.14.18:
+    G. Varnavides et al., arXiv:2309.05250 (2023).
 
     Examples
     --------

@@ -10,6 +10,7 @@ from arraycon.blocks.block import (
     Place,
     RampedBlock,
     describe_schedule,
+    schedule_table,
 )
 from arraycon.blocks.starting import StartWhen
 from arraycon.blocks.wording import (
@@ -31,4 +32,5 @@ __all__ = [
     "StartWhen",
     "allowed",
     "describe_schedule",
+    "schedule_table",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -13,7 +13,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from arraycon.blocks import hints
+from arraycon.blocks import hints, shown
 from arraycon.blocks.starting import StartWhen
 from arraycon.blocks.wording import (
     HINTS,
@@ -26,6 +26,7 @@ from arraycon.blocks.wording import (
     warn,
 )
 from arraycon.kernels.common import meaning
+from arraycon.showing import Markup, public
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,7 +97,19 @@ class Place:
 
 
 class Block(BaseModel):
-    """Schedule of one constraint, and the base of every constraint's own parameters."""
+    """Schedule of one constraint, and the base of every constraint's own parameters.
+
+    Examples
+    --------
+    Parameters of a constraint of your own, with the schedule that all have; see `register`:
+
+    >>> import arraycon
+    >>> class PhaseCap(arraycon.Block):
+    ...     limit: float = 1.0
+    >>> block = PhaseCap(start_iter=10, step=5, limit=0.5)
+    >>> [iteration for iteration in range(1, 25) if block.is_due(iteration)], block.limit
+    ([10, 15, 20], 0.5)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -175,6 +188,12 @@ class Block(BaseModel):
             return False
         earlier = {i: error for i, error in errors.items() if i < iteration}
         return self.start_when.began(earlier, self.start_iter or 1) is None
+
+    def _repr_html_(self) -> str:
+        return shown.block_table(self, describe_schedule(self))
+
+    def __dir__(self) -> list[str]:
+        return public({*super().__dir__()} - {*dir(BaseModel)} | {"model_dump"})
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
@@ -301,6 +320,14 @@ def describe_schedule(block: Block) -> str:
     ramp = block.__dict__.get("ramp")
     gradually = f", gradually over {ramp} iterations" if ramp else ""
     return _when(block) + (gradually if block.enabled else "")
+
+
+def schedule_table(title: str, blocks: Mapping[str, Block], given: Collection[str]) -> Markup:
+    """Make a table of what is on, when, whether it was asked for, and with which parameters."""
+    timed = {
+        name: (block, describe_schedule(block)) for name, block in blocks.items() if block.enabled
+    }
+    return shown.schedule_table(title, timed, given, SCHEDULE)
 
 
 def _when(block: Block) -> str:

@@ -20,7 +20,18 @@ HINTS = 20
 
 
 class ParameterWarning(UserWarning):
-    """Valid parameters that probably do not do what was meant."""
+    """Valid parameters that probably do not do what was meant.
+
+    Examples
+    --------
+    Taps that end at one standard deviation are no Gaussian:
+
+    >>> import arraycon, warnings
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     _ = arraycon.Constraints({"obj_zblur": {"start_iter": 1, "kernel_size": 3, "std": 1}})
+    >>> caught[0].category.__name__, "kernel_size" in str(caught[0].message)
+    ('ParameterWarning', True)
+    """
 
 
 class DeprecatedParameterWarning(ParameterWarning, FutureWarning):
@@ -28,7 +39,18 @@ class DeprecatedParameterWarning(ParameterWarning, FutureWarning):
 
 
 class ParameterError(ValueError):
-    """Parameters that cannot be used; the text lists all problems, one line per field."""
+    """Parameters that cannot be used; the text lists all problems, one line per field.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> try:
+    ...     arraycon.Constraints({"kz_filter": {"start_iter": 1, "betta": 0.5}})
+    ... except arraycon.ParameterError as error:
+    ...     print(error)
+    parameters: 1 problem in the parameters
+      kz_filter.betta: unknown key, did you mean beta?
+    """
 
 
 def warn(message: str, category: type[Warning] = ParameterWarning) -> None:

@@ -184,12 +184,18 @@ def register(
 
     Examples
     --------
-    >>> import arraycon
+    >>> import arraycon, numpy
     >>> class PhaseCap(arraycon.Block):
     ...     limit: float = 1.0
     >>> @arraycon.register("phase_cap", model=PhaseCap, needs=["object_phase"])
     ... def phase_cap(inputs, params):
     ...     return {"object_phase": inputs["object_phase"].clip(max=params.limit)}
+    >>> state = arraycon.State(object_phase=numpy.array([[[[0.2, 0.9]]]]))
+    >>> constraints = arraycon.Constraints({"phase_cap": {"start_iter": 1, "limit": 0.5}})
+    >>> print(constraints.apply(state, 1))
+    1: phase_cap(object_phase)
+    >>> state.object_phase.tolist()
+    [[[[0.2, 0.5]]]]
     >>> arraycon.unregister("phase_cap")
     """
     told: dict[str, Any] = {"after": after, "centre": centred, "memory": memory, "advice": advice}

@@ -171,6 +171,18 @@ def unregister(name: str) -> None:
         No constraint of a user has this name.
     ValueError
         Another one was declared to run after it.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> @arraycon.register("flip", model=arraycon.Block, needs=["object_phase"])
+    ... def flip(inputs, params):
+    ...     return {"object_phase": -inputs["object_phase"]}
+    >>> "flip" in arraycon.ConstraintParams().blocks()
+    True
+    >>> arraycon.unregister("flip")
+    >>> "flip" in arraycon.ConstraintParams().blocks()
+    False
     """
     if name not in _declared or _declared[name].built_in:
         raise KeyError(f"no constraint is registered as {name!r}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from arraycon.io.errors import ReadError
+from arraycon.showing import readable
 
 resource: Any
 try:
@@ -22,7 +23,6 @@ _CGROUPS = (
         Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     ),
 )
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def require(needed: int, what: str, *, mapped: int = 0) -> None:
@@ -48,12 +48,6 @@ def require(needed: int, what: str, *, mapped: int = 0) -> None:
             raise ReadError(
                 f"{what}: takes {readable(asked)} of memory, {readable(there)} are free"
             )
-
-
-def readable(size: int) -> str:
-    """Write a number of bytes with its unit."""
-    power = min((len(str(max(size, 0))) - 1) // 3, len(_UNITS) - 1)
-    return f"{size / 1000**power:.3g} {_UNITS[power]}"
 
 
 def _system() -> Iterator[int]:

@@ -90,6 +90,11 @@ class Monitor:
     test pattern a warning in iteration 3 was over in iteration 5. The thresholds were found on
     simulated data.
 
+    References
+    ----------
+    Q: M. S. Bartlett, Suppl. J. R. Stat. Soc. 3, 68 (1936); see `misfit_ratio`. The shares and the
+    thresholds are this package's own.
+
     Examples
     --------
     >>> import arraycon, numpy

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from arraycon.blocks import Block, Place
+from arraycon.blocks import Block, Place, schedule_table
 from arraycon.blocks.wording import HINTS, detail, not_text, show, unknown, warn
 from arraycon.constraints import declared, repeats, reserve
 from arraycon.params import advice
+from arraycon.showing import public
 
 if TYPE_CHECKING:
     from pydantic_core import CoreSchema, InitErrorDetails
@@ -38,7 +39,10 @@ class _AllBlocks(BaseModel):
 
     Examples
     --------
-    >>> params = ConstraintParams(kz_filter={"start_iter": 1, "beta": 0.5}, obj_zblur=None)
+    >>> import arraycon
+    >>> params = arraycon.ConstraintParams(
+    ...     kz_filter={"start_iter": 1, "beta": 0.5}, obj_zblur=None
+    ... )
     >>> params.kz_filter.is_due(7), params.obj_zblur.is_due(7)
     (True, False)
     """
@@ -84,7 +88,8 @@ class _AllBlocks(BaseModel):
 
         Examples
         --------
-        >>> params = ConstraintParams(kz_filter={"start_iter": 5, "beta": 0.5})
+        >>> import arraycon
+        >>> params = arraycon.ConstraintParams(kz_filter={"start_iter": 5, "beta": 0.5})
         >>> params.replace(kz_filter={"beta": 0.25}).kz_filter.start_iter
         5
         """
@@ -126,6 +131,12 @@ class _AllBlocks(BaseModel):
     def notes(self) -> list[str]:
         """Advice on parameters that are valid but probably not meant so; warned of on creation."""
         return advice.about(self.blocks(), self.given)
+
+    def _repr_html_(self) -> str:
+        return schedule_table("ConstraintParams", self.blocks(), self.given)
+
+    def __dir__(self) -> list[str]:
+        return public({*super().__dir__()} - {*dir(BaseModel)} | {"model_dump", *self.blocks()})
 
     def _block(self, name: str, model: type[Block]) -> Block:
         # a user's constraint may have been declared after this was made

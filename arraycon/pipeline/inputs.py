@@ -13,7 +13,18 @@ from arraycon.state import State
 
 
 class MissingInputError(ValueError):
-    """Constraints that were asked for lack fields of the state."""
+    """Constraints that were asked for lack fields of the state.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> state = arraycon.State(object_phase=numpy.zeros((1, 2, 8, 8)))
+    >>> try:
+    ...     arraycon.Constraints({"obja_thresh": {"start_iter": 1}}).check(state)
+    ... except arraycon.MissingInputError as error:
+    ...     print(error)
+    obja_thresh: needs object_amplitude, which the state does not have
+    """
 
 
 def check(

@@ -2,117 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
-Figure = float | tuple[float, ...]
-"""A metric as it is read."""
-
-Measured = Any | Callable[[], Figure]
-"""A metric as it is recorded: a number, an array of at most one axis, or a function to call."""
-
-
-class Metrics(Mapping[str, Figure]):
-    """Figures by name, fetched from their device when they are first read.
-
-    Parameters
-    ----------
-    measured : mapping of str to number, array or callable
-        Arrays have no or one axis. Callables take nothing and return the figure.
-    """
-
-    def __init__(self, measured: Mapping[str, Measured]) -> None:
-        self._measured = dict(measured)
-        self._read: dict[str, Figure] = {}
-
-    def __getitem__(self, name: str) -> Figure:
-        if name not in self._read:
-            self._read[name] = _figure(self._measured[name])
-            # the arrays may hold memory on a device
-            self._measured[name] = None
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._measured)
-
-    def __len__(self) -> int:
-        return len(self._measured)
-
-    def also(self, measured: Mapping[str, Measured]) -> Metrics:
-        """Return these and further ones, none of which is fetched by that."""
-        made = Metrics({**self._measured, **measured})
-        made._read.update(self._read)
-        return made
-
-    def __reduce__(self) -> tuple[type[Metrics], tuple[dict[str, Figure]]]:
-        return Metrics, (dict(self),)  # as read: what it holds may be on a device, or a function
-
-    def __repr__(self) -> str:
-        return f"Metrics({', '.join(self)})"  # names only: a repr must not wait for a GPU
-
-
-def relative_change(changed: Any, before: Any) -> Callable[[], float]:
-    """Return a function for ‖new - old‖/‖old‖ from both squares, for `Metrics`."""
-
-    def read() -> float:
-        if float(changed) == 0:
-            return 0.0
-        return math.sqrt(float(changed) / float(before)) if float(before) != 0 else math.inf
-
-    return read
-
-
-def _figure(measured: Measured) -> Figure:
-    if isinstance(measured, tuple):
-        return measured  # read once already, in another process
-    if callable(measured):
-        result: Figure = measured()
-        return result
-    if getattr(measured, "ndim", 0) == 0:
-        return float(measured)
-    return tuple(float(measured[i]) for i in range(measured.shape[0]))
-
-
-@dataclass(frozen=True)
-class Record:
-    """One constraint that ran.
-
-    Parameters
-    ----------
-    name : str
-        Constraint.
-    iteration : int
-    targets : tuple of str
-        Fields of the state that it changed.
-    metrics : Metrics
-        What it did, such as ``"object_phase: relative change"``.
-    returned : mapping of str to array
-        By-products of the constraint, such as the ``rotation`` of the probe's modes.
-    note : str
-        Where less was done than the parameters ask for: what was done.
-    """
-
-    name: str
-    iteration: int
-    targets: tuple[str, ...]
-    metrics: Metrics
-    returned: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-
-    def __str__(self) -> str:
-        figures = ", ".join(f"{name} {_text(figure)}" for name, figure in self.metrics.items())
-        note = f"[{self.note}]" if self.note else ""
-        shown = (f"{self.iteration}: {self.name}({', '.join(self.targets)})", note, figures)
-        return " ".join(filter(None, shown))
-
-
-class Skipped(NamedTuple):
-    """A constraint that is only on by default and that lacks fields of the state."""
-
-    name: str
-    missing: tuple[str, ...]
+from arraycon.pipeline import shown
+from arraycon.pipeline.record import Metrics as Metrics
+from arraycon.pipeline.record import Record as Record
+from arraycon.pipeline.record import Skipped as Skipped
+from arraycon.pipeline.record import relative_change as relative_change
+from arraycon.showing import public
 
 
 @dataclass(frozen=True)
@@ -124,17 +23,44 @@ class Report(Sequence[Record]):
     records : tuple of Record
     skipped : tuple of Skipped
         Constraints that were due by default only and whose fields the state does not have.
+
+    Examples
+    --------
+    >>> import arraycon, numpy
+    >>> phase = numpy.array([[[[-0.4, 0.3]]]])
+    >>> state = arraycon.State(object_phase=phase, object_amplitude=numpy.ones_like(phase))
+    >>> both = {"obja_thresh": {"start_iter": 1}, "objp_postiv": {"start_iter": 1}}
+    >>> report = arraycon.Constraints(both).apply(state, 1, measure=True)
+    >>> len(report), report[1].name, report["objp_postiv"].targets
+    (2, 'objp_postiv', ('object_phase',))
+    >>> print(report)
+    1: obja_thresh(object_amplitude) object_amplitude: relative change 0
+    1: objp_postiv(object_phase) object_phase: relative change 0.8
     """
 
     records: tuple[Record, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
 
     @overload
-    def __getitem__(self, index: int) -> Record: ...
+    def __getitem__(self, index: int | str) -> Record: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Record]: ...
-    def __getitem__(self, index: int | slice) -> Record | Sequence[Record]:
-        return self.records[index]
+    def __getitem__(self, index: int | str | slice) -> Record | Sequence[Record]:
+        """Return a record by its place or by its constraint's name, or several."""
+        if not isinstance(index, str):
+            return self.records[index]
+        for record in self.records:
+            if record.name == index:
+                return record
+        raise KeyError(f"{index!r} did not run, {', '.join(self.names) or 'and nothing else'} did")
+
+    def __contains__(self, one: object) -> bool:
+        return one in self.records or one in self.names
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the constraints that ran, in order."""
+        return tuple(record.name for record in self.records)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -144,8 +70,74 @@ class Report(Sequence[Record]):
         lines += [f"skipped: {name} (no {', '.join(missing)})" for name, missing in self.skipped]
         return "\n".join(lines) if lines else "nothing was due"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but by-products, with figures read; lists stand for tuples.
 
-def _text(figure: Figure) -> str:
-    if isinstance(figure, tuple):
-        return "(" + ", ".join(f"{value:.3g}" for value in figure) + ")"
-    return f"{figure:.3g}"
+        Examples
+        --------
+        >>> import arraycon, numpy
+        >>> state = arraycon.State(object_phase=numpy.array([[[[-0.4, 0.3]]]]))
+        >>> constraints = arraycon.Constraints({"objp_postiv": {"start_iter": 1}})
+        >>> constraints.apply(state, 1, measure=True).to_dict()["records"][0]["metrics"]
+        {'object_phase: relative change': 0.8}
+        """
+        return shown.as_dict(self.records, self.skipped)
+
+    def to_json(self) -> str:
+        """Return `to_dict` as JSON, with null for figures that are not finite."""
+        return shown.as_json(self.records, self.skipped)
+
+    def to_dataframe(self) -> Any:
+        """Return a pandas table with a row for each figure, of each mode where there are several.
+
+        Its columns are iteration, constraint, target, figure, index (of the mode) and value, so
+        that ``pandas.concat`` makes one table of the reports of many iterations.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_dataframe: needs pandas, which is not installed") from None
+        columns = ("iteration", "constraint", "target", "figure", "index", "value")
+        made = pandas.DataFrame(shown.as_rows(self.records), columns=list(columns))
+        return made.astype({"iteration": "int64", "index": "Int64", "value": "float64"})
+
+    def to_html(
+        self, *, before: shown.States | None = None, after: shown.States | None = None
+    ) -> str:
+        """Return the table that a notebook shows, with small pictures if they are asked for.
+
+        Parameters
+        ----------
+        before, after : State or mapping, optional
+            Both or none: a copy of the state made before the constraints ran, such as
+            ``copy.deepcopy(state)``, and the state; or fields of states by name.
+
+        Returns
+        -------
+        str
+            HTML without scripts. Both pictures of a pair have one scale of greys.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Only one of them is given, or there is neither an object nor a probe.
+        """
+        if before is None and after is None:
+            return shown.report_table(self.records, self.skipped)
+        if before is None or after is None:
+            raise ValueError("expected both before and after, got one of them")
+        return shown.report_page(self.records, self.skipped, before, after)
+
+    def _repr_html_(self) -> str:
+        return shown.report_table(self.records, self.skipped)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.names)
+
+    def __dir__(self) -> list[str]:
+        return public(super().__dir__())

@@ -13,7 +13,7 @@ from arraycon.kernels import metrics
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.changes import Changes
 from arraycon.pipeline.fields import Fields
-from arraycon.pipeline.report import Measured, Metrics, Record, relative_change
+from arraycon.pipeline.record import Measured, Metrics, Record, relative_change
 from arraycon.pipeline.signals import Held
 
 logger = logging.getLogger("arraycon")

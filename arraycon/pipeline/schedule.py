@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from arraycon.blocks import Block, describe_schedule
+from arraycon.blocks import Block, describe_schedule, schedule_table
 from arraycon.blocks.wording import warn
 from arraycon.constraints import Constraint, declared, repeats
 from arraycon.kernels.common import check
@@ -21,6 +21,7 @@ from arraycon.pipeline.report import Record, Report, Skipped
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
 from arraycon.pipeline.watching import READS, Watch, checked
+from arraycon.showing import public
 from arraycon.state import State
 
 logger = logging.getLogger("arraycon")
@@ -125,6 +126,16 @@ class Constraints:
             The content is not valid.
         OSError
             The file cannot be read.
+
+        Examples
+        --------
+        >>> import arraycon, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "params.json")
+        ...     _ = path.write_text('{"kz_filter": {"start_iter": 5, "beta": 0.5}}')
+        ...     constraints = arraycon.Constraints.from_file(path, defaults="none")
+        >>> print(constraints)
+        kz_filter (every iteration from 5)
         """
         return cls(files.load(path), defaults=defaults, order=order)
 
@@ -397,6 +408,16 @@ class Constraints:
 
     def __repr__(self) -> str:
         return f"<Constraints: {self}>"
+
+    def _repr_html_(self) -> str:
+        ordered = {step.name: block for step, block in self._steps}
+        return schedule_table("Constraints", ordered, self._params.given)
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._params.blocks())
+
+    def __dir__(self) -> list[str]:
+        return public(super().__dir__())
 
 
 def _again(params: ConstraintParams, order: tuple[str, ...]) -> Constraints:

@@ -34,6 +34,13 @@ def warmup() -> dict[str, float]:
     -------
     dict of str to float
         Seconds that each constraint took, in the order of execution.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> seconds = arraycon.warmup()
+    >>> list(seconds)[:2]
+    ['probe_mask_k', 'probe_mask_r']
     """
     own = {name: one for name, one in declared().items() if one.built_in}
     seconds = dict.fromkeys(own, 0.0)

@@ -96,6 +96,29 @@ def tune(
     Notes
     -----
     A suggestion, and tested on few kinds of data: both scores can prefer what is too smooth.
+
+    References
+    ----------
+    Two halves: M. van Heel and M. Schatz, J. Struct. Biol. 151, 250 (2005).
+
+    Examples
+    --------
+    A model of equal patterns that takes their mean for the object. The truth is flat, so that what
+    is blurred predicts the counts that it has not seen better:
+
+    >>> import arraycon, numpy
+    >>> class Mean:
+    ...     def __init__(self, counts, constraints):
+    ...         self.volume, self.number = counts.mean(axis=0, keepdims=True), len(counts)
+    ...         if constraints is not None:
+    ...             constraints.apply(arraycon.State(object_phase=self.volume), 1)
+    ...     def patterns(self):
+    ...         return numpy.broadcast_to(self.volume, (self.number, 16, 16))
+    >>> counts = numpy.random.default_rng(0).poisson(2.0, (8, 16, 16))
+    >>> blurs = arraycon.vary({}, {"obj_rblur.std": [0.3, 0.6]})
+    >>> tuning = arraycon.tune(Mean, counts, blurs)
+    >>> tuning.judge, tuning.suggested.name
+    ('held-out', 'obj_rblur.std=0.6')
     """
     counts = _counts(counts)
     workers = check.integer("workers", workers, low=1)

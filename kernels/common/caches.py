@@ -25,6 +25,11 @@ def clear_caches() -> None:
     by ``cupy.get_default_memory_pool().free_all_blocks()``.
 
     Needs no CuPy, and does not import it.
+
+    Examples
+    --------
+    >>> import arraycon
+    >>> arraycon.clear_caches()
     """
     for release in _releases:
         release()

@@ -60,6 +60,17 @@ def use_threads(number: int) -> Iterator[None]:
     ------
     TypeError, ValueError
         `number` is not an integer of at least 1.
+
+    Examples
+    --------
+    The results do not depend on the number:
+
+    >>> import arraycon, numpy
+    >>> phase = numpy.random.default_rng(0).normal(size=(4, 64, 64))
+    >>> with arraycon.use_threads(1):
+    ...     alone = arraycon.obj_rblur(phase)
+    >>> bool((alone == arraycon.obj_rblur(phase)).all())
+    True
     """
     from arraycon.kernels.common import check
 

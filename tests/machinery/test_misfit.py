@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 
 import numpy as np
@@ -85,7 +84,3 @@ def test_arguments():
         arraycon.misfit_ratio(np.ones(2), np.ones(2, bool))
     with pytest.raises(ValueError, match="counts"):
         arraycon.misfit_ratio(np.ones(2), np.ones(3))
-
-
-def test_example():
-    assert doctest.testmod(misfit).failed == 0

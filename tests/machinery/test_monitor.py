@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import logging
 import signal
 import sys
@@ -15,7 +14,7 @@ from schedules import EVERY, assert_equal, make_state, only, snapshot
 
 import arraycon
 from arraycon.kernels.common import arrays
-from arraycon.monitor import Effect, Monitor, Monitored, Subset, arriving, judging, steps, watching
+from arraycon.monitor import Effect, Monitor, Monitored, Subset, arriving, judging, steps
 from arraycon.pipeline import graphs
 
 LIBRARIES = pytest.mark.parametrize("library", ALL, ids=lambda library: library.name)
@@ -369,10 +368,6 @@ def test_said_once_until_it_changes(caplog, road):
     next_rise[0], now[0] = 0.0, 0.0
     apply(5)
     assert monitor.warnings == (said[0][1],)
-
-
-def test_the_example():
-    assert doctest.testmod(watching).failed == 0
 
 
 @pytest.mark.parametrize(

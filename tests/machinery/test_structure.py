@@ -26,6 +26,7 @@ HELPERS = ("polar",)
 # From the bottom up: a room may import those before it, those on its own line excepted.
 FLOORS = (
     ("version", "kernels"),
+    ("showing",),
     ("state", "blocks", "plain", "misfit"),
     ("constraints", "io"),
     ("params", "figure", "monitor"),
