@@ -28,7 +28,7 @@ FLOORS = (
     ("version", "kernels"),
     ("state", "blocks", "plain", "misfit"),
     ("constraints", "io"),
-    ("params", "figure", "monitor"),
+    ("params", "figure", "monitor", "blockwise"),
     ("pipeline", "presets"),
     ("tuning",),
     ("", "adapters", "bench", "demo"),

@@ -1,0 +1,1 @@
+"""Blockwise: the constraints on arrays that do not fit into memory, or into one machine."""
