@@ -1,1 +1,1 @@
-"""Blockwise: the constraints on arrays that do not fit into memory, or into one machine."""
+"""The same constraints on arrays that do not fit: steps, passes over regions, and who runs them."""

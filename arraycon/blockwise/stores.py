@@ -1,0 +1,286 @@
+"""Stores: arrays of a state by name, read region by region from wherever they lie.
+
+What is written goes to a file of its own in a scratch folder, and takes the array's place when all
+of it is there. The user's arrays are as they were until the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from arraycon.blockwise import files
+from arraycon.blockwise.files import Index, Numbers
+from arraycon.kernels.common import elsewhere
+from arraycon.kernels.common.steps import Region
+
+
+class Source(Protocol):
+    """An array that is read region by region."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+
+    @property
+    def dtype(self) -> Any:
+        """In this or the other byte order."""
+
+    def read(self, index: Index) -> Any:
+        """Return a region as a NumPy array of its own."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """An array that this process has, in memory or as a dataset of a file that is open here."""
+
+    array: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole array."""
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """In this or the other byte order."""
+        return self.array.dtype
+
+    def read(self, index: Index) -> Any:
+        """Return a region as a NumPy array of its own."""
+        found = self.array[index]
+        if elsewhere.is_dask(found):
+            found = found.compute(scheduler="synchronous")
+        order = np.dtype(found.dtype).newbyteorder("=")
+        return np.array(found, order, order="C")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of an HDF5 file, which is opened for each region."""
+
+    path: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def read(self, index: Index) -> Any:
+        """Return a region as a NumPy array of its own."""
+        import h5py
+
+        # the owner may have it open for writing, and writes nothing before all is read
+        with h5py.File(self.path, "r", locking=False) as file:
+            return Held(file[self.name]).read(index)
+
+
+def source(array: Any, *, travels: bool) -> Source | None:
+    """Return how an array is read; None where other processes cannot and it has to be copied.
+
+    Parameters
+    ----------
+    array : array
+        Of a state.
+    travels : bool
+        Whether other processes are to read it.
+    """
+    kind = type(array).__module__.partition(".")[0]
+    if isinstance(array, np.memmap):
+        found = files.mapped(array)
+        if found is not None:
+            return found
+    if kind == "h5py":
+        return _of_dataset(array, travels=travels)
+    if kind == "zarr" and _in_files(array):
+        return Held(array)
+    if kind == "dask":
+        return None  # what makes its values would be done again for every region
+    return None if travels else Held(array)
+
+
+def _of_dataset(array: Any, *, travels: bool) -> Source | None:
+    file = array.file
+    on_disk = file.driver in ("sec2", "stdio") and os.path.isfile(file.filename)
+    if on_disk and file.mode != "r":
+        file.flush()
+    if on_disk and array.chunks is None and not array.is_virtual and not array.external:
+        offset = array.id.get_offset()
+        if offset is not None:  # nothing is there yet otherwise: all zeros
+            return Numbers(file.filename, offset, array.shape, array.dtype)
+    if not travels:
+        return Held(array)
+    return Dataset(file.filename, array.name, array.shape, array.dtype) if on_disk else None
+
+
+def _in_files(array: Any) -> bool:
+    """Whether a zarr array's store is the same in another process."""
+    return "memory" not in type(array.store).__name__.lower() and not isinstance(array.store, dict)
+
+
+def location(array: Any) -> Path | None:
+    """Folder that an array lies in; None where it is in no file that can be named."""
+    kind = type(array).__module__.partition(".")[0]
+    name: Any = getattr(array, "filename", None) if isinstance(array, np.memmap) else None
+    if kind == "h5py":
+        name = array.file.filename
+    elif kind == "zarr":
+        store = array.store
+        name = getattr(store, "root", None) or getattr(store, "path", None)
+    if not isinstance(name, (str, Path)) or not os.path.exists(name):
+        return None
+    return Path(name).resolve().parent
+
+
+def chunks(array: Any) -> tuple[int, ...] | None:
+    """Sizes of the pieces that an array is stored in; None where it is in one."""
+    found = getattr(array, "chunks", None)
+    if elsewhere.is_dask(array):
+        return tuple(max(each, default=1) for each in array.chunks)
+    return None if found is None else tuple(found)
+
+
+class Scratch:
+    """A folder for what is written on the way, removed at the end of the ``with`` block.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Where it is made, on a disk that all workers see; by default beside the first array that
+        lies in a file, else where temporary files are.
+    near : iterable of array
+    """
+
+    def __init__(self, folder: Any = None, near: Iterable[Any] = ()) -> None:
+        places = (place for place in map(location, near) if place is not None)
+        self.above = Path(folder) if folder is not None else next(places, None)
+        self.path = Path()
+        self._number = itertools.count()
+
+    def __enter__(self) -> Scratch:
+        above = self.above
+        if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
+            raise ValueError(f"scratch: expected a folder that can be written to, got {above}")
+        self.path = Path(tempfile.mkdtemp(prefix=".arraycon-blocks-", dir=above))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def require(self, needed: int) -> None:
+        """Refuse to begin what its disk has no room for."""
+        free = shutil.disk_usage(self.path).free
+        if needed > free:
+            raise ValueError(
+                f"scratch: takes {needed / 1e9:.3g} GB of disk, {free / 1e9:.3g} GB are free in "
+                f"{self.path.parent}; scratch=FOLDER names another one"
+            )
+
+    def new(self, name: str) -> str:
+        """Return a path that nobody has."""
+        return str(self.path / f"{name}-{next(self._number)}.npy")
+
+
+class Store:
+    """The arrays of a run by name, each in its current version.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        The user's.
+    scratch : Scratch
+    travels : bool
+        Whether other processes read them.
+    """
+
+    def __init__(self, arrays: Mapping[str, Any], scratch: Scratch, *, travels: bool) -> None:
+        self._owned, self._scratch, self._travels = dict(arrays), scratch, travels
+        self.sources: dict[str, Source] = {}
+        self.changed: set[str] = set()
+
+    def open(self, names: Iterable[str], copy: Callable[[Any, str], Numbers]) -> None:
+        """Find out how arrays are read; those that cannot be are copied first."""
+        for name in names:
+            if name in self.sources or name not in self._owned:
+                continue
+            array = self._owned[name]
+            found = source(array, travels=self._travels)
+            self.sources[name] = found or copy(array, self._scratch.new(name))
+
+    def next(self, names: Iterable[str]) -> dict[str, str]:
+        """Return where the next versions of arrays are to be written."""
+        return {name: self._scratch.new(name) for name in names}
+
+    def swap(self, new: Mapping[str, Source], keep: Iterable[Source] = ()) -> None:
+        """Let whole new versions take the places of the current ones."""
+        for name, numbers in new.items():
+            old = self.sources.get(name)
+            if old not in list(keep):
+                self.forget(old)
+            self.sources[name] = numbers
+            self.changed.add(name)
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Forget temporary arrays."""
+        for name in names:
+            self.forget(self.sources.pop(name, None))
+
+    def forget(self, old: Source | None) -> None:
+        """Remove a version's file, if it is one in the scratch folder."""
+        if isinstance(old, Numbers) and Path(old.path).parent == self._scratch.path:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(old.path)
+
+    def read(self, name: str, region: Region) -> Any:
+        """Return one array's block in its current version."""
+        return read(self.sources[name], region)
+
+
+def read(found: Source, region: Region) -> Any:
+    """Return a region's block of an array."""
+    return found.read(whole(found.shape, region.of(found.shape)))
+
+
+def whole(shape: tuple[int, ...], index: tuple[slice, ...]) -> Index:
+    """Return an index with numbers for all its bounds."""
+    return tuple(slice(*cut.indices(n)[:2]) for cut, n in zip(index, shape, strict=True))
+
+
+def pieces(
+    shape: tuple[int, ...], itemsize: int, limit: int, stored: tuple[int, ...] | None = None
+) -> Iterator[Index]:
+    """Yield indices that cover an array in pieces of at most `limit` bytes, whole chunks if it can.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    itemsize, limit : int
+        Bytes.
+    stored : tuple of int, optional
+        Sizes of its chunks.
+    """
+    size = list(stored) if stored is not None else [1] * len(shape)
+    # from the innermost axis outwards as many chunks as fit
+    for axis in reversed(range(len(shape))):
+        others = math.prod(min(n, m) for n, m in zip(size, shape, strict=True)) * itemsize
+        times = max(1, limit // max(1, others))
+        size[axis] = min(shape[axis], size[axis] * times)
+    for starts in itertools.product(
+        *(range(0, n, max(1, step)) for n, step in zip(shape, size, strict=True))
+    ):
+        yield tuple(
+            slice(start, min(start + step, n))
+            for start, step, n in zip(starts, size, shape, strict=True)
+        )

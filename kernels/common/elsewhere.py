@@ -1,0 +1,48 @@
+"""Arrays whose values lie elsewhere: in files, or in a graph of dask's that makes them.
+
+Recognised by their types' names, so that none of the libraries is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_MODULES = {"h5py": "an HDF5 dataset", "zarr": "a zarr array", "dask": "a dask array"}
+
+
+def kind(x: Any) -> str:
+    """Say what an array is whose values lie elsewhere, empty if it is none.
+
+    A memory map is none: it is NumPy's, and whoever computes with it reads what he touches.
+    """
+    if type(x) is np.ndarray:
+        return ""
+    name = _MODULES.get(type(x).__module__.partition(".")[0], "")
+    return name if name and hasattr(x, "shape") and hasattr(x, "dtype") else ""
+
+
+def is_dask(x: Any) -> bool:
+    """Whether it is a dask array."""
+    return kind(x) == _MODULES["dask"]
+
+
+def advice(x: Any) -> str:
+    """Say what to do with such an array instead; empty for others."""
+    found = kind(x)
+    return found and (
+        f"{found}, whose values lie elsewhere: hand it over in a State, which "
+        f"Constraints.apply works on block by block, or read it first"
+    )
+
+
+def outline(x: Any) -> Any:
+    """Return a NumPy array of the same shape and dtype that takes no memory, to be looked at only.
+
+    What is in memory already is returned as it is.
+    """
+    if not kind(x):
+        return x
+    # every element is the same one; what is of another type shows what that is
+    return np.broadcast_to(np.zeros((), x.dtype), tuple(x.shape))
