@@ -10,7 +10,7 @@ import io
 import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -18,6 +18,9 @@ import numpy as np
 
 Index: TypeAlias = "tuple[slice, ...]"
 """One slice of step 1 for each axis."""
+
+Empty: TypeAlias = Callable[[Any, Any], Any]
+"""From a shape and a dtype to a NumPy array in memory of some kind, as ``numpy.empty``."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,10 @@ class Numbers:
     dtype: np.dtype[Any]
     header: bytes = b""
 
-    def read(self, index: Index) -> Any:
-        """Return the values of a region."""
+    def read(self, index: Index, *, empty: Empty = np.empty) -> Any:
+        """Return the values of a region, in memory that `empty` gives."""
         bounds = _bounds(self.shape, index)
-        out = np.empty([stop - start for start, stop in bounds], self.dtype)
+        out = empty(tuple(stop - start for start, stop in bounds), self.dtype)
         memory = _bytes(out)
         with open(self.path, "rb", buffering=0) as file:
             for start, stop, offset in _runs(self.shape, bounds, self.dtype.itemsize):

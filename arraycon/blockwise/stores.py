@@ -12,7 +12,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from arraycon.blockwise import files
-from arraycon.blockwise.files import Index, Numbers
-from arraycon.kernels.common import elsewhere
-from arraycon.kernels.common.steps import Region
+from arraycon.blockwise.files import Empty, Index, Numbers
+from arraycon.kernels.common import arrays, elsewhere
 
 
 class Source(Protocol):
@@ -36,11 +35,11 @@ class Source(Protocol):
     def dtype(self) -> Any:
         """In this or the other byte order."""
 
-    def read(self, index: Index) -> Any:
-        """Return a region as a NumPy array of its own."""
+    def read(self, index: Index, *, empty: Empty = np.empty) -> Any:
+        """Return a region as a NumPy array of its own, in memory that `empty` gives."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Held:
     """An array that this process has, in memory or as a dataset of a file that is open here."""
 
@@ -56,13 +55,12 @@ class Held:
         """In this or the other byte order."""
         return self.array.dtype
 
-    def read(self, index: Index) -> Any:
-        """Return a region as a NumPy array of its own."""
+    def read(self, index: Index, *, empty: Empty = np.empty) -> Any:
+        """Return a region as a NumPy array of its own, in memory that `empty` gives."""
         found = self.array[index]
-        if elsewhere.is_dask(found):
-            found = found.compute(scheduler="synchronous")
-        order = np.dtype(found.dtype).newbyteorder("=")
-        return np.array(found, order, order="C")
+        out = empty(found.shape, np.dtype(found.dtype).newbyteorder("="))
+        arrays.assign(out, np.asarray(found))
+        return out
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,13 @@ class Dataset:
     shape: tuple[int, ...]
     dtype: Any
 
-    def read(self, index: Index) -> Any:
-        """Return a region as a NumPy array of its own."""
+    def read(self, index: Index, *, empty: Empty = np.empty) -> Any:
+        """Return a region as a NumPy array of its own, in memory that `empty` gives."""
         import h5py
 
         # the owner may have it open for writing, and writes nothing before all is read
         with h5py.File(self.path, "r", locking=False) as file:
-            return Held(file[self.name]).read(index)
+            return Held(file[self.name]).read(index, empty=empty)
 
 
 def source(array: Any, *, travels: bool) -> Source | None:
@@ -198,64 +196,47 @@ class Store:
 
     Parameters
     ----------
-    arrays : mapping of str to array
-        The user's.
     scratch : Scratch
-    travels : bool
-        Whether other processes read them.
     """
 
-    def __init__(self, arrays: Mapping[str, Any], scratch: Scratch, *, travels: bool) -> None:
-        self._owned, self._scratch, self._travels = dict(arrays), scratch, travels
+    def __init__(self, scratch: Scratch) -> None:
+        self.scratch = scratch
         self.sources: dict[str, Source] = {}
-        self.changed: set[str] = set()
+        self._kept: set[Source] = set()
 
-    def open(self, names: Iterable[str], copy: Callable[[Any, str], Numbers]) -> None:
-        """Find out how arrays are read; those that cannot be are copied first."""
-        for name in names:
-            if name in self.sources or name not in self._owned:
-                continue
-            array = self._owned[name]
-            found = source(array, travels=self._travels)
-            self.sources[name] = found or copy(array, self._scratch.new(name))
+    def new(self, name: str, shape: Sequence[int], dtype: Any) -> Numbers:
+        """Return where an array's next version goes."""
+        return files.npy(self.scratch.new(name), shape, dtype)
 
-    def next(self, names: Iterable[str]) -> dict[str, str]:
-        """Return where the next versions of arrays are to be written."""
-        return {name: self._scratch.new(name) for name in names}
-
-    def swap(self, new: Mapping[str, Source], keep: Iterable[Source] = ()) -> None:
-        """Let whole new versions take the places of the current ones."""
-        for name, numbers in new.items():
-            old = self.sources.get(name)
-            if old not in list(keep):
-                self.forget(old)
-            self.sources[name] = numbers
-            self.changed.add(name)
+    def swap(self, new: Mapping[str, Source]) -> None:
+        """Let versions that are whole take the places of the current ones."""
+        for name, found in new.items():
+            self._remove(self.sources.get(name))
+            self.sources[name] = found
 
     def drop(self, names: Iterable[str]) -> None:
-        """Forget temporary arrays."""
+        """Forget arrays that nobody reads any more."""
         for name in names:
-            self.forget(self.sources.pop(name, None))
+            self._remove(self.sources.pop(name, None))
 
-    def forget(self, old: Source | None) -> None:
-        """Remove a version's file, if it is one in the scratch folder."""
-        if isinstance(old, Numbers) and Path(old.path).parent == self._scratch.path:
+    def keep(self, name: str) -> Source:
+        """Return the current version of an array, which stays until it is released."""
+        found = self.sources[name]
+        self._kept.add(found)
+        return found
+
+    def release(self, found: Source) -> None:
+        """Let go of a version that was kept."""
+        self._kept.discard(found)
+        if found not in self.sources.values():
+            self._remove(found)
+
+    def _remove(self, old: Source | None) -> None:
+        if not isinstance(old, Numbers) or old in self._kept:
+            return
+        if Path(old.path).parent == self.scratch.path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old.path)
-
-    def read(self, name: str, region: Region) -> Any:
-        """Return one array's block in its current version."""
-        return read(self.sources[name], region)
-
-
-def read(found: Source, region: Region) -> Any:
-    """Return a region's block of an array."""
-    return found.read(whole(found.shape, region.of(found.shape)))
-
-
-def whole(shape: tuple[int, ...], index: tuple[slice, ...]) -> Index:
-    """Return an index with numbers for all its bounds."""
-    return tuple(slice(*cut.indices(n)[:2]) for cut, n in zip(index, shape, strict=True))
 
 
 def pieces(

@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from arraycon.kernels import polar
-from arraycon.kernels.common import arrays, check, memory
+from arraycon.kernels.common import arrays, check, elsewhere, memory
 from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
@@ -253,10 +253,15 @@ def read_only(state: State) -> frozenset[str]:
         name
         for name in ARRAYS
         if (array := contents[name]) is not None
-        and not _is_writable(array)
-        and not _replaced(array)
+        and _is_fixed(array)
     }
     return _seen_as(names)
+
+
+def _is_fixed(array: Any) -> bool:
+    if elsewhere.kind(array):
+        return elsewhere.is_read_only(array)
+    return not (_is_writable(array) or _replaced(array))
 
 
 def _is_writable(array: Any) -> bool:

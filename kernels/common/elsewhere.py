@@ -44,5 +44,18 @@ def outline(x: Any) -> Any:
     """
     if not kind(x):
         return x
-    # every element is the same one; what is of another type shows what that is
-    return np.broadcast_to(np.zeros((), x.dtype), tuple(x.shape))
+    # every element is the same one; in this machine's byte order, as they are read
+    value = np.zeros((), np.dtype(x.dtype).newbyteorder("="))
+    return np.broadcast_to(value, tuple(map(int, x.shape)))
+
+
+def is_read_only(x: Any) -> bool:
+    """Whether it lies in a file that is not to be written to; dask's arrays are replaced."""
+    if kind(x) == _MODULES["h5py"]:
+        return bool(x.file.mode == "r")
+    return kind(x) == _MODULES["zarr"] and bool(x.read_only)
+
+
+def same(x: Any, y: Any) -> bool:
+    """Whether two of them are one: two names for the same dataset included."""
+    return bool(kind(x)) and (x is y or (kind(x) == kind(y) == _MODULES["h5py"] and bool(x == y)))
