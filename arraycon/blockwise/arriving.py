@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import tempfile
+import uuid
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +23,8 @@ import numpy as np
 from arraycon.blockwise import files
 from arraycon.blockwise.executors import Cluster, Executor
 from arraycon.blockwise.files import Index, Numbers
-from arraycon.blockwise.stores import Held, Scratch, Source, Store, chunks, pieces, source
+from arraycon.blockwise.stores import Held, Scratch, Source, Store, Stored, chunks, source
+from arraycon.io.pieces import pieces
 from arraycon.kernels.common import elsewhere
 
 
@@ -117,8 +119,13 @@ def leave(store: Store, name: str, array: Any, limit: int) -> Any:
         The same, or a new one of dask's.
     """
     found = store.sources[name]
+    if isinstance(array, Stored):
+        return _lasting(store.scratch, found)
     if elsewhere.is_dask(array):
-        return _as_dask(store.scratch, found, array)
+        stored = _lasting(store.scratch, found)
+        # a name of its own: what dask makes one of would read all values
+        name = f"arraycon-{uuid.uuid4().hex}"
+        return dask_array().from_array(stored, chunks=array.chunks, name=name)
     numbers = files.mapped(array) if isinstance(array, np.memmap) else None
     for index in pieces(found.shape, np.dtype(found.dtype).itemsize, limit, chunks(array)):
         values = found.read(index)
@@ -129,33 +136,16 @@ def leave(store: Store, name: str, array: Any, limit: int) -> Any:
     return array
 
 
-def _as_dask(scratch: Scratch, found: Source, old: Any) -> Any:
-    """Return a result as a dask array whose graph has one task for each chunk."""
+def _lasting(scratch: Scratch, found: Source) -> Stored:
+    """Return a result whose file is removed when nobody in this process has it any more."""
     assert isinstance(found, Numbers)
     folder = tempfile.mkdtemp(prefix=".arraycon-kept-", dir=scratch.path.parent)
     path = str(Path(folder) / Path(found.path).name)
     os.replace(found.path, path)
-    kept = Kept(Numbers(path, found.offset, found.shape, found.dtype))
-    weakref.finalize(kept, shutil.rmtree, folder, ignore_errors=True)
-    return dask_array().from_array(kept, chunks=old.chunks, name=f"arraycon-{Path(folder).name}")
-
-
-class Kept:
-    """A result in a file that is removed when nobody in the process that made it has it any more.
-
-    Parameters
-    ----------
-    numbers : Numbers
-    """
-
-    def __init__(self, numbers: Numbers) -> None:
-        self.numbers = numbers
-        self.shape, self.dtype, self.ndim = numbers.shape, numbers.dtype, len(numbers.shape)
-
-    def __getitem__(self, index: Any) -> Any:
-        numbers = self.numbers
-        whole = np.memmap(numbers.path, numbers.dtype, "r", numbers.offset, numbers.shape)
-        return np.array(whole[index])
+    stored = Stored(Numbers(path, found.offset, found.shape, found.dtype))
+    # dask's graphs and the runs that read it have the source, the array itself may be gone
+    weakref.finalize(stored.source, shutil.rmtree, folder, ignore_errors=True)
+    return stored
 
 
 @contextlib.contextmanager

@@ -154,6 +154,8 @@ def executor(asked: Asked) -> Executor:
         return Serial()
     if asked == "threads":
         return Threads()
+    if isinstance(asked, Serial | Threads | Cluster):
+        return asked
     expected = 'executor: expected "serial", "threads" or a distributed.Client'
     if isinstance(asked, str):
         raise ValueError(f"{expected}, got {asked!r}")

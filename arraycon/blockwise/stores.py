@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,6 +80,36 @@ class Dataset:
             return Held(file[self.name]).read(index, empty=empty)
 
 
+class Stored:
+    """An array in a file that a run reads, and replaces by another one.
+
+    Parameters
+    ----------
+    source : Source
+        Where its values are.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    ndim : int
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.shape, self.ndim = tuple(source.shape), len(source.shape)
+        self.dtype = np.dtype(source.dtype).newbyteorder("=")
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return some of the values, by any index that NumPy knows, as an array of their own."""
+        found = self.source
+        if not isinstance(found, Numbers):
+            index = index if isinstance(index, tuple) else (index,)
+            return found.read((*index, *(slice(None),) * (self.ndim - len(index))))
+        whole = np.memmap(found.path, found.dtype, "r", found.offset, found.shape)
+        return np.array(whole[index], self.dtype)
+
+
 def source(array: Any, *, travels: bool) -> Source | None:
     """Return how an array is read; None where other processes cannot and it has to be copied.
 
@@ -96,6 +125,8 @@ def source(array: Any, *, travels: bool) -> Source | None:
         found = files.mapped(array)
         if found is not None:
             return found
+    if isinstance(array, Stored):
+        return array.source
     if kind == "h5py":
         return _of_dataset(array, travels=travels)
     if kind == "zarr" and _in_files(array):
@@ -237,31 +268,3 @@ class Store:
         if Path(old.path).parent == self.scratch.path:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old.path)
-
-
-def pieces(
-    shape: tuple[int, ...], itemsize: int, limit: int, stored: tuple[int, ...] | None = None
-) -> Iterator[Index]:
-    """Yield indices that cover an array in pieces of at most `limit` bytes, whole chunks if it can.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    itemsize, limit : int
-        Bytes.
-    stored : tuple of int, optional
-        Sizes of its chunks.
-    """
-    size = list(stored) if stored is not None else [1] * len(shape)
-    # from the innermost axis outwards as many chunks as fit
-    for axis in reversed(range(len(shape))):
-        others = math.prod(min(n, m) for n, m in zip(size, shape, strict=True)) * itemsize
-        times = max(1, limit // max(1, others))
-        size[axis] = min(shape[axis], size[axis] * times)
-    for starts in itertools.product(
-        *(range(0, n, max(1, step)) for n, step in zip(shape, size, strict=True))
-    ):
-        yield tuple(
-            slice(start, min(start + step, n))
-            for start, step, n in zip(starts, size, shape, strict=True)
-        )

@@ -249,12 +249,7 @@ class Fields(Mapping[str, Any]):
 def read_only(state: State) -> frozenset[str]:
     """Array fields that can neither be written to nor, as JAX's, be replaced."""
     contents = state.__dict__
-    names = {
-        name
-        for name in ARRAYS
-        if (array := contents[name]) is not None
-        and _is_fixed(array)
-    }
+    names = {name for name in ARRAYS if (array := contents[name]) is not None and _is_fixed(array)}
     return _seen_as(names)
 
 

@@ -55,8 +55,10 @@ class Options:
         return not (self.executor is self.memory is self.scratch is None)
 
 
-def is_wanted(state: State, options: Options) -> bool:
+def is_wanted(state: object, options: Options) -> bool:
     """Whether a state is to be worked on block by block."""
+    if not isinstance(state, State):
+        return False  # what is wrong with it is said where all states are checked
     if options.given:
         return True
     held = state.__dict__

@@ -5,11 +5,17 @@ Recognised by their types' names, so that none of the libraries is imported.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
-_MODULES = {"h5py": "an HDF5 dataset", "zarr": "a zarr array", "dask": "a dask array"}
+_MODULES = {
+    "h5py": "an HDF5 dataset",
+    "zarr": "a zarr array",
+    "dask": "a dask array",
+    "arraycon": "an array in a file",
+}
 
 
 def kind(x: Any) -> str:
@@ -17,10 +23,14 @@ def kind(x: Any) -> str:
 
     A memory map is none: it is NumPy's, and whoever computes with it reads what he touches.
     """
-    if type(x) is np.ndarray:
-        return ""
-    name = _MODULES.get(type(x).__module__.partition(".")[0], "")
+    name = _of_module(type(x).__module__)
     return name if name and hasattr(x, "shape") and hasattr(x, "dtype") else ""
+
+
+@functools.cache
+def _of_module(name: str) -> str:
+    # asked at every call of apply, for every array
+    return _MODULES.get(name.partition(".")[0], "")
 
 
 def is_dask(x: Any) -> bool:
