@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import array_api_compat.numpy as xp
 import numpy as np
 import pytest
 from cases import amplitude, family, phase, probe
