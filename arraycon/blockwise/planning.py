@@ -111,7 +111,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def plan(lowered: Lowered, *, memory: int, workers: int = 1) -> Plan:
+def plan(lowered: Lowered, *, memory: int, workers: int = 1, apart: bool = False) -> Plan:
     """Arrange steps into passes, and cut each.
 
     Parameters
@@ -121,14 +121,16 @@ def plan(lowered: Lowered, *, memory: int, workers: int = 1) -> Plan:
         Bytes for the blocks of all workers together.
     workers : int
         How many have them.
+    apart : bool
+        Whether no two constraints share a pass, so that what each of them changes can be told.
 
     Raises
     ------
     ValueError
         The memory is too small for some pass; says how much is needed.
     """
-    steps = ordering.behind_transforms(lowered.steps)
-    groups, limit = _groups(steps), memory // workers
+    steps = list(lowered.steps) if apart else ordering.behind_transforms(lowered.steps)
+    groups, limit = _groups(steps, apart), memory // workers
     made = {name for placed in steps for name in placed.step.makes}
     passes = []
     for i, group in enumerate(groups):
@@ -144,20 +146,20 @@ class _Group:
     locals: list[Placed]
 
 
-def _groups(steps: Sequence[Placed]) -> list[_Group]:
+def _groups(steps: Sequence[Placed], apart: bool) -> list[_Group]:
     """Take what can run in one pass together, until nothing is left."""
     before = ordering.dependencies(steps)
     done: set[int] = set()
     groups = []
     while len(done) < len(steps):
-        group, taken = _group(steps, before, done)
+        group, taken = _group(steps, before, done, apart)
         groups.append(group)
         done |= taken
     return groups
 
 
 def _group(
-    steps: Sequence[Placed], before: Sequence[set[int]], done: set[int]
+    steps: Sequence[Placed], before: Sequence[set[int]], done: set[int], apart: bool
 ) -> tuple[_Group, set[int]]:
     """Take what one pass can do, and which steps these are."""
     group = _Group("any", [], [])
@@ -165,6 +167,8 @@ def _group(
     for i, placed in enumerate(steps):
         if i in done or not before[i] <= done | taken:
             continue
+        if apart and taken and placed.title != steps[min(taken)].title:
+            break
         step = placed.step
         if step.work is None and step.part is None:
             group.locals.append(placed)

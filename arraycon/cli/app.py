@@ -6,19 +6,20 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.progress import track
+from rich.progress import Progress, track
 from typer.core import TyperGroup
 
 from arraycon import presets
-from arraycon.cli import bench, demo, doctor, job, signals, tables, tune
+from arraycon.cli import bench, demo, doctor, job, large, signals, tables, tune
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
+from arraycon.io.memory import readable
 from arraycon.kernels.common.threads import use_threads
 from arraycon.params import templates
 from arraycon.pipeline import Constraints
@@ -72,6 +73,14 @@ class Specimen(str, Enum):
     crystal = "crystal"
     low_dose = "low-dose"
     x_ray = "x-ray"
+
+
+class Executor(str, Enum):
+    """Who works on blocks."""
+
+    serial = "serial"
+    threads = "threads"
+    dask = "dask"
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")]
@@ -179,6 +188,36 @@ def apply(
             min=1, help="Threads to use; by default ARRAYCON_THREADS, else all processors."
         ),
     ] = None,
+    memory: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SIZE",
+            help="Work on the object block by block, with so much memory for blocks (2GB), of each "
+            "worker with dask. By default what does not fit into memory gets a quarter of it.",
+        ),
+    ] = None,
+    executor: Annotated[
+        Optional[Executor],  # noqa: UP045
+        typer.Option(help="Who works on blocks: one at a time, several threads, a Dask cluster."),
+    ] = None,
+    scheduler: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="ADDRESS",
+            help="Running Dask scheduler whose workers see FILE; by default one is started here.",
+        ),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Threads or processes that work on blocks at once."),
+    ] = None,
+    scratch: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FOLDER",
+            help="For what blocks are written to on the way; by default that of the output.",
+        ),
+    ] = None,
     force: Force = False,
     debug: Debug = False,
 ) -> None:
@@ -198,6 +237,7 @@ def apply(
             illumination=illumination,
             vacuum_mask=vacuum_mask,
             force=force,
+            blocks=large.Blocks(memory, executor and executor.value, scheduler, workers, scratch),
         )
         with use_threads(threads) if threads else contextlib.nullcontext():
             perform(todo)
@@ -214,10 +254,15 @@ def perform(todo: job.Job) -> job.Outcome:
     why = ""
     if todo.iterations is None:
         why = " (where the file ended)" if found.iteration else " (the file records none)"
-    out.print(f"{job.say(due)}{why}, on {todo.backend}", soft_wrap=True)
-    with shown_warnings():
-        done = job.run(todo, found, constraints, progress=_progress)
+    how = ", block by block" if job.is_large(found.state) else ""
+    out.print(f"{job.say(due)}{why}, on {todo.backend}{how}", soft_wrap=True)
+    with shown_warnings(), _blocks() as showing:
+        done = job.run(
+            todo, found, constraints, progress=iter if how else _progress, showing=showing
+        )
     out.print(tables.outcome(done))
+    if done.peak:
+        out.print(f"peak memory of a process: {readable(done.peak)}")
     if not done.changed:
         warn(f"{todo.target}: nothing was changed, the file is a copy of the input")
     for path in filter(None, (todo.target, todo.figure)):
@@ -230,6 +275,28 @@ def _progress(iterations: range) -> Iterable[int]:
     if len(iterations) == 1 or not bar.is_terminal:
         return iterations
     return track(iterations, description="iterations", console=bar, transient=True)
+
+
+@contextlib.contextmanager
+def _blocks() -> Iterator[large.Progress | None]:
+    """Show passes and blocks where there is a terminal."""
+    bar = console(stderr=True)
+    if not bar.is_terminal:
+        yield None
+        return
+    with Progress(console=bar, transient=True) as shown:
+        task = shown.add_task("", total=None, visible=False)
+
+        def show(number: int, passes: int, done: int, blocks: int) -> None:
+            shown.update(
+                task,
+                description=f"pass {number} of {passes}, {done} of {blocks} blocks",
+                completed=done,
+                total=blocks,
+                visible=True,
+            )
+
+        yield show
 
 
 def _target(file: Path, out: Path | None, in_place: bool) -> Path:
