@@ -31,8 +31,12 @@ class Names:
     kept: frozenset[str] = frozenset()
 
     def blocks(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """Return arrays by the step's own names; copies of those that are to stay."""
-        named = {own: given[name] for own, name in self.outside.items() if name in given}
+        """Return arrays by the step's own names; copies of those that are to stay.
+
+        What its work has made for its part alone has no name outside but this one with the prefix.
+        """
+        named = self.shared(given) if self.prefix else {}
+        named.update({own: given[name] for own, name in self.outside.items() if name in given})
         return {
             own: arrays.copy(x, xp=arrays.namespace(array=x)) if own in self.kept else x
             for own, x in named.items()
@@ -52,7 +56,11 @@ class Names:
 
     def new(self, made: Mapping[str, Array]) -> dict[str, Array]:
         """Return what a step has made by the arrays' names."""
-        return {self.outside[own]: x for own, x in made.items() if own not in self.kept}
+        return {
+            self.outside.get(own, f"{self.prefix}{own}"): x
+            for own, x in made.items()
+            if own not in self.kept
+        }
 
 
 @dataclass(frozen=True)

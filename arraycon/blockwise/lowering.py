@@ -238,7 +238,7 @@ def _by_kernel(
     if len(layouts) != 1 or kernel is None:
         raise NotInBlocksError(_refusal(constraint))
     if constraint.in_place:
-        return whole.step(kernel, layouts[0], reads=reads, writes=call.written, options=options)
+        return whole.step(kernel, layouts[0], reads, call.written, options)
     work = _Foreign(kernel, reads, call.written, dict(options))
     return Step(layouts[0], reads, call.written, work=work, scratch=2.0)
 

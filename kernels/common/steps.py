@@ -110,7 +110,8 @@ class Step:
         Those of them that were not there before; each is kept until the last step that reads it.
     work : callable, optional
         Blocks, what is shared, and where the region lies, to new blocks by name. The blocks are its
-        own: it may work in place and return the same arrays.
+        own: it may work in place and return the same arrays. What it returns under other names than
+        those in `writes` is for `part` alone.
     part : callable, optional
         Of the blocks behind `work`: what `combine` joins over all regions.
     combine : callable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -30,13 +30,18 @@ def by_plane(work: Callable[[Array], Array], obj: Array, region: Region) -> np.n
         0 for slices that the block does not have.
     """
     leading = obj.shape[:-2]
-    keys = [(*index, ...) for index in itertools.product(*map(range, leading))]
-    found = [here(work(obj[key])) for key in keys]
-    each = np.stack(found)
+    each = np.stack([here(work(plane)) for plane in planes(obj)])
     each = each.reshape(*leading, *each.shape[1:])
     total = np.zeros((*leading[:-1], region.shape[0], *each.shape[len(leading) :]), each.dtype)
     total[(slice(None),) * (len(leading) - 1) + (region.z,)] = each
     return total
+
+
+def planes(obj: Array) -> Iterator[Array]:
+    """Go through the planes of an array, first by its leading axes."""
+    for index in itertools.product(*map(range, obj.shape[:-2])):
+        key = (*index, ...)
+        yield obj[key]
 
 
 def here(x: Array) -> np.ndarray:

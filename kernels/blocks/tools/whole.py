@@ -12,7 +12,6 @@ from arraycon.kernels.common.steps import Blocks, Layout, Region, Shared, Step
 def step(
     door: Callable[..., Any],
     layout: Layout,
-    *,
     reads: Sequence[str],
     writes: Sequence[str],
     options: Mapping[str, Any],
@@ -54,3 +53,13 @@ def run(
     )
     results = answer if isinstance(answer, tuple) else (answer,)
     return dict(zip(writes, results, strict=False))
+
+
+def lateral(door: Callable[..., Any], options: Mapping[str, Any]) -> Step:
+    """Return the step of a linear filter of each slice of "obj"."""
+    return step(door, "slices", ("obj",), ("obj",), options, linear_in_slices=True)
+
+
+def depth(door: Callable[..., Any], options: Mapping[str, Any]) -> Step:
+    """Return the step of a linear filter of each column of "obj"."""
+    return step(door, "columns", ("obj",), ("obj",), options, linear_in_depth=True)
