@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from arraycon.kernels.common import arrays, check
+from arraycon.kernels.common import arrays, check, elsewhere
 from arraycon.showing import public, state_table
 
 ARRAYS = (
@@ -34,7 +35,9 @@ class State:
     """Arrays and calibrations of one reconstruction; every field is optional.
 
     The arrays are not copied: `Constraints.apply` changes the very arrays given here, in place
-    where their library allows it (JAX arrays cannot be written to and are replaced).
+    where their library allows it (JAX arrays cannot be written to and are replaced). Zarr arrays,
+    HDF5 datasets, memory maps and dask arrays may stand for any of them: nothing is read before
+    `Constraints.apply` works on them, block by block, and dask's are replaced by new ones.
 
     Parameters
     ----------
@@ -121,14 +124,16 @@ class State:
 
     def validate(self) -> None:
         """Check every field again; `Constraints.apply` calls this before anything runs."""
-        given = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        held = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        given = {name: elsewhere.outline(array) for name, array in held.items()}
         if given:
             arrays.namespace(**given)
             check.apart(given)
+            _require_different(held)
         self._validate_object(given)
         self._validate_masks(given)
-        if self.probe is not None:
-            check.modes("probe", self.probe)
+        if "probe" in given:
+            check.modes("probe", given["probe"])
         for name in ("position_shifts", "tilts"):
             if name in given:
                 check.pairs(name, given[name])
@@ -167,21 +172,21 @@ class State:
                     f"object: expected either a complex object or object_amplitude and "
                     f"object_phase, got object and {' and '.join(parts)}"
                 )
-            check.array("object", self.object, kind="complex", ndim=3)
+            check.array("object", given["object"], kind="complex", ndim=3)
         for name in parts:
             check.array(name, given[name], kind="real", ndim=3)
         if len(parts) == 2:
-            check.same("object_phase", self.object_phase, "object_amplitude", self.object_amplitude)
+            check.same("object_phase", given[_PARTS[1]], "object_amplitude", given[_PARTS[0]])
 
     def _validate_masks(self, given: dict[str, Any]) -> None:
         """Check kinds and shapes; looking at the values would make the host wait for a GPU."""
         like = next((given[name] for name in _OBJECTS if name in given), None)
-        if self.illumination is not None:
-            check.array("illumination", self.illumination, kind="real")
-            check.fits("illumination", self.illumination, like, ndims=(2,))
-        if self.vacuum_mask is not None:
-            check.array("vacuum_mask", self.vacuum_mask, kind="mask")
-            check.fits("vacuum_mask", self.vacuum_mask, like, ndims=(2, 3))
+        if (illumination := given.get("illumination")) is not None:
+            check.array("illumination", illumination, kind="real")
+            check.fits("illumination", illumination, like, ndims=(2,))
+        if (mask := given.get("vacuum_mask")) is not None:
+            check.array("vacuum_mask", mask, kind="mask")
+            check.fits("vacuum_mask", mask, like, ndims=(2, 3))
 
     @property
     def present(self) -> frozenset[str]:
@@ -207,6 +212,13 @@ class State:
 
     def __dir__(self) -> list[str]:
         return public(super().__dir__())
+
+
+def _require_different(held: dict[str, Any]) -> None:
+    """Refuse one dataset under two names, of which a change of one would be one of the other."""
+    for (name, x), (other, y) in itertools.combinations(held.items(), 2):
+        if elsewhere.same(x, y):
+            raise ValueError(f"{name}: expected a dataset of its own, got that of {other}")
 
 
 FIELDS = tuple(field.name for field in fields(State))

@@ -7,18 +7,29 @@ import glob
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.progress import track
+from rich.progress import Progress, track
 
-from arraycon.cli import as_json, job, page, tables
+from arraycon.cli import as_json, job, large, page, tables
 from arraycon.cli.errors import console, reported, shown_warnings, stopped, warn
 from arraycon.cli.options import Debug, Force, Json, Quiet
 from arraycon.io import atomic
 from arraycon.io.errors import ReadError
 from arraycon.kernels.common.threads import use_threads
+from arraycon.showing.words import readable
+
+
+class Executor(str, Enum):
+    """Who works on blocks."""
+
+    serial = "serial"
+    threads = "threads"
+    dask = "dask"
+
 
 # typer before 0.15 cannot read `Path | None` on every Python that is supported
 
@@ -115,6 +126,36 @@ def command(
             min=1, help="Threads to use; by default ARRAYCON_THREADS, else all processors."
         ),
     ] = None,
+    memory: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SIZE",
+            help="Work on the object block by block, with so much memory for blocks (2GB), of each "
+            "worker with dask. By default what does not fit into memory gets a quarter of it.",
+        ),
+    ] = None,
+    executor: Annotated[
+        Optional[Executor],  # noqa: UP045
+        typer.Option(help="Who works on blocks: one at a time, several threads, a Dask cluster."),
+    ] = None,
+    scheduler: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="ADDRESS",
+            help="Running Dask scheduler whose workers see FILE; by default one is started here.",
+        ),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Threads or processes that work on blocks at once."),
+    ] = None,
+    scratch: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FOLDER",
+            help="For what blocks are written to on the way; by default that of the output.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check everything, and write nothing.")
     ] = False,
@@ -162,6 +203,9 @@ def command(
                         force=force,
                         changes=tuple(changes or ()),
                         only=tuple(only or ()),
+                        blocks=large.Blocks(
+                            memory, executor and executor.value, scheduler, workers, scratch
+                        ),
                     )
                     silent = json_ or quiet
                     done.append(
@@ -198,12 +242,14 @@ def perform(todo: job.Job, *, silent: bool = False) -> dict[str, Any]:
     if not silent:
         _announce(todo, found)
     command_line = shlex.join(["arraycon", *sys.argv[1:]])
-    with shown_warnings():
+    large_one = job.is_large(found.state)
+    with shown_warnings(), _blocks(silent) as showing:
         done = job.run(
             todo,
             found,
             constraints,
-            progress=iter if silent else _progress,
+            progress=iter if silent or large_one else _progress,
+            showing=showing,
             page=lambda outcome, before, after: page.html(
                 todo, outcome, before, after, command=command_line
             ),
@@ -212,6 +258,8 @@ def perform(todo: job.Job, *, silent: bool = False) -> dict[str, Any]:
         warn(f"{todo.target}: nothing was changed, the file is a copy of the input")
     if not silent:
         out.print(tables.outcome(done))
+        if done.peak:
+            out.print(f"peak memory of a process: {readable(done.peak)}")
         for path in filter(None, (todo.target, todo.figure, todo.report)):
             out.print(f"wrote {path}", soft_wrap=True)
     return as_json.outcome(todo, done)
@@ -237,7 +285,8 @@ def _announce(todo: job.Job, found: Any) -> None:
     why = ""
     if todo.iterations is None:
         why = " (where the file ended)" if found.iteration else " (the file records none)"
-    out.print(f"{job.say(due)}{why}, on {todo.backend}", soft_wrap=True)
+    how = ", block by block" if job.is_large(found.state) else ""
+    out.print(f"{job.say(due)}{why}, on {todo.backend}{how}", soft_wrap=True)
 
 
 def _progress(iterations: range) -> Iterable[int]:
@@ -245,6 +294,28 @@ def _progress(iterations: range) -> Iterable[int]:
     if len(iterations) == 1 or not bar.is_terminal:
         return iterations
     return track(iterations, description="iterations", console=bar, transient=True)
+
+
+@contextlib.contextmanager
+def _blocks(silent: bool) -> Iterator[large.Progress | None]:
+    """Show passes and blocks where there is a terminal."""
+    bar = console(stderr=True)
+    if silent or not bar.is_terminal:
+        yield None
+        return
+    with Progress(console=bar, transient=True) as shown:
+        task = shown.add_task("", total=None, visible=False)
+
+        def show(number: int, passes: int, done: int, blocks: int) -> None:
+            shown.update(
+                task,
+                description=f"pass {number} of {passes}, {done} of {blocks} blocks",
+                completed=done,
+                total=blocks,
+                visible=True,
+            )
+
+        yield show
 
 
 def matching(files: list[str]) -> list[Path]:

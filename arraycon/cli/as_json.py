@@ -50,6 +50,7 @@ def outcome(todo: Job, done: Outcome) -> dict[str, Any]:
         "skipped": {skip.name: {"missing": skip.missing} for skip in done.skipped},
         "waiting": done.waiting,
         "changed": done.changed,
+        "peak_bytes": done.peak,
         "parameters": parameters(done.constraints.params),
     }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -12,14 +13,16 @@ from typing import Any
 
 from arraycon import figure, io
 from arraycon.blocks import Block
-from arraycon.cli import signals
+from arraycon.blockwise.stores import Stored
+from arraycon.cli import large, signals
 from arraycon.cli.choosing import chosen
 from arraycon.io import memory, ptyrad, single
 from arraycon.io.errors import ReadError
+from arraycon.io.outline import Outline
 from arraycon.io.regular import require_regular
 from arraycon.params import files
 from arraycon.params.files import READERS
-from arraycon.pipeline import Constraints, MissingInputError, Record, Skipped
+from arraycon.pipeline import Constraints, MissingInputError, Record, Report, Skipped
 from arraycon.state import ARRAYS, READ_ONLY, State
 
 PARAMETER_SUFFIXES = tuple(READERS)
@@ -70,6 +73,8 @@ class Job:
         Constraints that run alone; empty: all that the parameters ask for.
     illumination, vacuum_mask : str, optional
         ``FILE`` or ``FILE:dataset`` of these fields of the state, in place of what `source` holds.
+    blocks : Blocks
+        How the object is worked on where it does not fit into memory, or where that is asked for.
     """
 
     source: Path
@@ -85,6 +90,7 @@ class Job:
     report: Path | None = None
     changes: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    blocks: large.Blocks = dataclasses.field(default_factory=large.Blocks)
 
     @property
     def drawn(self) -> bool:
@@ -121,6 +127,8 @@ class Outcome:
         Datasets that differ from the input.
     state : State
         The state written.
+    peak : int or None
+        Most bytes that a process has had, where the object was worked on block by block.
     """
 
     constraints: Constraints
@@ -130,6 +138,7 @@ class Outcome:
     waiting: dict[str, int | None]
     changed: tuple[str, ...]
     state: State
+    peak: int | None = None
 
 
 def load(job: Job) -> tuple[io.Reconstruction, Constraints]:
@@ -149,10 +158,12 @@ def load(job: Job) -> tuple[io.Reconstruction, Constraints]:
     constraints = Constraints(chosen(files.load(_parameters(job)), job), defaults="ptyrad")
     io.check_target(job.target, job.source, in_place=job.in_place, replace=job.force)
     wanted = _wanted(job, found, constraints)
-    _require_memory(job, [found[name].nbytes for name in wanted])
+    apart = _apart(job, found, wanted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the outline has warned of the same
-        reconstruction = _with_masks(io.read(job.source, arrays=wanted), job)
+        reconstruction = io.read(job.source, arrays=wanted - set(apart))
+        vars(reconstruction.state).update(apart)
+        reconstruction = _with_masks(reconstruction, job)
     keep = [path for path in (job.source, job.target, job.params) if path is not None]
     if job.figure is not None:
         figure.check_figure(job.figure, reconstruction.state, keep=keep, replace=job.force)
@@ -198,6 +209,23 @@ def _wanted(job: Job, found: Collection[str], constraints: Constraints) -> froze
     return frozenset(found) & (names | _PARTS if "object" in names else names)
 
 
+def _apart(job: Job, found: Mapping[str, Outline], wanted: frozenset[str]) -> dict[str, Stored]:
+    """Return the arrays that are worked on block by block, and are not read now."""
+    job.blocks.check()
+    sizes = [found[name].nbytes for name in wanted]
+    objects = wanted.intersection(large.OBJECTS)
+    if not job.blocks.given:
+        try:
+            _require_memory(job, sizes)
+        except ReadError:
+            if not objects or not ptyrad.recognises(job.source):
+                raise
+        else:
+            return {}
+    _require_memory(job, [found[name].nbytes for name in wanted - objects])
+    return large.stored(job.source, objects)
+
+
 def _require_memory(job: Job, sizes: Sequence[int]) -> None:
     """Refuse now what would end, after minutes, in LLVM's abort or the system's killer."""
     # all of them, the largest once more to be measured and compared when it is written; a complex
@@ -235,6 +263,7 @@ def run(
     *,
     progress: Progress = iter,
     page: Page | None = None,
+    showing: large.Progress | None = None,
 ) -> Outcome:
     """Apply the constraints, then write the result and the figure.
 
@@ -248,6 +277,9 @@ def run(
         Wraps the range of iterations, to show how far it is.
     page : callable, optional
         Makes the report's text of the outcome and what was seen before and after.
+    showing : callable, optional
+        Told how far an iteration is that goes block by block: the pass, of how many, the block, of
+        how many.
 
     Raises
     ------
@@ -260,26 +292,27 @@ def run(
     """
     iterations, state = iterations_of(job, found), found.state
     _checked(job, state, constraints, iterations)
-    before = figure.snapshot(state) if job.drawn else None
+    before = _drawn(state)[0] if job.drawn else None
     ran: dict[str, Ran] = {}
     skipped: dict[str, Skipped] = {}
-    with on_backend(state, job.backend) as working:
+    with _applying(job, state, constraints, showing) as (apply, peak):
         for iteration in signals.between(progress(iterations)):
-            report = constraints.apply(working, iteration, measure=True)
+            report = apply(iteration)
             # between the first and the last only the count is kept: records hold arrays
             for record in report:
                 known = ran.get(record.name, Ran(0, record, record))
                 ran[record.name] = Ran(known.times + 1, known.first, record)
             skipped |= {item.name: item for item in report.skipped}
+        highest = peak()
     waiting = {
         name: next_due(block, iterations[-1])
         for name, block in constraints.params.blocks().items()
         if block.enabled and name in constraints and name not in ran and name not in skipped
     }
     with contextlib.ExitStack() as stack:
-        after = None if before is None else figure.snapshot(state, row=before.row)
+        after, note = (None, "") if before is None else _drawn(state, before.row)
         if job.figure is not None and before is not None and after is not None:
-            title = f"{job.source.name} · {say(iterations)}"
+            title = " · ".join(filter(None, (job.source.name, say(iterations), note)))
             # rendered first, named last: neither file appears without the other
             drawn = figure.draw(before, after, title=title)
             stack.enter_context(figure.saved(drawn, job.figure, like=job.source, replace=job.force))
@@ -292,7 +325,7 @@ def run(
                        in_place=job.in_place, replace=job.force)
         )  # fmt: skip
         done = Outcome(
-            constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state
+            constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state, highest
         )
         if job.report is not None and page is not None:
             draft.write_text(page(done, before, after), encoding="utf-8")
@@ -345,6 +378,41 @@ def _checked(
         return constraints.check(state, iteration=iterations[0])
     except MissingInputError as error:
         raise MissingInputError(f"{job.source}: {'; '.join(str(error).splitlines())}") from None
+
+
+def is_large(state: State) -> bool:
+    """Whether the object is worked on block by block."""
+    return any(isinstance(getattr(state, name), Stored) for name in large.OBJECTS)
+
+
+def _drawn(state: State, row: int | None = None) -> tuple[figure.Snapshot, str]:
+    few, note = large.thinned(state)
+    return figure.snapshot(few, row=row), note
+
+
+@contextlib.contextmanager
+def _applying(
+    job: Job, state: State, constraints: Constraints, showing: large.Progress | None
+) -> Iterator[tuple[Callable[[int], Report], Callable[[], int | None]]]:
+    """Give what applies an iteration, in memory or by blocks, and what tells the memory it took."""
+    if not is_large(state):
+        with on_backend(state, job.backend) as working:
+            yield lambda at: constraints.apply(working, at, measure=True), lambda: None
+        return
+    if job.backend == Backend.cupy:
+        require_gpu("--backend cupy")
+    with large.executor(job.blocks, job.backend) as executor:
+        options: dict[str, Any] = {
+            "executor": executor,
+            "memory": job.blocks.memory,
+            "scratch": job.blocks.scratch or job.target.resolve().parent,
+            "backend": job.backend,
+            "progress": showing,
+        }
+        yield (
+            lambda at: constraints.apply(state, at, **options),
+            lambda: large.peak(executor),
+        )
 
 
 def say(iterations: range) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from arraycon.blocks import Block
 from arraycon.constraints.order import ORDER, arrange
-from arraycon.constraints.wiring import OBJECT, Kernel, Memory, Names, Prepare, RunInto
+from arraycon.constraints.wiring import OBJECT, Calls, Kernel, Memory, Names, Prepare, RunInto
 
 Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[str]]
 """From a constraint's name, all blocks, and the names of those that were given, to warnings."""
@@ -43,6 +43,8 @@ class Constraint:
         From a block to the fields of the state that it reads, and to those that it changes.
     prepare : callable or None
         As `run`, for many calls on the same arrays; see `Wired`.
+    calls : callable or None
+        From a block to the calls of the kernel; see `Wired`.
     kernel : callable or None
         Function of arrays behind it; None for a user's function of fields.
     in_place : bool
@@ -79,6 +81,7 @@ class Constraint:
     needs: Names
     writes: Names
     prepare: Prepare | None = None
+    calls: Calls | None = None
     kernel: Kernel | None = None
     in_place: bool = True
     after: str | None = None

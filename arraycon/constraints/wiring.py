@@ -67,10 +67,43 @@ class RunInto(Protocol):
         """Run; one that has a memory starts with an empty one where it is given none."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of a kernel, argument by argument.
+
+    Parameters
+    ----------
+    arrays : mapping of str to str
+        By argument, the field of the state that it takes.
+    written : tuple of str
+        Arguments of `arrays` whose fields are changed.
+    discarded : tuple of str
+        Those that the kernel computes anew and nobody takes.
+    options : mapping
+        Further named arguments.
+    scalars : mapping of str to str
+        Arguments that take a number of the state, and which.
+    region : str
+        Argument that takes weights of pixels; none without one.
+    figures : mapping of str to str
+        Titles of by-products that are figures.
+    """
+
+    arrays: Mapping[str, str]
+    written: tuple[str, ...]
+    discarded: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scalars: Mapping[str, str] = field(default_factory=dict)
+    region: str = ""
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+
 Repeat: TypeAlias = Callable[[], Outcome]
 """A constraint on arrays and numbers that it knows: what is checked once has been checked."""
 
 Prepare: TypeAlias = Callable[[Inputs, Any, Updates], "Repeat | None"]
+
+Calls: TypeAlias = Callable[[Any], tuple[Call, ...]]
 
 
 @dataclass(frozen=True)
@@ -86,12 +119,16 @@ class Wired:
     prepare : callable or None
         As `run`, but returns what is to be called at each iteration on the same arrays and numbers;
         or None where that would save nothing.
+    calls : callable or None
+        From a block to the calls that `run` makes, for whoever does without `run`; None where
+        there is no kernel.
     """
 
     run: RunInto
     needs: Names
     writes: Names
     prepare: Prepare | None = None
+    calls: Calls | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +158,14 @@ class Apart:
 
     def arguments(self, inputs: Inputs, block: Any, part: str = "") -> dict[str, Any]:
         """Return named arguments: the block's own fields, and all others."""
-        named = options(block, self.uses)
-        named.update(self.given(block, part))
+        named = self.options(block, part)
         if self.region:
             named[self.region] = regions.weights(block, inputs)
         return named
+
+    def options(self, block: Any, part: str = "") -> dict[str, Any]:
+        """Return those that are no arrays."""
+        return {**options(block, self.uses), **self.given(block, part)}
 
     def lasting(self, block: Any) -> bool:
         """Whether the arguments of one call serve all others on the same arrays."""
@@ -202,8 +242,19 @@ def wire(
         arrays = (name for name in (*on, *reads) if name not in spared)
         return (*arrays, *scalars(block).values(), *apart.needs(block))
 
+    def calls(block: Any) -> tuple[Call, ...]:
+        spared, changed = apart.spares(block), writes(block)
+        named = dict(zip(by_name or parameters, (*on, *reads), strict=False))
+        arrays = {argument: name for argument, name in named.items() if name not in spared}
+        written = tuple(argument for argument, name in arrays.items() if name in changed)
+        discarded = tuple(
+            argument for argument, name in arrays.items() if name in on and name not in changed
+        )
+        given = {**asked, **apart.options(block)}
+        return (Call(arrays, written, discarded, given, scalars(block), apart.region, figures),)
+
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
-    return Wired(run, needs, writes, prepared)
+    return Wired(run, needs, writes, prepared, calls)
 
 
 def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False, apart: Apart) -> Wired:
@@ -252,8 +303,17 @@ def wire_parts(kernel: Kernel, *, scalars: Scalars, memory: bool = False, apart:
     def needs(block: Any) -> tuple[str, ...]:
         return (*parts(block), *scalars(block).values(), *apart.needs(block))
 
+    def calls(block: Any) -> tuple[Call, ...]:
+        first = next(iter(inspect.signature(kernel).parameters))
+        made = []
+        for name in parts(block):
+            part = name.removeprefix("object_")
+            given = {**({"obj_type": part} if told else {}), **apart.options(block, part)}
+            made.append(Call({first: name}, (first,), (), given, scalars(block), apart.region))
+        return tuple(made)
+
     prepared = prepare if dispatch.is_door(kernel) and not remembers else None
-    return Wired(run, needs, parts, prepared)
+    return Wired(run, needs, parts, prepared, calls)
 
 
 def _together(starts: Mapping[str, Callable[[], dispatch.Finish]]) -> Outcome:

@@ -43,11 +43,16 @@ def require(needed: int, what: str, *, mapped: int = 0) -> None:
     ReadError
         Fewer are available.
     """
-    for there, asked in ((min(_system(), default=None), needed), (_addresses(), needed + mapped)):
+    for there, asked in ((free(), needed), (_addresses(), needed + mapped)):
         if there is not None and asked > there:
             raise ReadError(
                 f"{what}: takes {readable(asked)} of memory, {readable(there)} are free"
             )
+
+
+def free() -> int | None:
+    """Return the bytes that are free in the machine or this process's share; None if unknown."""
+    return min(_system(), default=None)
 
 
 def _system() -> Iterator[int]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
-from arraycon.io import apart, hdf5
+from arraycon.io import apart, hdf5, pieces
 from arraycon.io.errors import ReadError, WriteError, reason
 from arraycon.io.outline import Outline
 from arraycon.state import State
@@ -104,6 +103,19 @@ def read(path: Path, arrays: Collection[str]) -> tuple[dict[str, Any], int | Non
     return present, None if done is None else _iterations(path, done)
 
 
+@contextlib.contextmanager
+def datasets(path: Path, fields: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Give the datasets of some arrays that `outline` found, while the file is open.
+
+    Raises
+    ------
+    ReadError
+        As `outline`.
+    """
+    with hdf5.opened(path) as file:
+        yield {field: hdf5.dataset(file, path, _ARRAYS[field]) for field in fields}
+
+
 def _whole(number: Any) -> Any:
     return int(number) if math.isfinite(number) and number == int(number) else number
 
@@ -195,12 +207,12 @@ def _update(file: Any, state: State) -> tuple[str, ...]:
     changed = []
     for field, name in _ARRAYS.items():
         array = getattr(state, field)
-        if array is None or np.array_equal(file[name][()], array):
+        if array is None:
             continue
         if file[name].shape != array.shape:
             raise ValueError(f"expected shape {file[name].shape}, got {array.shape}")
-        file[name][...] = array
-        changed.append(name)
+        if pieces.update(file[name], array, name):
+            changed.append(name)
     file.flush()
     return tuple(changed)
 

@@ -11,7 +11,7 @@ from arraycon.blocks import Block
 from arraycon.constraints import Constraint, Outcome
 from arraycon.kernels.common import arrays, check
 from arraycon.monitor import Monitor
-from arraycon.pipeline import starting
+from arraycon.pipeline import larger, starting
 from arraycon.pipeline.fields import PARTS, Fields
 from arraycon.pipeline.graphs import Graphs
 from arraycon.pipeline.holding import Holding
@@ -126,6 +126,7 @@ class Bound:
         graph: bool = True,
         monitor: Monitor | None = None,
     ) -> None:
+        larger.require_memory(state, "bind")
         self.constraints, self.state, self._graph = constraints, state, graph
         self._monitor = checked(monitor)
         self.reset()

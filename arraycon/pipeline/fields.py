@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from arraycon.kernels import polar
-from arraycon.kernels.common import arrays, check, memory
+from arraycon.kernels.common import arrays, check, elsewhere, memory
 from arraycon.pipeline.lending import Loan
 from arraycon.state import ARRAYS, State
 
@@ -249,14 +249,14 @@ class Fields(Mapping[str, Any]):
 def read_only(state: State) -> frozenset[str]:
     """Array fields that can neither be written to nor, as JAX's, be replaced."""
     contents = state.__dict__
-    names = {
-        name
-        for name in ARRAYS
-        if (array := contents[name]) is not None
-        and not _is_writable(array)
-        and not _replaced(array)
-    }
+    names = {name for name in ARRAYS if (array := contents[name]) is not None and _is_fixed(array)}
     return _seen_as(names)
+
+
+def _is_fixed(array: Any) -> bool:
+    if elsewhere.kind(array):
+        return elsewhere.is_read_only(array)
+    return not (_is_writable(array) or _replaced(array))
 
 
 def _is_writable(array: Any) -> bool:

@@ -9,11 +9,13 @@ from typing import Any, Literal, TypeAlias
 
 from arraycon.blocks import Block, describe_schedule, schedule_table
 from arraycon.blocks.wording import warn
+from arraycon.blockwise.planning import Plan
+from arraycon.blockwise.running import Progress
 from arraycon.constraints import Constraint, declared, repeats
 from arraycon.kernels.common import check
 from arraycon.monitor import Monitor
 from arraycon.params import ConstraintParams, files
-from arraycon.pipeline import inputs, starting
+from arraycon.pipeline import inputs, larger, starting
 from arraycon.pipeline.bound import Bound
 from arraycon.pipeline.fields import Fields
 from arraycon.pipeline.lending import lend_state
@@ -260,6 +262,11 @@ class Constraints:
         measure: bool = False,
         error: float | None = None,
         monitor: Monitor | None = None,
+        executor: Any = None,
+        memory: int | str | None = None,
+        scratch: str | os.PathLike[str] | None = None,
+        backend: str = "numpy",
+        progress: Progress | None = None,
     ) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
 
@@ -295,6 +302,24 @@ class Constraints:
         monitor : Monitor, optional
             Takes the misfit after each constraint in some iterations, for the records and for
             warnings; what it calls sees the state as each constraint has left it.
+        executor : {"serial", "threads"} or distributed.Client, optional
+            Who works on the object block by block, for arrays that do not fit into memory: this
+            thread, several, or the workers of a Dask cluster, which have to see the files and the
+            scratch folder. The results do not depend on it. By default arrays in memory are worked
+            on as a whole; one in a file, one of dask's, or a memory map that is large for this
+            machine, makes it ``"serial"``, which one log line says.
+        memory : int or str, optional
+            Memory for blocks in bytes or as text, ``"2GB"``: of this process, or of each worker of
+            a cluster. By default a quarter of what is free, or a third of a worker's limit.
+        scratch : path, optional
+            Folder for what is written on the way; by default the one that the data lie in. It
+            takes once or twice the size of what changes. Results that replace dask's arrays stay
+            there as long as anybody has them.
+        backend : {"numpy", "cupy"}
+            Library of the blocks. CuPy's pass through the device, one for each process.
+        progress : callable, optional
+            Called with the number of a pass, how many there are, and of how many blocks how many
+            are done.
 
         Returns
         -------
@@ -304,11 +329,53 @@ class Constraints:
         Raises
         ------
         MissingInputError, TypeError, ValueError
-            As `check`, before anything runs.
+            As `check`, before anything runs. With blocks also where the memory or the disk is too
+            small, which says what is needed, or a constraint cannot be run on blocks.
+
+        Notes
+        -----
+        Block by block it is all or nothing: the user's arrays are written to when all is done, by
+        this process alone. Figures (`measure`) cost passes then: each constraint needs its own.
         """
+        given = larger.Options(executor, memory, scratch, backend, progress)
+        if larger.is_wanted(state, given):
+            larger.refuse(monitor)
+            due, skipped, _ = self._settle(state, iteration, error)
+            return larger.apply(due, skipped, state, iteration, given, measure=measure)
         return self.apply_with(
             {}, state, iteration, measure=measure, error=error, monitor=checked(monitor)
         )
+
+    def plan(
+        self,
+        state: State,
+        iteration: int = 1,
+        *,
+        memory: int | str | None = None,
+        executor: Any = None,
+        measure: bool = False,
+    ) -> Plan:
+        """Say how `apply` would go over arrays that do not fit into memory; none is read.
+
+        Parameters
+        ----------
+        state : State
+            Its illumination is read where a constraint asks for a region of it.
+        iteration, memory, executor, measure
+            As for `apply`.
+
+        Returns
+        -------
+        Plan
+            Printed, a table of the passes: what runs in each, its blocks, bytes and memory.
+
+        Raises
+        ------
+        MissingInputError, TypeError, ValueError
+            As `apply`.
+        """
+        due, *_ = self._settle(state, iteration, None, keep=False)
+        return larger.plan(due, state, larger.Options(executor, memory), measure=measure)
 
     def apply_with(
         self,
@@ -321,16 +388,7 @@ class Constraints:
         monitor: Monitor | None = None,
     ) -> Report:
         """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
-        missing = {skip.name: skip for skip in self.check_state(state, iteration)}
-        starting.remember(
-            state, iteration, starting.require(self._enabled, state, iteration, error)
-        )
-        present = state.present
-        due = [(step, *step.fitted(block, present)) for step, block in self._due(iteration, state)]
-        skipped = tuple(missing[step.name] for step, _, _ in due if step.name in missing)
-        for skip in skipped:
-            logger.debug("iteration %d: %s", iteration, skip)
-        due = [each for each in due if each[0].name not in missing]
+        due, skipped, missing = self._settle(state, iteration, error)
         uses = [(step.needs(block), step.writes(block)) for step, block, _ in due]
         if monitor is not None:
             uses.append(READS)
@@ -355,6 +413,22 @@ class Constraints:
             if watch is not None:
                 watch.end()
         return Report(tuple(records), skipped)
+
+    def _settle(
+        self, state: State, iteration: int, error: float | None, *, keep: bool = True
+    ) -> tuple[list[tuple[Constraint, Block, str]], tuple[Skipped, ...], frozenset[str]]:
+        """Check the state; return what runs at an iteration, what is left out then, and ever."""
+        missing = {skip.name: skip for skip in self.check_state(state, iteration)}
+        if keep:
+            starting.remember(
+                state, iteration, starting.require(self._enabled, state, iteration, error)
+            )
+        present = state.present
+        due = [(step, *step.fitted(block, present)) for step, block in self._due(iteration, state)]
+        skipped = tuple(missing[step.name] for step, _, _ in due if step.name in missing)
+        for skip in skipped:
+            logger.debug("iteration %d: %s", iteration, skip)
+        return [each for each in due if each[0].name not in missing], skipped, frozenset(missing)
 
     def _due(self, iteration: int, state: State) -> list[tuple[Constraint, Block]]:
         """Return what runs at an iteration, with its parameters then."""

@@ -15,8 +15,13 @@ def obja_thresh(
 def objp_postiv(phase: Array, *, relax: float, mode: str, xp: Namespace) -> Array:
     """Relax the phase towards non-negative values."""
     if mode == "subtract_min":
-        return relax * phase + (1 - relax) * (phase - xp.min(phase))
+        return above_minimum(phase, xp.min(phase), relax=relax)
     return relax * phase + (1 - relax) * xp.clip(phase, min=0.0)
+
+
+def above_minimum(phase: Array, minimum: Array, *, relax: float) -> Array:
+    """Relax the phase towards what is above its minimum."""
+    return relax * phase + (1 - relax) * (phase - minimum)
 
 
 def objp_thresh(phase: Array, *, relax: float, thresh: tuple[float, float], xp: Namespace) -> Array:

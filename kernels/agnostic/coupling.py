@@ -13,17 +13,31 @@ def complex_ratio(
     amplitude: Array, phase: Array, *, alpha1: float, alpha2: float, xp: Namespace
 ) -> tuple[Array, Array]:
     """Pull ln(amplitude) and phase towards one common ratio."""
-    dtype = arrays.wide(amplitude, xp=xp)
-    log_amplitude = xp.log(xp.clip(amplitude, min=SMALLEST_AMPLITUDE))
-    log_amplitude = _keep_not_finite(log_amplitude, amplitude, xp)
-    absorbed = xp.sum(xp.abs(log_amplitude), dtype=dtype)
-    shifted = xp.sum(xp.abs(phase), dtype=dtype)
-    ratio = absorbed / (shifted + GUARD)
-    to_phase = xp.astype(alpha1 * ratio, amplitude.dtype)
-    to_log = xp.astype(alpha2 / (ratio + GUARD), amplitude.dtype)
+    logs = log_amplitude(amplitude, xp=xp)
+    ratio = moduli(logs, xp=xp) / (moduli(phase, xp=xp) + GUARD)
+    return mixed(logs, phase, ratio, alpha1=alpha1, alpha2=alpha2, xp=xp)
+
+
+def log_amplitude(amplitude: Array, *, xp: Namespace) -> Array:
+    """Logarithm of an amplitude that is not too small."""
+    logs = xp.log(xp.clip(amplitude, min=SMALLEST_AMPLITUDE))
+    return _keep_not_finite(logs, amplitude, xp)
+
+
+def moduli(x: Array, *, xp: Namespace) -> Array:
+    """Sum of the moduli of log amplitudes, or of phases, in float64."""
+    return xp.sum(xp.abs(x), dtype=arrays.wide(x, xp=xp))
+
+
+def mixed(
+    logs: Array, phase: Array, ratio: Array, *, alpha1: float, alpha2: float, xp: Namespace
+) -> tuple[Array, Array]:
+    """Return amplitude and phase of which one is the other times a ratio, as far as asked for."""
+    to_phase = xp.astype(alpha1 * ratio, phase.dtype)
+    to_log = xp.astype(alpha2 / (ratio + GUARD), phase.dtype)
     return (
-        xp.exp((1 - alpha1) * log_amplitude - to_phase * phase),
-        (1 - alpha2) * phase - to_log * log_amplitude,
+        xp.exp((1 - alpha1) * logs - to_phase * phase),
+        (1 - alpha2) * phase - to_log * logs,
     )
 
 

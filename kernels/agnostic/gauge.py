@@ -43,7 +43,6 @@ def obj_probe_scale(
     rms = xp.sqrt(xp.stack(powers))
     there = rms != 0  # NaN is, so that it stays visible
     factor = xp.where(there, (rms / target) ** (1 - relax), xp.ones_like(rms))
-    wide = xp.astype(probe, arrays.wide_complex(probe, xp=xp))
     # in wide numbers, for float32 may not hold the factor, and slice by slice
     scaled = [
         xp.astype(xp.astype(amplitude[..., z, :, :], dtype) / factor[z, ...], amplitude.dtype)
@@ -51,9 +50,15 @@ def obj_probe_scale(
     ]
     return (
         xp.stack(scaled, axis=-3),
-        xp.astype(wide * xp.astype(xp.prod(factor), wide.dtype), probe.dtype),
+        scaled_up(probe, factor, xp=xp),
         factor,
     )
+
+
+def scaled_up(probe: Array, factor: Array, *, xp: Namespace) -> Array:
+    """Multiply the probe by what all slices have been divided by."""
+    wide = xp.astype(probe, arrays.wide_complex(probe, xp=xp))
+    return xp.astype(wide * xp.astype(xp.prod(factor), wide.dtype), probe.dtype)
 
 
 def phase_ramp(
@@ -91,10 +96,10 @@ def phase_ramp(
     straight = xp.stack(planes, axis=-3)
     if not counter_probe:
         return straight, slopes
-    return straight, _turned(others[0], slopes, relax, xp), slopes
+    return straight, turned(others[0], slopes, relax, xp=xp), slopes
 
 
-def _turned(probe: Array, slopes: Array, relax: float, xp: Namespace) -> Array:
+def turned(probe: Array, slopes: Array, relax: float, *, xp: Namespace) -> Array:
     """Turn the probe by the ramps that all slices have lost."""
     y, x = (arrays.coordinates(n, probe, xp=xp) for n in probe.shape[-2:])
     gy, gx = ((1 - relax) * xp.sum(slopes[:, i]) for i in (1, 2))

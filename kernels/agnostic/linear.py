@@ -5,14 +5,20 @@ from __future__ import annotations
 import functools
 import math
 import operator
+from typing import Any
 
 from arraycon.kernels.agnostic.tools import notch, parts, transfer
+from arraycon.kernels.agnostic.tools.transfer import Filter
 from arraycon.kernels.common import arrays, fft
 from arraycon.kernels.common.arrays import Array, Namespace
 
 
-def obj_gaussian(
-    obj: Array,
+def obj_gaussian(obj: Array, *, xp: Namespace, **options: Any) -> Array:
+    """Gaussian blur of widths in Å, in depth only where there is one."""
+    return transfer.filtered(obj, gaussian(**options, xp=xp), xp=xp)
+
+
+def gaussian(
     *,
     dx: float,
     sigma: float,
@@ -21,8 +27,8 @@ def obj_gaussian(
     boundary: str,
     relax: float,
     xp: Namespace,
-) -> Array:
-    """Gaussian blur of widths in Å, in depth only where there is one."""
+) -> Filter:
+    """Return the filter of `obj_gaussian`."""
     widths = {-3: sigma_z} if sigma_z > 0 else {}
     widths |= {-2: sigma, -1: sigma} if sigma > 0 else {}
     spacing = {axis: slice_thickness if axis == -3 else dx for axis in widths}
@@ -32,12 +38,15 @@ def obj_gaussian(
         factors = (transfer.gaussian(each, sigma=width, xp=xp) for each, width in pairs)
         return functools.reduce(operator.mul, factors)
 
-    mirrored = spacing if boundary == "mirror" else ()
-    return transfer.filtered(obj, blur, spacing=spacing, mirrored=mirrored, relax=relax, xp=xp)
+    return Filter(blur, spacing, spacing if boundary == "mirror" else (), relax)
 
 
-def obj_bandpass(
-    obj: Array,
+def obj_bandpass(obj: Array, *, xp: Namespace, **options: Any) -> Array:
+    """Low-pass, high-pass or both, laterally or over the volume."""
+    return transfer.filtered(obj, band(**options, xp=xp), xp=xp)
+
+
+def band(
     *,
     dx: float,
     q_lowpass: float | None,
@@ -49,12 +58,12 @@ def obj_bandpass(
     boundary: str,
     relax: float,
     xp: Namespace,
-) -> Array:
-    """Low-pass, high-pass or both, laterally or over the volume."""
+) -> Filter:
+    """Return the filter of `obj_bandpass`."""
     spacing = {-3: slice_thickness} if dims == "volume" else {}
     spacing |= {-2: dx, -1: dx}
 
-    def band(*q: Array) -> Array:
+    def within(*q: Array) -> Array:
         q2 = sum(each**2 for each in q)
         factors = xp.ones_like(q2)
         if q_lowpass is not None:
@@ -64,12 +73,15 @@ def obj_bandpass(
             factors = factors * (1 - low)
         return xp.where(q2 == 0, xp.ones_like(factors), factors)
 
-    mirrored = spacing if boundary == "mirror" else ()
-    return transfer.filtered(obj, band, spacing=spacing, mirrored=mirrored, relax=relax, xp=xp)
+    return Filter(within, spacing, spacing if boundary == "mirror" else (), relax)
 
 
-def obj_wedge(
-    obj: Array,
+def obj_wedge(obj: Array, *, xp: Namespace, **options: Any) -> Array:
+    """Damp depth frequencies outside the cone that the data reach."""
+    return transfer.filtered(obj, wedge(**options, xp=xp), xp=xp)
+
+
+def wedge(
     *,
     dx: float,
     slice_thickness: float,
@@ -78,23 +90,17 @@ def obj_wedge(
     boundary: str,
     relax: float,
     xp: Namespace,
-) -> Array:
-    """Damp depth frequencies outside the cone that the data reach."""
+) -> Filter:
+    """Return the filter of `obj_wedge`."""
     tangent2, floor2 = math.tan(semiangle / 1000) ** 2, min(q_floor, transfer.HIGHEST) ** 2
 
-    def wedge(qz: Array, qy: Array, qx: Array) -> Array:
+    def inside(qz: Array, qy: Array, qx: Array) -> Array:
         reached = tangent2 * (qy**2 + qx**2 + floor2)
         factors = (2 / math.pi) * xp.atan2(reached, qz**2 + xp.zeros_like(reached))
         return xp.where(qz == 0, xp.ones_like(factors), factors)
 
-    return transfer.filtered(
-        obj,
-        wedge,
-        spacing={-3: slice_thickness, -2: dx, -1: dx},
-        mirrored={-3} if boundary == "mirror" else (),
-        relax=relax,
-        xp=xp,
-    )
+    spacing = {-3: slice_thickness, -2: dx, -1: dx}
+    return Filter(inside, spacing, {-3} if boundary == "mirror" else (), relax)
 
 
 def grid_notch(

@@ -23,11 +23,20 @@ def amplitude(obj: Array, *, xp: Namespace) -> Array:
 
 def phase(obj: Array, *, xp: Namespace) -> Array:
     """Return the phase, within π of its slice's reference phase."""
+    reference = reference_phases(*plane_sums(obj, xp=xp), xp=xp)[..., None, None]
+    return phase_about(obj, xp.astype(reference, arrays.real_dtype(obj, xp=xp)), xp=xp)
+
+
+def plane_sums(obj: Array, *, xp: Namespace) -> tuple[Array, Array]:
+    """Real and imaginary part of each plane's sum, in float64."""
     dtype = arrays.wide(obj, xp=xp)
-    real, imag = xp.real(obj), xp.imag(obj)
-    sums = (xp.sum(part, axis=(-2, -1), dtype=dtype) for part in (real, imag))
-    reference = xp.astype(reference_phases(*sums, xp=xp), real.dtype)[..., None, None]
-    angle = _angle(real, imag, xp)
+    real, imag = (xp.sum(part(obj), axis=(-2, -1), dtype=dtype) for part in (xp.real, xp.imag))
+    return real, imag
+
+
+def phase_about(obj: Array, reference: Array, *, xp: Namespace) -> Array:
+    """Return the phase, within π of a reference."""
+    angle = _angle(xp.real(obj), xp.imag(obj), xp)
     # turning O itself back by the reference phase would cost accuracy where O is small
     return angle + TURN * xp.round((reference - angle) / TURN)
 

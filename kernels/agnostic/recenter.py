@@ -30,15 +30,30 @@ def obj_z_recenter(
     shift = _depth_shift(phase, thresh=thresh, scale=scale, max_shift=max_shift, xp=xp)
     moves = ~(xp.abs(shift) < SMALLEST_SHIFT)
     shift = xp.where(moves, shift, xp.zeros_like(shift))
-    moved_amplitude, moved_phase = _shift_object(amplitude, phase, shift, xp)
-    ramp = optics.propagation_rate(probe, dx=dx, wavelength=wavelength, xp=xp)
-    refocused = optics.propagate(probe, ramp * (-slice_thickness * shift), xp=xp)
+    moved_amplitude, moved_phase = shift_object(amplitude, phase, shift, xp)
+    refocused = refocus(
+        probe, shift, dx=dx, wavelength=wavelength, slice_thickness=slice_thickness, xp=xp
+    )
     return (
         xp.where(moves, moved_amplitude, amplitude),
         xp.where(moves, moved_phase, phase),
         xp.where(moves, refocused, probe),
         shift,
     )
+
+
+def refocus(
+    probe: Array,
+    shift: Array,
+    *,
+    dx: float,
+    wavelength: float,
+    slice_thickness: float,
+    xp: Namespace,
+) -> Array:
+    """Propagate the probe against a shift of the object."""
+    ramp = optics.propagation_rate(probe, dx=dx, wavelength=wavelength, xp=xp)
+    return optics.propagate(probe, ramp * (-slice_thickness * shift), xp=xp)
 
 
 def pos_recenter(shifts: Array, *, relax: float, xp: Namespace) -> Array:
@@ -56,15 +71,31 @@ def _depth_shift(
     xp: Namespace,
 ) -> Array:
     """Shift in slices (0-d float64 array)."""
-    nz = phase.shape[-3]
-    dtype = arrays.wide(phase, xp=xp)
     positive = xp.clip(phase, min=0.0)
+    smallest_kept = None
     if thresh is not None:
-        smallest_kept = _percentile(positive, thresh, xp)
-        positive = xp.where(positive < smallest_kept, xp.zeros_like(positive), positive)
+        size = math.prod(phase.shape)
+        smallest_kept = arrays.kth_smallest(xp.reshape(positive, (-1,)), rank(thresh, size), xp=xp)
     others = tuple(axis for axis in range(phase.ndim) if axis != phase.ndim - 3)
-    mass = xp.sum(positive, axis=others, dtype=dtype) / (math.prod(phase.shape) / nz)
-    depth = xp.arange(nz, dtype=dtype, device=arrays.device(phase))
+    mass = positive_sum(positive, smallest_kept, axis=others, xp=xp)
+    mass = mass / (math.prod(phase.shape) / phase.shape[-3])
+    return depth_shift(mass, scale=scale, max_shift=max_shift, xp=xp)
+
+
+def positive_sum(
+    phase: Array, smallest_kept: Array | None, *, axis: tuple[int, ...] | None, xp: Namespace
+) -> Array:
+    """Sum of the positive values that are not below one of them, in float64."""
+    positive = xp.clip(phase, min=0.0)
+    if smallest_kept is not None:
+        positive = xp.where(positive < smallest_kept, xp.zeros_like(positive), positive)
+    return xp.sum(positive, axis=axis, dtype=arrays.wide(phase, xp=xp))
+
+
+def depth_shift(mass: Array, *, scale: float, max_shift: float | None, xp: Namespace) -> Array:
+    """Shift in slices, from the mass of each slice."""
+    nz = mass.shape[0]
+    depth = xp.arange(nz, dtype=mass.dtype, device=arrays.device(mass))
     total = xp.sum(mass)
     centre = xp.sum(depth * mass) / (total + GUARD)
     limit = (nz - 1) / 2 if max_shift is None else min(max_shift, (nz - 1) / 2)
@@ -73,22 +104,21 @@ def _depth_shift(
     return xp.where(total == 0, xp.zeros_like(shift), shift)
 
 
-def _percentile(values: Array, thresh: float, xp: Namespace) -> Array:
-    """Smallest value that is not below the percentile.
+def rank(thresh: float, size: int) -> int:
+    """Place in order of the smallest value that is not below the percentile, of `size` values.
 
     Linear interpolation puts the percentile between two neighbouring order statistics, where there
     are no values: comparing with the upper one is the same, exactly and without interpolating.
     """
-    size = math.prod(values.shape)
     position = thresh * (size - 1) / 100
     # a rounding error above an integer position must not exclude the value at that position
-    upper = math.ceil(position - 4 * math.ulp(position))
-    return arrays.kth_smallest(xp.reshape(values, (-1,)), max(upper, 0), xp=xp)
+    return max(math.ceil(position - 4 * math.ulp(position)), 0)
 
 
-def _shift_object(
+def shift_object(
     amplitude: Array, phase: Array, shift: Array, xp: Namespace
 ) -> tuple[Array, Array]:
+    """Move A·exp(iφ) along z, its phase on the branch nearest to the equally moved φ."""
     dtype = arrays.complex_dtype(phase, xp=xp)
     kz = arrays.frequencies(phase.shape[-3], phase, xp=xp)[:, None, None]
     ramp = optics.phasor(-2 * math.pi * kz * shift, dtype, xp=xp)

@@ -77,6 +77,20 @@ def obj_baseline(
         level, known = _mean(obj, mask, scope, xp)
     else:
         level, known = _percentile(obj, mask, percentile, scope, xp)
+    return levelled(obj, level, known, obj_type=obj_type, factor=factor, relax=relax, xp=xp)
+
+
+def levelled(
+    obj: Array,
+    level: Array,
+    known: Array,
+    *,
+    obj_type: str,
+    factor: float,
+    relax: float,
+    xp: Namespace,
+) -> Array:
+    """Take levels away where they are known."""
     if obj_type == "phase":
         # NaN where nothing is known of finite values would spread
         offset = xp.where(known, (1 - relax) * factor * level, xp.zeros_like(level))
@@ -89,21 +103,26 @@ def obj_baseline(
 def _mean(obj: Array, mask: Array | None, scope: str, xp: Namespace) -> tuple[Array, Array]:
     """Weighted mean of each slice or of all, in float64, and whether there is one."""
     sums, weights = [], []
-    dtype = arrays.wide(obj, xp=xp)
     for values, weight in _planes(obj, mask, xp):
-        values = xp.astype(values, dtype)
-        if weight is None:
-            sums.append(xp.sum(values))
-            weights.append(xp.full_like(sums[-1], math.prod(values.shape)))
-        else:
-            weight = xp.astype(weight, dtype)
-            sums.append(xp.sum(weight * values))
-            weights.append(xp.sum(weight))
+        total, size = weighted_sum(values, weight, xp=xp)
+        sums.append(total)
+        weights.append(size)
     total, weight = _by_slice(obj, xp.stack(sums), xp), _by_slice(obj, xp.stack(weights), xp)
     if scope == "global":
         total, weight = xp.sum(total), xp.sum(weight)
     known = weight != 0
     return total / xp.where(known, weight, xp.ones_like(weight)), known
+
+
+def weighted_sum(values: Array, weight: Array | None, *, xp: Namespace) -> tuple[Array, Array]:
+    """Sum of weights times values, and of the weights, in float64."""
+    dtype = arrays.wide(values, xp=xp)
+    values = xp.astype(values, dtype)
+    if weight is None:
+        total = xp.sum(values)
+        return total, xp.full_like(total, math.prod(values.shape))
+    weight = xp.astype(weight, dtype)
+    return xp.sum(weight * values), xp.sum(weight)
 
 
 def _percentile(
@@ -128,8 +147,7 @@ def _interpolated(
     flat = xp.reshape(values, (-1,))
     count = xp.asarray(flat.shape[0], dtype=dtype, device=arrays.device(values))
     if weight is not None:
-        inside = weight if weight.dtype == xp.bool else weight > 0.5
-        inside = xp.reshape(inside, (-1,))
+        inside = xp.reshape(counting(weight, xp=xp), (-1,))
         count = xp.sum(xp.astype(inside, dtype))
         # behind all others, infinities too, where no position within the count reaches it
         flat = xp.where(inside, flat, xp.full_like(flat, math.nan))
@@ -150,6 +168,11 @@ def _interpolated(
     )
     level = below + (position - low) * (high_end - low_end)
     return xp.where(known, level, xp.zeros_like(level)), known
+
+
+def counting(weight: Array, *, xp: Namespace) -> Array:
+    """Whether values with these weights count in a percentile."""
+    return weight if weight.dtype == xp.bool else weight > 0.5
 
 
 def _planes(obj: Array, mask: Array | None, xp: Namespace) -> Iterator[tuple[Array, Array | None]]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import array_api_compat
 import numpy as np
 
-from arraycon.kernels.common import meaning
+from arraycon.kernels.common import elsewhere, meaning
 
 Array: TypeAlias = Any
 """An array of any library that array-api-compat knows; the standard has no type to name."""
@@ -41,7 +41,7 @@ def namespace(**named: Array) -> Namespace:
         except meaning.LostMeaningError as error:
             raise TypeError(f"{expected} {error}") from None
         if not array_api_compat.is_array_api_obj(array):
-            raise TypeError(f"{expected} {type(array).__name__}")
+            raise TypeError(f"{expected} {elsewhere.advice(array) or type(array).__name__}")
     try:
         xp = array_api_compat.array_namespace(*named.values())
     except TypeError:

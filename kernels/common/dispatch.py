@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import array_api_compat
 import numpy as np
 
-from arraycon.kernels.common import arrays, changes
+from arraycon.kernels.common import arrays, changes, elsewhere
 from arraycon.kernels.common.arrays import Array, Namespace
 
 logger = logging.getLogger("arraycon")
@@ -90,6 +90,8 @@ def run_several(
         The new arrays in the order of `changed`, then the by-products. Where an axis has size 0
         there are none: a door that has any answers for such arrays itself.
     """
+    if array_api_compat.is_dask_namespace(xp):
+        _require_lazy(changed, outs, elementwise)
     if any(arrays.is_empty(array) for array in changed):
         return unchanged(changed, outs, xp=xp)
     twin = _twin(reference, xp, options)
@@ -100,6 +102,14 @@ def run_several(
     if _preparing.get():
         raise _Prepared(start, repeatable=twin is not None)
     return start()()
+
+
+def _require_lazy(changed: Sequence[Array], outs: Sequence[Array | None], lazy: bool) -> None:
+    """Refuse dask arrays where a graph would rearrange them, or bring all of one to one worker."""
+    if not lazy:
+        raise TypeError(f"expected arrays in memory, got {elsewhere.advice(changed[0])}")
+    if any(out is not None for out in outs):
+        raise TypeError("out: expected None, because dask arrays cannot be written to, got one")
 
 
 def prepare(call: Callable[[], Any]) -> Callable[[], Finish] | None:

@@ -68,6 +68,14 @@ def obj_z_recenter(
     return np.asarray(shift)
 
 
+def move(amplitude: Array, phase: Array, shift: float) -> None:
+    """Move A·exp(iφ) along z in place; both arrays are (..., nz, ny, nx) and C-contiguous."""
+    work = _Shifter(phase, shift, measured=False)
+    volume = (-1, phase.shape[-3], phase.shape[-2] * phase.shape[-1])
+    for a, p in zip(amplitude.reshape(volume), phase.reshape(volume), strict=True):
+        work(a, p)
+
+
 def pos_recenter(shifts: Array, *, relax: float) -> None:
     """Subtract the mean shift."""
     # NumPy takes twice as long for 16 384 positions: a sum over the long axis of an (n, 2) array

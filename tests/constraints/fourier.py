@@ -87,7 +87,9 @@ FILTERS = [
 def test_check_value_of_the_wedge_filter():
     grid = np.zeros((8, 8, 8))
     xp = arrays.namespace(grid=grid)
-    weights = fourier._wedge(grid, beta=0.5, alpha=1.0, dtype=xp.float64, xp=xp)
+    kz = arrays.frequencies(8, grid, xp=xp)
+    lateral = fourier.lateral(grid.shape, grid, xp=xp)
+    weights = fourier.wedge(kz, *lateral, beta=0.5, alpha=1.0, dtype=xp.float64, xp=xp)
     assert weights[1, 0, 0] == pytest.approx(0.159548, abs=5e-7)
 
 

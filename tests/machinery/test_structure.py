@@ -29,14 +29,15 @@ FLOORS = (
     ("showing",),
     ("state", "blocks", "plain", "misfit"),
     ("constraints", "io"),
-    ("params", "figure", "monitor"),
+    ("params", "figure", "monitor", "blockwise"),
     ("pipeline", "presets"),
     ("tuning",),
     ("", "adapters", "bench", "demo"),
     ("cli",),
     ("__main__",),
 )
-LAYERS = (("common",), ("agnostic",), ("cpu", "gpu"), ("door",), ("",))
+LAYERS_BESIDE_DOORS = ("common", "agnostic", "cpu", "gpu", "blocks")
+LAYERS = (("common",), ("agnostic",), ("cpu", "gpu"), ("door",), ("blocks",), ("",))
 # Studies, ports, floors, presets and templates name what they show; a door and its twins are named
 # after it, and so are the declarations.
 MAY_NAME = re.compile(
@@ -89,7 +90,7 @@ def layer(name: str) -> str:
     parts = name.split(".")
     if len(parts) < 3:
         return ""
-    return parts[2] if parts[2] in ("common", "agnostic", "cpu", "gpu") else "door"
+    return parts[2] if parts[2] in LAYERS_BESIDE_DOORS else "door"
 
 
 def test_layers_of_kernels():

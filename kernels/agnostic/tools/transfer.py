@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from arraycon.kernels.agnostic.tools import parts
 from arraycon.kernels.common import arrays, fft
@@ -20,28 +21,65 @@ _FAR, _STEEP = 1e100, 700.0
 _FAR_SINGLE, _STEEP_SINGLE = 1e15, 80.0
 
 
-def filtered(
-    obj: Array,
-    transfer: Transfer,
-    *,
-    spacing: Mapping[int, float],
-    mirrored: Collection[int] = (),
-    relax: float,
-    xp: Namespace,
-) -> Array:
-    """Multiply the spectrum over the axes of `spacing` (Å) by relax + (1 - relax) T.
+class Filter(NamedTuple):
+    """What the spectrum over some axes is multiplied by: relax + (1 - relax) T.
 
-    Of the axes in `mirrored` it is the spectrum of the half-sample even extension.
+    Parameters
+    ----------
+    transfer : callable
+        T.
+    spacing : mapping of int to float
+        The axes, -3 to -1, and distances along them in Å.
+    mirrored : collection of int
+        Axes along which it is the spectrum of the half-sample even extension.
+    relax : float
     """
-    axes = sorted(spacing)
-    cosine, periodic = ([a for a in axes if (a in mirrored) is one] for one in (True, False))
-    halved = periodic[-1] if periodic else None
-    q = [
-        _frequencies(obj, axis, spacing[axis], mirror=axis in mirrored, half=axis == halved, xp=xp)
-        for axis in axes
-    ]
-    factors = relax + (1 - relax) * transfer(*q)
-    factors = xp.astype(factors, arrays.real_dtype(obj, xp=xp))
+
+    transfer: Transfer
+    spacing: Mapping[int, float]
+    mirrored: Collection[int]
+    relax: float
+
+    @property
+    def axes(self) -> tuple[list[int], list[int]]:
+        """Axes whose spectrum is one of cosines, and the others."""
+        axes = sorted(self.spacing)
+        return [a for a in axes if a in self.mirrored], [a for a in axes if a not in self.mirrored]
+
+    def factors(
+        self, shape: Sequence[int], like: Array, *, half: bool, rows: slice, xp: Namespace
+    ) -> Array:
+        """Return the factors of some rows of a spectrum, in the precision of `like`.
+
+        Parameters
+        ----------
+        shape : sequence of int
+            Of what has the spectrum.
+        like : array
+        half : bool
+            Whether the spectrum has the non-negative frequencies alone along the last of those
+            axes that are not mirrored.
+        rows : slice
+            Which of its frequencies along axis -2.
+        xp : namespace
+        """
+        _, periodic = self.axes
+        q = []
+        for axis in sorted(self.spacing):
+            mirror, halved = axis in self.mirrored, half and axis == periodic[-1]
+            each = _frequencies(
+                shape[axis], like, self.spacing[axis], mirror=mirror, half=halved, xp=xp
+            )
+            each = each[rows] if axis == -2 else each
+            q.append(xp.reshape(each, (-1,) + (1,) * (-axis - 1)))
+        factors = self.relax + (1 - self.relax) * self.transfer(*q)
+        return xp.astype(factors, arrays.real_dtype(like, xp=xp))
+
+
+def filtered(obj: Array, by: Filter, *, xp: Namespace) -> Array:
+    """Multiply the spectrum of an array; of a complex one that of real and imaginary part."""
+    cosine, periodic = by.axes
+    factors = by.factors(obj.shape, obj, half=bool(periodic), rows=slice(None), xp=xp)
     shape = [obj.shape[axis] for axis in periodic]
 
     def work(x: Array) -> Array:
@@ -79,13 +117,11 @@ def gaussian(q: Array, *, sigma: float, xp: Namespace) -> Array:
 
 
 def _frequencies(
-    obj: Array, axis: int, spacing: float, *, mirror: bool, half: bool, xp: Namespace
+    n: int, like: Array, spacing: float, *, mirror: bool, half: bool, xp: Namespace
 ) -> Array:
-    n = obj.shape[axis]
     number = n // 2 + 1 if half else n
-    index = xp.arange(number, dtype=arrays.wide(obj, xp=xp), device=arrays.device(obj))
+    index = xp.arange(number, dtype=arrays.wide(like, xp=xp), device=arrays.device(like))
     if not mirror:
         index = xp.where(index < n / 2, index, n - index)
     length = (2 * n if mirror else n) * spacing
-    step = 1 / max(length, n / HIGHEST)
-    return xp.reshape(index * step, (-1,) + (1,) * (-axis - 1))
+    return index * (1 / max(length, n / HIGHEST))

@@ -1,0 +1,176 @@
+"""Regions: how large blocks may be in a limit of memory, and where they lie."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from arraycon.kernels.common.steps import Layout, Like, Region, Step
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]?)(i?)b?\s*", re.IGNORECASE)
+
+
+def parse_memory(value: Any) -> int:
+    """Return a number of bytes, given as one or as text such as ``"2GB"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is neither, or not positive.
+    """
+    expected = 'memory: expected a number of bytes or a text such as "2GB"'
+    if isinstance(value, bool) or not isinstance(value, int | float | str | np.number):
+        raise TypeError(f"{expected}, got {type(value).__name__}")
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if match is None:
+            raise ValueError(f"{expected}, got {value!r}")
+        number, unit, binary = match.groups()
+        power = "_kmgt".index(unit.lower()) if unit else 0
+        size = float(number) * (1024**power if binary else _UNITS[unit.lower()])
+    else:
+        size = float(value)
+    if not (math.isfinite(size) and size >= 1):
+        raise ValueError(f"{expected}, got {value!r}")
+    return int(size)
+
+
+def nbytes(like: Like) -> int:
+    """Size of an array in bytes."""
+    return math.prod(like.shape) * np.dtype(like.dtype).itemsize
+
+
+def working_set(
+    layout: Layout, steps: Sequence[Step], writes: Sequence[str], likes: Mapping[str, Like]
+) -> int:
+    """Return the memory that a pass takes on a region that is everything.
+
+    Parameters
+    ----------
+    layout : {"any", "slices", "columns"}
+        A plane counts as often as there are slices where these are cut apart.
+    steps : sequence of Step
+        Of the pass, in order.
+    writes : sequence of str
+        Arrays whose blocks are kept to its end.
+    likes : mapping of str to Like
+    """
+    names = {name for step in steps for name in (*step.reads, *step.writes)}
+    nz = max(likes[name].shape[-3] for name in names if len(likes[name].shape) > 2)
+    planes = 1 if layout == "columns" else nz
+    size = {
+        name: nbytes(likes[name]) * (1 if len(likes[name].shape) > 2 else planes) for name in names
+    }
+    held: set[str] = set()
+    most = 0
+    for i, step in enumerate(steps):
+        own = {*step.reads, *step.writes}
+        held |= own
+        work = int(step.scratch * max((size[name] for name in own), default=0))
+        most = max(most, sum(size[name] for name in held) + work)
+        held &= {name for each in steps[i + 1 :] for name in each.reads}.union(writes)
+    return most
+
+
+class Cut(NamedTuple):
+    """Regions of a pass.
+
+    Parameters
+    ----------
+    regions : tuple of Region
+    memory : int
+        Bytes that work on the largest of them takes.
+    overlap : float
+        How often each row is read.
+    """
+
+    regions: tuple[Region, ...]
+    memory: int
+    overlap: float = 1.0
+
+
+def cut(
+    layout: Layout,
+    shape: Sequence[int],
+    whole: int,
+    limit: int,
+    *,
+    halo: int = 0,
+    workers: int = 1,
+    what: str = "",
+) -> Cut:
+    """Cut arrays into regions.
+
+    Parameters
+    ----------
+    layout : {"any", "slices", "columns"}
+    shape : sequence of int
+        nz, ny, nx.
+    whole : int
+        Bytes that work on everything at once would take.
+    limit : int
+        Bytes that there are.
+    halo : int
+        Rows on either side that are needed beside those that count.
+    workers : int
+        Each of several gets two regions or more, as far as there are as many slices or rows.
+    what : str
+        Whose pass it is, for the error.
+
+    Raises
+    ------
+    ValueError
+        Not even one slice or one row fits; says what would.
+    """
+    nz, ny, nx = shape
+    each = 1 if workers == 1 else 2 * workers
+    if layout == "columns":
+        row = -(-whole // ny)
+        least = min(row * (1 + 2 * halo), whole)
+        _require(limit >= least, least, limit, "one row of all slices", what)
+        many = ny if workers == 1 and limit >= whole else max(limit // row - 2 * halo, 1)
+        found = _rows((nz, ny, nx), slice(0, nz), min(many, -(-ny // each)), halo)
+        rows = [region.y.stop - region.y.start for region in found]
+        return Cut(tuple(found), row * max(rows), sum(rows) / ny)
+    plane = -(-whole // nz)
+    many = min(limit // plane, -(-nz // each))
+    if many >= 1:
+        starts = range(0, nz, many)
+        cuts = (slice(z, min(z + many, nz)) for z in starts)
+        return Cut(tuple(Region((nz, ny, nx), z, slice(0, ny)) for z in cuts), plane * many)
+    _require(layout == "any", plane, limit, "one slice", what)
+    row = -(-plane // ny)
+    many = min(limit // row, ny)
+    _require(many >= 1, row, limit, "one row", what)
+    cuts = (slice(z, z + 1) for z in range(nz))
+    found = [region for z in cuts for region in _rows((nz, ny, nx), z, many, 0)]
+    return Cut(tuple(found), row * many)
+
+
+def _rows(shape: tuple[int, int, int], z: slice, rows: int, halo: int) -> list[Region]:
+    ny, found = shape[1], []
+    for start in range(0, ny, rows):
+        stop = min(start + rows, ny)
+        first, last = max(start - halo, 0), min(stop + halo, ny)
+        inner = slice(start - first, stop - first) if halo else slice(None)
+        found.append(Region(shape, z, slice(first, last), inner))
+    return found
+
+
+def _require(fits: bool, least: int, limit: int, unit: str, what: str) -> None:
+    if not fits:
+        raise ValueError(
+            f"memory: expected at least {_ceiling(least)} for each worker, which {unit} takes in "
+            f"{what or 'a pass'}, got {limit / 1e6:.3g} MB"
+        )
+
+
+def _ceiling(size: int) -> str:
+    """Write a size that is enough: rounded up."""
+    step = 10 ** max(len(str(size)) - 3, 0)
+    return f"{-(-size // step) * step / 1e6:.3g} MB"

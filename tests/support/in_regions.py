@@ -1,0 +1,67 @@
+"""A tiny runner: a schedule on arrays in memory, pass by pass and region by region."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from arraycon.blockwise import lowering, planning, working
+from arraycon.state import ARRAYS
+
+
+def lowered(constraints, state, iteration=1):
+    """Return the steps of what is due, on the arrays of a state."""
+    present = state.present
+    due = [
+        (one, *one.fitted(constraints[one.name], present))
+        for one in constraints.due_constraints(iteration)
+    ]
+    arrays = {name: getattr(state, name) for name in ARRAYS if getattr(state, name) is not None}
+    inputs = {name: getattr(state, name) for name in present if name not in lowering.OBJECTS}
+    return lowering.lower(due, lowering.likes(arrays), inputs), arrays
+
+
+def run(constraints, state, memory, workers=1, iteration=1, change=lambda plan: plan):
+    """Run what is due; the state gets new arrays. Returns the plan and what was shared."""
+    steps, arrays = lowered(constraints, state, iteration)
+    plan = change(planning.plan(steps, memory=memory, workers=workers))
+    store = {**arrays, **steps.planes}
+    shared = {}
+    for each in plan.passes:
+        run_pass(each, steps.likes, store, shared)
+    for name in arrays:
+        setattr(state, name, store[name])
+    return plan, shared
+
+
+def run_pass(each, likes, store, shared):
+    """Run one pass on a store of arrays, which gets new versions of those that it writes."""
+    steps = [placed.step for placed in each.steps]
+    new = {name: np.full(likes[name].shape, np.nan, likes[name].dtype) for name in each.writes}
+    seen, totals = set(), None
+    for region in each.regions:
+
+        def read(name, region=region):
+            assert name in each.reads
+            seen.add(name)
+            return np.array(store[name][region.of(store[name].shape)])
+
+        blocks, parts = working.run_steps(steps, each.writes, read, shared, region)
+        assert blocks.keys() == new.keys()
+        for name, block in blocks.items():
+            target = new[name][region.without_halo().of(new[name].shape)]
+            assert block.dtype == target.dtype
+            assert block.shape == target.shape
+            target[...] = block
+        combine = functools.partial(working.combined, steps)
+        totals = parts if totals is None else combine(totals, parts)
+    assert seen == set(each.reads)
+    store.update(new)
+    shared.update(working.concluded(steps, totals or [], shared))
+    for placed in each.locals:
+        made = placed.step.local({name: store[name] for name in placed.step.small}, shared)
+        for name, value in made.items():
+            (store if name in placed.step.small else shared)[name] = value
+    for name in each.drops:
+        del store[name]
