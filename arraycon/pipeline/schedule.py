@@ -20,6 +20,7 @@ from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import Record, Report, Skipped
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
+from arraycon.pipeline.views import views_of
 from arraycon.pipeline.watching import READS, Watch, checked
 from arraycon.state import State
 
@@ -310,7 +311,9 @@ class Constraints:
         monitor: Monitor | None = None,
     ) -> Report:
         """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
-        missing = {skip.name: skip for skip in self.check_state(state, iteration)}
+        views = views_of(state)
+        seen = state if views is None else views.state
+        missing = {skip.name: skip for skip in self.check_state(seen, iteration)}
         starting.remember(
             state, iteration, starting.require(self._enabled, state, iteration, error)
         )
@@ -328,7 +331,7 @@ class Constraints:
             return [step.name for step, _ in self._due(at, state) if step.name not in missing]
 
         records: list[Record] = []
-        with Held() as held, lend_state(state, uses) as (lent, loan):
+        with Held() as held, views or lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
             watch = None if monitor is None else Watch(monitor, fields, iteration, names)
             try:
