@@ -91,8 +91,8 @@ def _lower(x: Array, relax: float, keep: float, offset: float) -> None:
         x[i] = relax * value + keep * (value - offset)
 
 
-# In one loop: in three over what is in the first-level cache, with the old values kept for the sums,
-# this took 1.2 times as long.
+# In one loop: in three over what is in the first-level cache, for which old values were kept, this
+# took 1.2 times as long.
 @summing
 def _clip_measured(x, relax, keep, low, high):
     changed = before = 0.0
