@@ -24,6 +24,8 @@ ARRAYS = (
 READ_ONLY = ("illumination", "vacuum_mask")
 """Arrays that constraints read and none changes."""
 LENGTHS = ("dx", "wavelength", "slice_thickness")
+NUMBERS = ("scan_shape", *LENGTHS, "probe_intensity")
+"""Fields that `State.validate` brings into one form."""
 _PARTS = ("object_amplitude", "object_phase")
 _OBJECTS = ("object", *_PARTS)
 # Å, the least that is likely (electrons of 4 MeV): what is smaller was given in m, or in nm
@@ -139,7 +141,7 @@ class State:
                 check.pairs(name, given[name])
         if self.scan_shape is not None:
             self.scan_shape = check.scan_shape("scan_shape", self.scan_shape)
-        for name in (*LENGTHS, "probe_intensity"):
+        for name in NUMBERS[1:]:
             value = getattr(self, name)
             if value is not None:
                 unit = "Å" if name in LENGTHS else ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from arraycon.kernels import polar
 from arraycon.kernels.common import arrays, check, elsewhere, memory
-from arraycon.pipeline.lending import Loan
+from arraycon.pipeline.lending import Lent
 from arraycon.state import ARRAYS, State
 
 _PARTS = ("object_amplitude", "object_phase")
@@ -34,13 +34,13 @@ class Fields(Mapping[str, Any]):
     Parameters
     ----------
     state : State
-    loan : Loan, optional
+    loan : Lent, optional
         Of the state's arrays, if they are lent; told which of them change.
     keep : bool
         Whether what is made stays in the same memory, for use over several iterations.
     """
 
-    def __init__(self, state: State, loan: Loan | None = None, *, keep: bool = False) -> None:
+    def __init__(self, state: State, loan: Lent | None = None, *, keep: bool = False) -> None:
         self._state = state
         self._loan = loan
         self._keep = keep

@@ -10,7 +10,8 @@ import array_api_compat
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
-from arraycon.pipeline.lending import Loan, lend_state, memory_of
+from arraycon.pipeline.lending import Lent, lend_state, memory_of
+from arraycon.pipeline.views import views_of
 from arraycon.state import FIELDS, State
 
 
@@ -34,7 +35,7 @@ class Holding:
     ----------
     state : State
         What to compute with: the state itself, or one with the arrays that are lent.
-    loan : Loan or None
+    loan : Lent or None
         Of the arrays that are lent.
     lasting : bool
         Whether all that is lent is the owner's own memory; if not, the arrays have to be lent anew
@@ -43,7 +44,8 @@ class Holding:
 
     def __init__(self, state: State, uses: Iterable[tuple[Iterable[str], Iterable[str]]]) -> None:
         self._owner: dict[str, Any] = state.__dict__
-        lending: AbstractContextManager[tuple[State, Loan | None]] = lend_state(state, uses)
+        lending: AbstractContextManager[tuple[State, Lent | None]]
+        lending = views_of(state) or lend_state(state, uses)
         with lending as (self.state, self.loan):
             pass
         self.lasting = self.loan is None or self.loan.shared
@@ -59,7 +61,7 @@ class Holding:
             if memory is None:
                 if value is not seen and not _alike(value, seen):
                     return False
-            elif not array_api_compat.is_torch_array(value) or memory_of(value) != memory:
+            elif type(value) is not type(seen) or memory_of(value) != memory:
                 return False
         return True
 

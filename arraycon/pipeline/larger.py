@@ -18,8 +18,8 @@ from arraycon.constraints import Constraint
 from arraycon.io import memory
 from arraycon.kernels import metrics
 from arraycon.kernels.common import arrays, check, elsewhere
-from arraycon.pipeline.record import Measured, Metrics, Record, relative_change
-from arraycon.pipeline.report import Report, Skipped
+from arraycon.pipeline.record import Measured, Metrics, Record, Skipped, relative_change
+from arraycon.pipeline.report import Report
 from arraycon.pipeline.signals import Held as Signals
 from arraycon.showing.words import readable
 from arraycon.state import ARRAYS, FIELDS, State

@@ -14,7 +14,7 @@ import logging
 import sys
 from collections.abc import Callable, Container, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import array_api_compat
 import numpy as np
@@ -31,9 +31,28 @@ _ALIGNMENT = 64
 _OBJECTS = ("object", "object_amplitude", "object_phase")
 
 
+class Lent(Protocol):
+    """What constraints are told of a loan, and tell it: `Loan`, or `views.Views`."""
+
+    changed: set[str]
+
+    @property
+    def shared(self) -> bool:
+        """Whether all that is lent is the owner's memory."""
+
+    def again(self) -> AbstractContextManager[Any]:
+        """Return a context for a further block."""
+
+    def show(self) -> None:
+        """Give back what has changed so far."""
+
+    def back(self, array: Array) -> Array:
+        """Return a by-product as an array of the owner's library."""
+
+
 def lend_state(
     state: State, uses: Iterable[tuple[Iterable[str], Iterable[str]]]
-) -> AbstractContextManager[tuple[State, Loan | None]]:
+) -> AbstractContextManager[tuple[State, Lent | None]]:
     """Lend a state's arrays; NumPy's and CuPy's need no loan, and pass through in less than 1 µs.
 
     Parameters

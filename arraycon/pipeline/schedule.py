@@ -22,6 +22,7 @@ from arraycon.pipeline.lending import lend_state
 from arraycon.pipeline.report import Record, Report, Skipped
 from arraycon.pipeline.running import run
 from arraycon.pipeline.signals import Held
+from arraycon.pipeline.views import views_of
 from arraycon.pipeline.watching import READS, Watch, checked
 from arraycon.showing import public
 from arraycon.state import State
@@ -388,7 +389,9 @@ class Constraints:
         monitor: Monitor | None = None,
     ) -> Report:
         """Do as `apply`, with what constraints that have a memory kept of it, by their names."""
-        due, skipped, missing = self._settle(state, iteration, error)
+        views = views_of(state)
+        seen = state if views is None else views.state
+        due, skipped, missing = self._settle(state, iteration, error, seen=seen)
         uses = [(step.needs(block), step.writes(block)) for step, block, _ in due]
         if monitor is not None:
             uses.append(READS)
@@ -397,7 +400,7 @@ class Constraints:
             return [step.name for step, _ in self._due(at, state) if step.name not in missing]
 
         records: list[Record] = []
-        with Held() as held, lend_state(state, uses) as (lent, loan):
+        with Held() as held, views or lend_state(state, uses) as (lent, loan):
             fields = Fields(lent, loan)
             watch = None if monitor is None else Watch(monitor, fields, iteration, names)
             try:
@@ -415,10 +418,20 @@ class Constraints:
         return Report(tuple(records), skipped)
 
     def _settle(
-        self, state: State, iteration: int, error: float | None, *, keep: bool = True
+        self,
+        state: State,
+        iteration: int,
+        error: float | None,
+        *,
+        seen: State | None = None,
+        keep: bool = True,
     ) -> tuple[list[tuple[Constraint, Block, str]], tuple[Skipped, ...], frozenset[str]]:
-        """Check the state; return what runs at an iteration, what is left out then, and ever."""
-        missing = {skip.name: skip for skip in self.check_state(state, iteration)}
+        """Check the state; return what runs at an iteration, what is left out then, and ever.
+
+        What is checked is `seen`, if there is one: the state with its tensors as arrays.
+        """
+        checked = self.check_state(state if seen is None else seen, iteration)
+        missing = {skip.name: skip for skip in checked}
         if keep:
             starting.remember(
                 state, iteration, starting.require(self._enabled, state, iteration, error)

@@ -119,9 +119,8 @@ def ways(constraints: Constraints, state: State) -> Iterator[tuple[str, Run]]:
     """Name and function of each way to run constraints on a state."""
     yield "apply", lambda: constraints.apply(state, 1, measure=False)
     yield "apply, measuring", lambda: constraints.apply(state, 1, measure=True)
-    if hasattr(constraints, "bind"):
-        bound = constraints.bind(state)
-        yield "bound", lambda: bound.apply(1)
+    bound = constraints.bind(state)
+    yield "bound", lambda: bound.apply(1)
 
 
 def floor(schedule: Schedule, inputs: Inputs, place: Place) -> Run:

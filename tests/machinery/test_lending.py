@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import weakref
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ from schedules import EVERY, assert_equal, fitting, make_state, only, snapshot
 import arraycon
 from arraycon.bench import NAMES as ORDER
 from arraycon.kernels.common import arrays
-from arraycon.pipeline import lending
+from arraycon.pipeline import holding, lending
+from arraycon.pipeline.views import views_of
 from arraycon.state import ARRAYS
 
 
@@ -133,6 +135,10 @@ def test_double_precision(name):
     assert_equal(snapshot(expected), values(state))
 
 
+def plain(torch, values):
+    return torch.from_numpy(values)
+
+
 def leaf(torch, values):
     return torch.from_numpy(values).requires_grad_()
 
@@ -195,6 +201,86 @@ def test_the_memory_is_shared(torch):
         assert lent.object_phase is state.object_phase  # nobody needs it
         assert lent.dx == state.dx
         assert not loan.changed
+
+
+class TestViews:
+    """Plain tensors on the CPU, which are looked at as NumPy's from the start."""
+
+    def test_they_share_the_memory(self, torch):
+        state = made_of(torch.from_numpy, make_state())
+        with views_of(state) as (lent, views):
+            for name, tensor in fields(state).items():
+                assert np.shares_memory(getattr(lent, name), tensor.numpy())
+            assert lent.dx == state.dx
+            assert not views.changed
+
+    @pytest.mark.parametrize("make", [plain, leaf, parameter, inner, spaced, turned, inference])
+    def test_no_memory_is_kept(self, torch, make):
+        state = arraycon.State(object_phase=make(torch, np.full((1, 3, 8, 8), -1, "float32")))
+        only(objp_postiv={}).apply(state, 1)
+        gone = weakref.ref(state.object_phase)
+        state.object_phase = None
+        assert gone() is None
+
+    @pytest.mark.parametrize("make", [conjugate, lambda _, values: values])
+    def test_what_is_for_others(self, torch, make):
+        state = made_of(lambda array: make(torch, array), make_state())
+        assert views_of(state) is None
+
+    def test_other_kinds_of_tensors(self, torch):
+        class Other(torch.Tensor):
+            pass
+
+        for phase in (
+            torch.ones(1, 3, 8, 8).as_subclass(Other),
+            torch.ones(1, 3, 8, 8, device="meta"),
+        ):
+            assert views_of(arraycon.State(object_phase=phase)) is None
+
+    def test_what_changes_between_calls(self, torch):
+        """Another tensor, and other memory, layout and bits of the same one."""
+        phase = torch.full((1, 3, 8, 8), -1.0)
+        state, constraints = arraycon.State(object_phase=phase), only(objp_postiv={})
+        changes = [
+            lambda: setattr(state, "object_phase", torch.full((1, 2, 4, 4), -1.0)),
+            lambda: setattr(state.object_phase, "data", torch.full((1, 5, 4, 4), -1.0)),
+            lambda: state.object_phase.fill_(-1).transpose_(-1, -2),
+            lambda: state.object_phase.resize_(1, 1, 2, 3).fill_(-2),
+            lambda: state.object_phase.set_(torch.full((1, 2, 2, 2), -1.0)),
+            lambda: setattr(state, "object_phase", torch.ones(1, 2, 3, 4).neg()),
+            lambda: state.object_phase.fill_(-1).requires_grad_(),
+        ]
+        constraints.apply(state, 1)
+        assert not state.object_phase.any()
+        for change in changes:
+            change()
+            assert (state.object_phase < 0).all()
+            constraints.apply(state, 1)
+            assert not state.object_phase.any()
+        assert state.object_phase.requires_grad
+
+    def test_numbers_are_brought_into_their_form(self, torch):
+        state = made_of(torch.from_numpy, make_state())
+        state.scan_shape, state.dx = list(state.scan_shape), np.float32(0.5)
+        only(objp_postiv={}).apply(state, 1)
+        assert type(state.scan_shape) is tuple
+        assert type(state.dx) is float
+
+    @pytest.mark.parametrize(
+        ("name", "wrong"),
+        [("tilts", (4, 3)), ("probe", (4, 4)), ("object_amplitude", (1, 3, 8, 9))],
+    )
+    def test_errors_are_those_of_arrays(self, torch, name, wrong):
+        said = []
+        for library in (np, torch):
+            make = np.asarray if library is np else torch.from_numpy
+            state = made_of(make, make_state())
+            old = value(getattr(state, name))
+            setattr(state, name, make(np.ones(wrong, old.dtype)))
+            with pytest.raises(ValueError, match=name) as error:
+                only(objp_postiv={}).apply(state, 1)
+            said.append(str(error.value))
+        assert said[0] == said[1]
 
 
 def test_arrays_of_numpy_are_not_lent():
@@ -530,7 +616,7 @@ class TestBound:
     def test_tensors_are_lent_once(self, torch, monkeypatch):
         state = made_of(torch.from_numpy, make_state())
         bound = only(objp_postiv={}, ortho_pmode={}, pos_recenter={}).bind(state)
-        monkeypatch.setattr(lending.Loan, "_torch", lambda *_: pytest.fail("lent again"))
+        monkeypatch.setattr(holding, "views_of", lambda _: pytest.fail("lent again"))
         for iteration in (1, 2):
             state.probe = state.probe[:]  # another object, the same memory
             assert len(bound.apply(iteration)) == 3

@@ -89,6 +89,21 @@ def test_the_figures_are_those_of_a_copy(name, options, shape, dtype):
     check(name, options, shape, dtype)
 
 
+@pytest.mark.parametrize("relax", [0.1, 0.3, 0.7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_rounding_alone_changes_in_a_clamp(dtype, relax):
+    """Sums may be taken in any order there, but not so that what is as it was has changed."""
+    old = np.random.default_rng(0).uniform(0.97, 1.03, (1, 3, 32, 33)).astype(dtype)
+    state = arraycon.State(object_amplitude=old.copy())
+    report = only(obja_thresh={"relax": relax}).apply(state, 1, measure=True)
+    before = old.astype(np.float64)
+    changed = np.linalg.norm(state.object_amplitude - before) / np.linalg.norm(before)
+    assert changed < np.finfo(dtype).eps
+    assert figures(report)["object_amplitude: relative change"] == pytest.approx(
+        changed, rel=1e-9, abs=0
+    )
+
+
 @pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("name", ["kr_filter", "kz_filter", "kr_thresh", "obj_z_recenter"])
 def test_the_figures_do_not_depend_on_whose_transforms_are_used(name):

