@@ -35,7 +35,10 @@ _SHARED = {
     "circulant": ("wedge.cuh",),
     "dct": ("cosines.cuh",),
     "fourier": ("wedge.cuh",),
+    "gauge": ("planes.cuh",),
+    "levels": ("planes.cuh",),
     "transfer": ("cosines.cuh",),
+    "values": ("planes.cuh",),
 }
 # Families lie in the layer's own folder, what they share beside this file.
 _FOLDERS = (__package__.rpartition(".")[0], __package__)
