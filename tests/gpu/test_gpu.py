@@ -17,7 +17,7 @@ from schedules import EVERY, make_state, snapshot
 
 import arraycon
 from arraycon import bench
-from arraycon.bench import agreement, peers, places
+from arraycon.bench import agreement, floors, peers, places
 from arraycon.kernels import polar
 from arraycon.kernels.gpu.tools import source
 
@@ -659,6 +659,38 @@ def test_the_bench_runs(name, form):
     for one in agreed.contenders:
         one.restore()
         assert place.seconds(one.run) > 0
+
+
+TRANSFORMED = (
+    *("kr_filter", "kz_filter", "kr_thresh"),
+    *("obj_gaussian", "obj_bandpass", "obj_wedge", "grid_notch"),
+)
+ARRAYS = dict.fromkeys(TRANSFORMED, 2) | {"grid_notch": 1}
+
+
+@pytest.mark.parametrize("name", bench.NAMES)
+def test_floors_transform_as_often_as_there_are_arrays(name, monkeypatch):
+    """Transforms of what a constraint changes, each there and back; others copy their arrays."""
+    counted = []
+    for one in ("rfft", "irfft"):
+        work = getattr(transforms, one)
+        monkeypatch.setattr(
+            transforms, one, lambda *args, own=one, work=work, **more: (
+                counted.append(own), work(*args, **more)
+            )
+        )  # fmt: skip
+    place = places.gpu()
+    case = bench.Case(name, bench.Size("tiny", (1, 4, 32, 32), (2, 32, 32), (8, 8)))
+    fields = {
+        field: place.array(x) if field in case.arrays else x for field, x in case.fields().items()
+    }
+    before = {field: CUPY.numpy(fields[field]) for field in case.arrays}
+    kind, floor = floors.floor(case, fields, place)
+    floor()
+    assert counted == ["rfft", "irfft"] * ARRAYS.get(name, 0)
+    assert (kind == "rfft2 pair") == (name in TRANSFORMED)
+    for field, values in before.items():  # a floor works on buffers of its own
+        np.testing.assert_array_equal(CUPY.numpy(fields[field]), values)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
