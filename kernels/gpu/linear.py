@@ -11,7 +11,6 @@ import numpy as np
 from arraycon.kernels.agnostic.tools import notch
 from arraycon.kernels.agnostic.tools.transfer import HIGHEST
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.common.dispatch import serving
 from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.gpu.tools import transfer
 from arraycon.kernels.gpu.tools.batches import at_a_time
@@ -23,8 +22,6 @@ _EVERYWHERE = {"mirror": transfer.LATERALLY | transfer.IN_DEPTH, "periodic": 0}
 _EDGES = {"butterworth": 0, "gaussian": 1, "hard": 2}
 
 
-# in depth alone, where sigma is 0, columns must not touch each other
-@serving(lambda options: bool(options["sigma"] > 0))
 @on_device
 def obj_gaussian(
     obj: Array,
@@ -44,7 +41,13 @@ def obj_gaussian(
     for step, width in zip(steps, (sigma_z, sigma, sigma), strict=True):
         scale = math.pi * width
         numbers += [step, 40 / scale if scale > 0 else 0.0, scale]
-    yield from transfer.filtered(obj, "gaussian", item, *numbers, keep=relax, mirrored=mirrored)
+    if sigma > 0:
+        yield from transfer.filtered(obj, "gaussian", item, *numbers, keep=relax, mirrored=mirrored)
+        return
+    depth, none = numbers[:3], (0.0,) * 6
+    yield from transfer.filtered_depth(
+        obj, "gaussian", *none, *depth, keep=relax, mirrored=mirrored > 0
+    )
 
 
 @on_device

@@ -373,6 +373,7 @@ ITEMS = [
     ("obj_gaussian", 2, {"dx": 0.2, "sigma": 0.3}),
     ("obj_gaussian", 3, {"dx": 0.2, "sigma": 0.3, "sigma_z": 3.0, "slice_thickness": 2.0}),
     ("obj_wedge", 3, {"dx": 0.2, "slice_thickness": 2.0}),
+    ("obj_gaussian", 3, {"dx": 0.2, "sigma": 0.0, "sigma_z": 3.0, "slice_thickness": 2.0}),
     ("identical_slices", 3, {"relax": 0.2}),
     ("obj_smooth", 2, {"alpha": 0.1}),
     ("obj_tv", 3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
@@ -408,6 +409,7 @@ def test_items_do_not_touch_each_other(name, axes, options, value, shape, nbytes
 FILTERS = [
     ("obj_gaussian", {"dx": 1e-300}), ("obj_gaussian", {"dx": 1.0, "sigma": 5e-324}),
     ("obj_gaussian", {"dx": 5e-324, "sigma": 1e300, "sigma_z": 1e300, "slice_thickness": 1e300}),
+    ("obj_gaussian", {"dx": 1.0, "sigma": 0.0, "sigma_z": 1e300, "slice_thickness": 5e-324}),
     ("obj_bandpass", {"dx": 1e-300, "q_lowpass": 1e300, "q_highpass": 5e-324}),
     ("obj_bandpass", {"dx": 1.0, "q_lowpass": 5e-324, "order": 1e6}),
     ("obj_bandpass", {"dx": 1.0, "q_lowpass": 0.3, "order": 5e-324}),
@@ -491,6 +493,27 @@ def test_filters_need_the_spectra_of_a_batch(
         assert held == 0  # transformed where they are
     else:
         assert held <= numbers * values.itemsize + 512
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "mirror"])
+@pytest.mark.parametrize("shape", [(2, 1, 3, 4), (2, 2, 3, 5), (7, 4, 9), (2, 8, 5, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("nbytes", [100, 1 << 20])
+def test_in_depth_alone_columns_stay_apart(boundary, shape, dtype, nbytes, monkeypatch):
+    monkeypatch.setattr(batches, "_ENOUGH", nbytes)
+    monkeypatch.setattr(batches, "_MOST", nbytes)
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    values = (values if dtype[0] == "c" else values.real).astype(dtype)
+    options = {"dx": 0.2, "sigma": 0.0, "sigma_z": 1.5, "relax": 0.1, "boundary": boundary, **DEEP}
+    with arraycon.use_agnostic():
+        expected = arraycon.obj_gaussian(values, **options)
+    values[0, ..., 0, 0] = np.nan  # of one column, or of one slice's pixel
+    answer = CUPY.numpy(arraycon.obj_gaussian(CUPY.array(values), **options))
+    spoilt = np.isnan(values).any(axis=-3, keepdims=True) & np.ones_like(values, dtype=bool)
+    assert np.all(np.isnan(answer[spoilt]))
+    tolerance = FLOAT64 if dtype in ("float64", "complex128") else FLOAT32
+    assert relative_error(answer[~spoilt], expected[~spoilt]) < tolerance
 
 
 @pytest.mark.parametrize("solver", ["fgp", "chambolle"])

@@ -2,7 +2,7 @@
 // a volume's, times keep + share·T; nz is 1 for slices. Of periodic axes they have all columns or, of
 // real items, nx/2 + 1. Neither cuFFT nor these kernels normalise them but by keep and share.
 //
-// Axes are periodic, or MIRRORED: laterally (1), in depth (2). Spectra are then those of the real
+// Axes are periodic, or MIRRORED: along x (1), y (2), in depth (4). Spectra are then those of the real
 // samples in another order, and a cosine transform, a multiplication and its inverse are one pass
 // over them: along a mirrored axis of n the bins k and l = n - k of a spectrum V belong together.
 // With p = exp(-iπ k/2n), the coefficients are X_k = (p V_k + p* V_l)/2, X_l = i (p V_k - p* V_l)/2,
@@ -12,9 +12,10 @@
 #ifndef MIRRORED
 #define MIRRORED 0
 #endif
-// Bins that belong together, laterally along each axis and in depth.
+// Bins that belong together along each axis.
 #define WIDE (MIRRORED & 1 ? 2 : 1)
-#define DEEP (MIRRORED & 2 ? 2 : 1)
+#define TALL (MIRRORED & 2 ? 2 : 1)
+#define DEEP (MIRRORED & 4 ? 2 : 1)
 
 // What spectra are multiplied by: keep + share·T.
 struct factor_t {
@@ -55,21 +56,22 @@ __device__ inline void to_bins(complex_t &v, complex_t &w, complex_t wave) {
 template <class Transfer>
 __device__ inline void multiply(complex_t *spectra, index_t number, index_t nz, index_t ny, index_t nx,
                                 index_t columns, factor_t factor, Transfer transfer) {
-    const index_t depths = DEEP == 2 ? nz / 2 + 1 : nz, rows = WIDE == 2 ? ny / 2 + 1 : ny;
+    const index_t depths = DEEP == 2 ? nz / 2 + 1 : nz, rows = TALL == 2 ? ny / 2 + 1 : ny;
     const index_t size = depths * rows * columns;
     for (index_t i = first_index(); i < size; i += grid_stride()) {
         const index_t row = i / columns;
         const bins_t<DEEP> z(row / rows, nz);
-        const bins_t<WIDE> y(row % rows, ny), x(i % columns, nx);
+        const bins_t<TALL> y(row % rows, ny);
+        const bins_t<WIDE> x(i % columns, nx);
         real weights[2][2][2];
 #pragma unroll
         for (int a = 0; a < DEEP; ++a)
 #pragma unroll
-            for (int b = 0; b < WIDE; ++b)
+            for (int b = 0; b < TALL; ++b)
 #pragma unroll
                 for (int c = 0; c < WIDE; ++c) {
                     const double value = transfer(z.frequencies[a], y.frequencies[b], x.frequencies[c]);
-                    weights[a][b][c] = (factor.keep + factor.share * value) / (DEEP * WIDE);
+                    weights[a][b][c] = (factor.keep + factor.share * value) / (DEEP * TALL);
                 }
         for (index_t item = 0; item < number; ++item) {
             complex_t *spectrum = spectra + item * nz * ny * columns + x.places[0];
@@ -77,16 +79,16 @@ __device__ inline void multiply(complex_t *spectra, index_t number, index_t nz, 
 #pragma unroll
             for (int a = 0; a < DEEP; ++a)
 #pragma unroll
-                for (int b = 0; b < WIDE; ++b)
+                for (int b = 0; b < TALL; ++b)
                     v[a][b] = spectrum[(z.places[a] * ny + y.places[b]) * columns];
 #pragma unroll
-            for (int b = 0; b < WIDE && DEEP == 2; ++b) to_coefficients(v[0][b], v[1][b], z.wave);
+            for (int b = 0; b < TALL && DEEP == 2; ++b) to_coefficients(v[0][b], v[1][b], z.wave);
 #pragma unroll
-            for (int a = 0; a < DEEP && WIDE == 2; ++a) to_coefficients(v[a][0], v[a][1], y.wave);
+            for (int a = 0; a < DEEP && TALL == 2; ++a) to_coefficients(v[a][0], v[a][1], y.wave);
 #pragma unroll
             for (int a = 0; a < DEEP; ++a)
 #pragma unroll
-                for (int b = 0; b < WIDE; ++b) {
+                for (int b = 0; b < TALL; ++b) {
                     complex_t value = v[a][b];
                     if (WIDE == 2) value = product(x.wave, value);
                     value.x *= weights[a][b][0];
@@ -94,13 +96,13 @@ __device__ inline void multiply(complex_t *spectra, index_t number, index_t nz, 
                     v[a][b] = WIDE == 2 ? unwind(x.wave, value) : value;
                 }
 #pragma unroll
-            for (int a = 0; a < DEEP && WIDE == 2; ++a) to_bins(v[a][0], v[a][1], y.wave);
+            for (int a = 0; a < DEEP && TALL == 2; ++a) to_bins(v[a][0], v[a][1], y.wave);
 #pragma unroll
-            for (int b = 0; b < WIDE && DEEP == 2; ++b) to_bins(v[0][b], v[1][b], z.wave);
+            for (int b = 0; b < TALL && DEEP == 2; ++b) to_bins(v[0][b], v[1][b], z.wave);
 #pragma unroll
             for (int a = 0; a < DEEP; ++a)
 #pragma unroll
-                for (int b = 0; b < WIDE; ++b)
+                for (int b = 0; b < TALL; ++b)
                     spectrum[(z.places[a] * ny + y.places[b]) * columns] = v[a][b];
         }
     }
@@ -184,7 +186,7 @@ __device__ inline void each_pair(index_t number, index_t nz, index_t ny, index_t
     const index_t pairs = (nx + 1) / 2, pitch = 2 * (nx / 2 + 1);
     for (index_t i = first_index(); i < number * nz * ny * pairs; i += grid_stride()) {
         const index_t j = i % pairs, row = i / pairs, y = row % ny, z = row / ny % nz, item = row / ny / nz;
-        const index_t above = DEEP == 2 ? reordered(z, nz) : z, line = WIDE == 2 ? reordered(y, ny) : y;
+        const index_t above = DEEP == 2 ? reordered(z, nz) : z, line = TALL == 2 ? reordered(y, ny) : y;
         const index_t left = WIDE == 2 ? j : 2 * j, right = WIDE == 2 ? nx - 1 - j : 2 * j + 1;
         for (index_t part = 0; part < parts; ++part) {
             const index_t start = (((item * parts + part) * nz + above) * ny + line) * pitch;

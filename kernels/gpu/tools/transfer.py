@@ -18,7 +18,8 @@ from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.gpu.tools import batches, spectra, transforms
 from arraycon.kernels.gpu.tools.launch import blocks, launch
 
-LATERALLY, IN_DEPTH = 1, 2
+_ALONG_X = 1
+LATERALLY, IN_DEPTH = 3, 4
 """Axes that are mirrored, as transfer.cu numbers them."""
 
 Item = tuple[int, int, int]
@@ -62,6 +63,52 @@ def filtered(
     return multiplied(obj, 2 if item[0] == 1 else 3, multiply)
 
 
+def filtered_depth(
+    obj: Array, name: str, *numbers: float, keep: float, mirrored: bool
+) -> Iterator[None]:
+    """Filter columns in place, some of them at a time: none touches another.
+
+    They lie along x meanwhile, which is the axis that the numbers are about, and side by side along
+    y; real and imaginary parts are columns of their own.
+    """
+    nz, real = obj.shape[-3], obj.real.dtype
+    volumes = obj.view(real).reshape(-1, nz, obj.shape[-2] * obj.shape[-1] * _parts(obj))
+    columns = volumes.shape[-1]
+    size = nz // 2 + 1
+    number = batches.at_a_time(columns, 2 * size * real.itemsize, of=nz * real.itemsize)
+    dtype = np.result_type(real, np.complex64)
+    memory = scratch_memory(cupy.empty, (number, size), dtype, where=obj.device)
+    starts = range(0, columns, number)
+    for some in (number, columns - starts[-1]):
+        transforms.prepare_inplace(memory[:some], (some, nz), axes=1)
+    given = keep / nz, (1 - keep) / nz, *numbers
+    defines = (("MIRRORED", _ALONG_X),) if mirrored else ()
+    yield
+    for volume in volumes:
+        for first in starts:
+            slices = volume[:, first : first + number]
+            some = memory[: slices.shape[1]]
+            shape, rows = (len(some), nz), some.view(real).T
+            _exchange(slices, rows, mirrored, back=False)
+            transforms.rfft_inplace(some, shape, axes=1)
+            sizes = 1, 1, *shape, size
+            launch("transfer", name, some, blocks(some.size), some, *sizes, *given, defines=defines)
+            transforms.irfft_inplace(some, shape, axes=1)
+            _exchange(slices, rows, mirrored, back=True)
+
+
+def _exchange(slices: Array, rows: Array, mirrored: bool, *, back: bool) -> None:
+    """Copy slices to rows or back: mirrored, even ones first and then the odd ones backwards."""
+    half = (len(slices) + 1) // 2
+    pairs = [(slices, rows[: len(slices)])]
+    if mirrored:
+        odd = rows[half : len(slices)]
+        pairs = [(slices[::2], rows[:half]), (slices[1::2][::-1], odd)]
+    for there, here in pairs:
+        source, target = (here, there) if back else (there, here)
+        target[...] = source
+
+
 def multiplied(obj: Array, axes: int, multiply: Callable[[Array], None]) -> Iterator[None]:
     """Multiply spectra over the last axes; complex arrays are transformed in place."""
     items = obj.reshape(-1, *obj.shape[-axes:])
@@ -92,7 +139,7 @@ def _reordered(
 ) -> Iterator[None]:
     """Multiply spectra of samples in another order, of complex ones part by part."""
     real = obj.real.dtype
-    parts, axes = obj.itemsize // real.itemsize, 2 if item[0] == 1 else 3
+    parts, axes = _parts(obj), 2 if item[0] == 1 else 3
     items = obj.view(real).reshape(-1, math.prod(item) * parts)
     shape = *item[:-1], item[-1] // 2 + 1
     scratch = parts * math.prod(shape) * 2 * real.itemsize
@@ -120,3 +167,8 @@ def _reordered(
         multiply(some)
         transforms.irfft_inplace(some, given, axes=axes)
         move("from_samples", x, some)
+
+
+def _parts(obj: Array) -> int:
+    """Real numbers of an element."""
+    return 2 if obj.dtype.kind == "c" else 1
