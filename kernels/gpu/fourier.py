@@ -1,4 +1,11 @@
-"""Filters of the object in reciprocal space, laterally and in depth."""
+"""Filters of the object in reciprocal space, laterally and in depth.
+
+`kr_filter` is a case of the common multiplication of spectra: as before one launch for a batch,
+which reads and writes its spectra once. `kz_filter` is none up to `_DENSE` slices: there one launch
+transforms in depth, multiplies and transforms back, and reads and writes the spectrum once; with
+cuFFT's two passes in depth beside the multiplication it would take three launches and three times
+the bytes. Beyond, cuFFT's transforms of volumes may want work memory as large as the volume.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +13,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import array_api_compat.cupy as xp
 import cupy
 
-from arraycon.kernels.agnostic import fourier as agnostic
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.scratch import scratch_memory
-from arraycon.kernels.gpu.tools import circulant, spectra, transforms
+from arraycon.kernels.gpu.tools import circulant, spectra, transfer, transforms
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.source import THREADS
 
@@ -25,25 +30,9 @@ _PART = 12
 @on_device
 def kr_filter(obj: Array, *, radius: float, width: float) -> Iterator[None]:
     """Soft circular low-pass filter of each slice."""
-    if obj.dtype.kind == "c":
-        yield
-        obj[...] = agnostic.kr_filter(obj, radius=radius, width=width, xp=xp)
-        return
-    slices = obj.reshape(-1, *obj.shape[-2:])
-    number = spectra.at_a_time(slices)
-    memory = spectra.memory(slices[:number])
-    ny, nx = slices.shape[1:]
-    numbers = ny, nx, radius, width, 1 / (ny * nx)
-    batches = [slices[i : i + number] for i in range(0, len(slices), number)]
-    spare = spectra.spare(batches)
-    for x in (batches[0], batches[-1]):
-        transforms.prepare(x, memory[: len(x)])
-    yield
-    for x in batches:
-        some = memory[: len(x)]
-        spectra.forward(x, some, spare)
-        launch("fourier", "low_pass", some, blocks(some[0].size), some, len(x), *numbers)
-        spectra.inverse(some, x, spare)
+    ny, nx = obj.shape[-2:]
+    numbers = 2 / ny, 2 / nx, radius, width
+    yield from transfer.filtered(obj, "soft_edge", (1, ny, nx), *numbers, keep=0.0)
 
 
 @on_device

@@ -1,10 +1,9 @@
-"""Linear filters of the object: one multiplication of spectra where all axes are periodic."""
+"""Linear filters of the object: all but two are cases of one multiplication of spectra."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import cupy
 import numpy as np
@@ -12,23 +11,17 @@ import numpy as np
 from arraycon.kernels.agnostic.tools import notch
 from arraycon.kernels.agnostic.tools.transfer import HIGHEST
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.common.dispatch import serving
 from arraycon.kernels.common.scratch import scratch_memory
-from arraycon.kernels.gpu.tools import spectra, transforms
+from arraycon.kernels.gpu.tools import transfer
 from arraycon.kernels.gpu.tools.batches import at_a_time
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
 from arraycon.kernels.gpu.tools.sums import MOST, add_up, of_blocks
 
 # As the kernel numbers them.
+_EVERYWHERE = {"mirror": transfer.LATERALLY | transfer.IN_DEPTH, "periodic": 0}
 _EDGES = {"butterworth": 0, "gaussian": 1, "hard": 2}
 
 
-def _periodic(options: dict[str, Any]) -> bool:
-    return bool(options["boundary"] == "periodic")
-
-
-# in depth alone, where sigma is 0, columns must not touch each other
-@serving(lambda options: _periodic(options) and options["sigma"] > 0)
 @on_device
 def obj_gaussian(
     obj: Array,
@@ -37,21 +30,26 @@ def obj_gaussian(
     sigma: float,
     sigma_z: float,
     slice_thickness: float,
-    boundary: str,  # noqa: ARG001  `serving` has seen it
+    boundary: str,
     relax: float,
 ) -> Iterator[None]:
     """Gaussian blur of widths in Å."""
-    shape = _item(obj, 3 if sigma_z > 0 else 2)
+    item = _item(obj, 3 if sigma_z > 0 else 2)
+    mirrored = _EVERYWHERE[boundary]
     numbers: list[float] = []
-    for n, spacing, width in zip(
-        shape, (slice_thickness, dx, dx), (sigma_z, sigma, sigma), strict=True
-    ):
+    steps = _steps(item, (slice_thickness, dx, dx), mirrored)
+    for step, width in zip(steps, (sigma_z, sigma, sigma), strict=True):
         scale = math.pi * width
-        numbers += [_step(n, spacing), 40 / scale if scale > 0 else 0.0, scale]
-    yield from _by_transfer(obj, "gaussian", shape, relax, *numbers)
+        numbers += [step, 40 / scale if scale > 0 else 0.0, scale]
+    if sigma > 0:
+        yield from transfer.filtered(obj, "gaussian", item, *numbers, keep=relax, mirrored=mirrored)
+        return
+    depth, none = numbers[:3], (0.0,) * 6
+    yield from transfer.filtered_depth(
+        obj, "gaussian", *none, *depth, keep=relax, mirrored=mirrored > 0
+    )
 
 
-@serving(_periodic)
 @on_device
 def obj_bandpass(
     obj: Array,
@@ -63,17 +61,16 @@ def obj_bandpass(
     order: float,
     dims: str,
     slice_thickness: float,
-    boundary: str,  # noqa: ARG001  `serving` has seen it
+    boundary: str,
     relax: float,
 ) -> Iterator[None]:
     """Low-pass, high-pass or both, laterally or over the volume."""
-    item = _item(obj, 3 if dims == "volume" else 2)
-    steps = map(_step, item, (slice_thickness, dx, dx))
-    cutoffs = q_lowpass or 0.0, q_highpass or 0.0
-    yield from _by_transfer(obj, "band", item, relax, *steps, *cutoffs, _EDGES[shape], order)
+    item, mirrored = _item(obj, 3 if dims == "volume" else 2), _EVERYWHERE[boundary]
+    steps = _steps(item, (slice_thickness, dx, dx), mirrored)
+    numbers = *steps, q_lowpass or 0.0, q_highpass or 0.0, _EDGES[shape], order
+    yield from transfer.filtered(obj, "band", item, *numbers, keep=relax, mirrored=mirrored)
 
 
-@serving(_periodic)
 @on_device
 def obj_wedge(
     obj: Array,
@@ -82,14 +79,14 @@ def obj_wedge(
     slice_thickness: float,
     semiangle: float,
     q_floor: float,
-    boundary: str,  # noqa: ARG001  `serving` has seen it
+    boundary: str,
     relax: float,
 ) -> Iterator[None]:
     """Damp depth frequencies outside the cone that the data reach."""
-    item = _item(obj, 3)
-    steps = map(_step, item, (slice_thickness, dx, dx))
-    numbers = math.tan(semiangle / 1000) ** 2, min(q_floor, HIGHEST) ** 2
-    yield from _by_transfer(obj, "damp_depth", item, relax, *steps, *numbers)
+    item, mirrored = _item(obj, 3), transfer.IN_DEPTH if boundary == "mirror" else 0
+    steps = _steps(item, (slice_thickness, dx, dx), mirrored)
+    numbers = *steps, math.tan(semiangle / 1000) ** 2, min(q_floor, HIGHEST) ** 2
+    yield from transfer.filtered(obj, "damp_depth", item, *numbers, keep=relax, mirrored=mirrored)
 
 
 @on_device
@@ -119,7 +116,7 @@ def grid_notch(
         grid, columns = blocks(x[0].size), x.shape[-1]
         launch("linear", "stop_windows", x, grid, x, len(x), ny, nx, columns, stop, *numbers)
 
-    halves = _multiplied(obj, 2, multiply)
+    halves = transfer.multiplied(obj, 2, multiply)
     next(halves)
     yield
     stop[...] = 0
@@ -175,51 +172,17 @@ def obj_smooth(
         add_up(slices, partial, sums)
 
 
-def _item(obj: Array, axes: int) -> tuple[int, int, int]:
-    """Sizes (nz, ny, nx) of what is filtered at a time; nz is 1 for slices."""
+def _item(obj: Array, axes: int) -> transfer.Item:
     ny, nx = obj.shape[-2:]
     return (obj.shape[-3] if axes == 3 else 1), ny, nx
 
 
-def _step(n: int, spacing: float) -> float:
-    """Distance between frequencies, 1/Å."""
-    return 1 / max(n * spacing, n / HIGHEST)
-
-
-def _by_transfer(
-    obj: Array, name: str, item: tuple[int, int, int], relax: float, *numbers: float
-) -> Iterator[None]:
-    """Filter items by relax + (1 - relax)·T, of which a kernel knows T by some numbers."""
-    norm = 1 / math.prod(item)
-    given = relax * norm, (1 - relax) * norm, *numbers
-
-    def multiply(x: Array) -> None:
-        launch("linear", name, x, blocks(x[0].size), x, len(x), *item, x.shape[-1], *given)
-
-    axes = 2 if item[0] == 1 else 3
-    return _multiplied(obj, axes, multiply)
-
-
-def _multiplied(obj: Array, axes: int, multiply: Callable[[Array], None]) -> Iterator[None]:
-    """Multiply spectra over the last axes; complex arrays are transformed in place."""
-    items = obj.reshape(-1, *obj.shape[-axes:])
-    number = spectra.at_a_time(items)
-    batches = [items[i : i + number] for i in range(0, len(items), number)]
-    if obj.dtype.kind == "c":
-        for x in (batches[0], batches[-1]):
-            transforms.prepare_complex(x, axes=axes)
-        yield
-        for x in batches:
-            transforms.fft(x, axes=axes)
-            multiply(x)
-            transforms.fft(x, axes=axes, inverse=True)
-        return
-    memory, spare = spectra.memory(items[:number]), spectra.spare(batches)
-    for x in (batches[0], batches[-1]):
-        transforms.prepare(x, memory[: len(x)], axes=axes)
-    yield
-    for x in batches:
-        some = memory[: len(x)]
-        spectra.forward(x, some, spare)
-        multiply(some)
-        spectra.inverse(some, x, spare)
+def _steps(
+    item: transfer.Item, spacing: tuple[float, float, float], mirrored: int
+) -> tuple[float, ...]:
+    """Distances between frequencies along each axis, 1/Å."""
+    axes = transfer.IN_DEPTH, transfer.LATERALLY, transfer.LATERALLY
+    numbers = (
+        (n, d, 2 if mirrored & axis else 1) for n, d, axis in zip(item, spacing, axes, strict=True)
+    )
+    return tuple(1 / max(times * n * d, n / HIGHEST) for n, d, times in numbers)

@@ -1,4 +1,4 @@
-// Values of the object: shrinkage towards vacuum, and what fills regions, in place.
+// Values of the object: shrinkage towards vacuum, its level, and what fills regions, in place.
 
 // Rules as the launcher numbers them.
 enum rule_t { SOFT, POSITIVE, HARD, RIDGE };
@@ -62,12 +62,6 @@ extern "C" __global__ void shrink_complex_measured(complex_t *x, long long size,
     store_change(change.difference, change.old, changed, before);
 }
 
-// Weights where no array has them.
-struct everywhere_t {
-    __device__ everywhere_t operator+(index_t) const { return *this; }
-    __device__ real operator[](index_t) const { return 1; }
-};
-
 // Every `step`-th of so many planes from the first one on; plane p has the weights p % masks. Rows of
 // blocks share a plane, so that nobody divides the index of a pixel.
 template <class Weights>
@@ -86,11 +80,6 @@ __device__ inline change_t fill_planes(real *x, Weights weights, long long masks
         }
     }
     return change;
-}
-
-__device__ inline void store_of_rows(change_t change, double *changed, double *before) {
-    const index_t row = blockIdx.y * gridDim.x;
-    store_change(change.difference, change.old, changed + row, before + row);
 }
 
 extern "C" __global__ void fill(real *x, long long planes, long long plane, long long first, long long step,
@@ -123,4 +112,31 @@ extern "C" __global__ void fill_weights_measured(real *x, const real *weights, l
                                                  long long plane, long long first, long long step, real strength,
                                                  real value, double *changed, double *before) {
     store_of_rows(fill_planes(x, weights, masks, planes, plane, first, step, strength, value), changed, before);
+}
+
+// x·factor - offset, of one pair (factor, offset) for each plane or of the same one for all.
+__device__ inline change_t correct_planes(real *x, long long planes, long long plane, const double *corrections,
+                                          long long groups) {
+    change_t change = {0, 0};
+    for (index_t p = blockIdx.y; p < planes; p += gridDim.y) {
+        const double *own = corrections + 2 * (groups == 1 ? 0 : p);
+        const real factor = own[0], offset = own[1];
+        real *values = x + (index_t)(p * plane);
+        for (index_t i = first_index(); i < plane; i += grid_stride()) {
+            const real old = values[i], now = old * factor - offset;
+            values[i] = now;
+            change.add(now, old);
+        }
+    }
+    return change;
+}
+
+extern "C" __global__ void correct(real *x, long long planes, long long plane, const double *corrections,
+                                   long long groups) {
+    correct_planes(x, planes, plane, corrections, groups);
+}
+
+extern "C" __global__ void correct_measured(real *x, long long planes, long long plane, const double *corrections,
+                                            long long groups, double *changed, double *before) {
+    store_of_rows(correct_planes(x, planes, plane, corrections, groups), changed, before);
 }

@@ -1,23 +1,19 @@
-"""Values of the object: shrinkage towards vacuum, and what fills regions."""
+"""Values of the object: shrinkage towards vacuum, its level, and what fills regions."""
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Iterator
 
-import cupy
-
 from arraycon.kernels.common.arrays import Array
+from arraycon.kernels.gpu.tools import levels
 from arraycon.kernels.gpu.tools.launch import blocks, launch, on_device
-from arraycon.kernels.gpu.tools.source import THREADS
-from arraycon.kernels.gpu.tools.sums import MOST, add_up, of_blocks
+from arraycon.kernels.gpu.tools.sums import MOST, add_up, of_blocks, planes_grid
 
 # As the kernels number them.
 _RULES = {"soft": 0, "positive": 1, "hard": 2, "ridge": 3}
 # Elements that a thread changes at a time, of four bytes; fewer, of eight, only go round once more.
 _PIECE = 4
-# Rows of blocks, each of which has planes of its own, at most.
-_ROWS = 1 << 10
 
 
 @on_device
@@ -56,25 +52,64 @@ def obj_fill(
     sums: Array | None = None,
 ) -> Iterator[None]:
     """Mix a value into a region."""
-    name, weights = _weights(mask, obj)
+    kind, weights = levels.weights_of(mask, obj)
+    name = f"fill{kind}"
     plane = obj.shape[-2] * obj.shape[-1]
     planes = obj.size // plane
     every = _passes(obj, slices, 1 - relax, whole=sums is not None)
-    columns = blocks(plane, most=max(1, MOST // THREADS) if sums is not None else MOST)
-    rows = [min(_ROWS, -(-planes // step)) for _, step, _ in every]
-    ends = [sum(rows[: i + 1]) * columns for i in range(len(rows))]
+    grids = [
+        planes_grid(-(-planes // step), plane, measured=sums is not None) for _, step, _ in every
+    ]
+    ends = list(itertools.accumulate(columns * rows for columns, rows in grids))
     parts = None if sums is None else of_blocks(ends[-1])
     yield
-    for (first, step, strength), number, end in zip(every, rows, ends, strict=True):
+    for (first, step, strength), grid, end in zip(every, grids, ends, strict=True):
         numbers = planes, plane, first, step, strength, value
-        grid = columns, number
         if parts is None:
             launch("values", name, obj, grid, obj, *weights, *numbers)
         else:
-            own = parts[0, :, end - columns * number : end]
+            own = parts[0, :, end - grid[0] * grid[1] : end]
             launch("values", f"{name}_measured", obj, grid, obj, *weights, *numbers, *own)
     if sums is not None and parts is not None:
         add_up(obj, parts, sums)
+
+
+@on_device
+def obj_baseline(
+    obj: Array,
+    mask: Array | None = None,
+    *,
+    obj_type: str,
+    statistic: str,
+    percentile: float,
+    scope: str,
+    factor: float,
+    relax: float,
+    sums: Array | None = None,
+) -> Iterator[None]:
+    """Take the level of a region away."""
+    planes = obj.reshape(-1, obj.shape[-2] * obj.shape[-1])
+    number, plane = planes.shape
+    correction = levels.Correction(obj_type == "amplitude", factor, relax)
+    whole = scope == "global"
+    if statistic == "mean":
+        weights = levels.weights_of(mask, obj)
+        corrections, find = levels.by_means(planes, weights, correction, whole=whole)
+    else:
+        weights = levels.inside(mask, obj)
+        corrections, find = levels.by_percentiles(
+            planes, weights, percentile, correction, whole=whole
+        )
+    grid = planes_grid(number, plane, measured=sums is not None)
+    parts = None if sums is None else of_blocks(grid[0] * grid[1])
+    yield
+    find()
+    given = planes, number, plane, corrections, len(corrections)
+    if sums is None or parts is None:
+        launch("values", "correct", planes, grid, *given)
+        return
+    launch("values", "correct_measured", planes, grid, *given, *parts[0])
+    add_up(planes, parts, sums)
 
 
 def _passes(
@@ -89,22 +124,3 @@ def _passes(
     nz = obj.shape[-3]
     chosen = {i % nz for i in slices}
     return [(z, nz, strength if z in chosen else 0.0) for z in range(nz) if whole or z in chosen]
-
-
-def _weights(mask: Array | None, obj: Array) -> tuple[str, tuple[Array | int, ...]]:
-    """Kernel, and weights whose planes follow each other as the object's do, with their number."""
-    if mask is None:
-        return "fill", ()
-    plane, leading = obj.shape[-2:], obj.shape[:-2]
-    others = mask.shape[:-2]
-    while others and others[0] == 1:
-        others = others[1:]
-    mask = mask.reshape((*others, *mask.shape[-2:]))
-    if others != leading[len(leading) - len(others) :]:
-        others = leading
-    byte = mask.dtype == cupy.bool_
-    weights = cupy.broadcast_to(
-        mask.view(cupy.uint8) if byte else mask.astype(obj.dtype, copy=False), (*others, *plane)
-    )
-    name = "fill_mask" if byte else "fill_weights"
-    return name, (cupy.ascontiguousarray(weights), math.prod(others))

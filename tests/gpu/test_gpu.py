@@ -17,7 +17,7 @@ from schedules import EVERY, make_state, snapshot
 
 import arraycon
 from arraycon import bench
-from arraycon.bench import agreement, peers, places
+from arraycon.bench import agreement, floors, peers, places
 from arraycon.kernels import polar
 from arraycon.kernels.gpu.tools import source
 
@@ -28,7 +28,13 @@ if reason := CUPY.available():
 import cupy  # noqa: E402
 
 from arraycon.kernels.gpu import polar as gpu_polar  # noqa: E402
-from arraycon.kernels.gpu.tools import batches, short_blur, transforms  # noqa: E402
+from arraycon.kernels.gpu.tools import (  # noqa: E402
+    batches,
+    levels,
+    selection,
+    short_blur,
+    transforms,
+)
 
 ON_GPU = not hasattr(cupy, "synchronisations")
 ALL = all_cases()
@@ -350,35 +356,39 @@ def test_clamps_start_and_end_anywhere(size, start, dtype):
 
 
 # what each item is: a volume, or a slice
-ITEMS = {
-    "obj_rblur": (2, {"kernel_size": 5, "std": 1.0}),
-    "obj_zblur": (3, {"kernel_size": 3, "std": 1.0}),
-    "kr_filter": (2, {"radius": 0.3, "width": 0.1}),
-    "kz_filter": (3, {"beta": 0.5, "alpha": 1.0}),
-    "kr_thresh": (2, {"thresh": 0.3, "scope": "slice"}),
-    "obj_gaussian": (2, {"dx": 0.2, "sigma": 0.3, "boundary": "periodic"}),
-    "obj_bandpass": (
+ITEMS = [
+    ("obj_rblur", 2, {"kernel_size": 5, "std": 1.0}),
+    ("obj_zblur", 3, {"kernel_size": 3, "std": 1.0}),
+    ("kr_filter", 2, {"radius": 0.3, "width": 0.1}),
+    ("kz_filter", 3, {"beta": 0.5, "alpha": 1.0}),
+    ("kr_thresh", 2, {"thresh": 0.3, "scope": "slice"}),
+    ("obj_gaussian", 2, {"dx": 0.2, "sigma": 0.3, "boundary": "periodic"}),
+    (
+        "obj_bandpass",
         3,
         {"dx": 0.2, "q_lowpass": 1.0, "dims": "volume", "slice_thickness": 2.0, "relax": 0.1},
     ),
-    "obj_wedge": (3, {"dx": 0.2, "slice_thickness": 2.0, "boundary": "periodic"}),
-    "grid_notch": (2, {"dx": 0.1, "period": 0.45}),
-    "identical_slices": (3, {"relax": 0.2}),
-    "obj_smooth": (2, {"alpha": 0.1}),
-    "obj_tv": (3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
-}
+    ("obj_wedge", 3, {"dx": 0.2, "slice_thickness": 2.0, "boundary": "periodic"}),
+    ("grid_notch", 2, {"dx": 0.1, "period": 0.45}),
+    ("obj_gaussian", 2, {"dx": 0.2, "sigma": 0.3}),
+    ("obj_gaussian", 3, {"dx": 0.2, "sigma": 0.3, "sigma_z": 3.0, "slice_thickness": 2.0}),
+    ("obj_wedge", 3, {"dx": 0.2, "slice_thickness": 2.0}),
+    ("obj_gaussian", 3, {"dx": 0.2, "sigma": 0.0, "sigma_z": 3.0, "slice_thickness": 2.0}),
+    ("identical_slices", 3, {"relax": 0.2}),
+    ("obj_smooth", 2, {"alpha": 0.1}),
+    ("obj_tv", 3, {"weight": 0.1, "axes_weight": (1.0, 1.0, 1.0), "n_iter": 4}),
+]
 
 
-@pytest.mark.parametrize("name", ITEMS)
+@pytest.mark.parametrize(("name", "axes", "options"), ITEMS)
 @pytest.mark.parametrize("value", [np.nan, 1e30])
 @pytest.mark.parametrize("shape", [(4, 6, 7), (3, 1, 5), (5, 3, 1), (130, 1, 2)])
 @pytest.mark.parametrize("nbytes", [200, 1 << 20])
 @pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
-def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
+def test_items_do_not_touch_each_other(name, axes, options, value, shape, nbytes, monkeypatch):
     """Scratch memory is made once for all items, and must not carry one into the next."""
     monkeypatch.setattr(batches, "_ENOUGH", nbytes)
     monkeypatch.setattr(batches, "_MOST", nbytes)
-    axes, options = ITEMS[name]
     if axes == 2:  # how deep the object is matters to what works in depth only
         shape = (min(shape[0], 6), *shape[1:])
     values = np.random.default_rng(4).normal(size=(3, *shape)).astype("float32")
@@ -396,10 +406,10 @@ def test_items_do_not_touch_each_other(name, value, shape, nbytes, monkeypatch):
         assert relative_error(answer, expected) < FLOAT32
 
 
-# periodic, so that it is the kernels that compute
 FILTERS = [
     ("obj_gaussian", {"dx": 1e-300}), ("obj_gaussian", {"dx": 1.0, "sigma": 5e-324}),
     ("obj_gaussian", {"dx": 5e-324, "sigma": 1e300, "sigma_z": 1e300, "slice_thickness": 1e300}),
+    ("obj_gaussian", {"dx": 1.0, "sigma": 0.0, "sigma_z": 1e300, "slice_thickness": 5e-324}),
     ("obj_bandpass", {"dx": 1e-300, "q_lowpass": 1e300, "q_highpass": 5e-324}),
     ("obj_bandpass", {"dx": 1.0, "q_lowpass": 5e-324, "order": 1e6}),
     ("obj_bandpass", {"dx": 1.0, "q_lowpass": 0.3, "order": 5e-324}),
@@ -417,17 +427,93 @@ FILTERS = [
 @pytest.mark.parametrize(("name", "options"), FILTERS)
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (3, 1, 6), (4, 5, 1)])
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
-def test_extreme_filters_are_the_reference(name, options, shape, dtype):
+@pytest.mark.parametrize("boundary", ["periodic", "mirror"])
+def test_extreme_filters_are_the_reference(name, options, shape, dtype, boundary):
     rng = np.random.default_rng(8)
     obj = (rng.normal(1, 0.5, shape) + 1j * rng.normal(size=shape)).astype("complex128")
     obj = (obj if dtype == "complex128" else obj.real).astype(dtype)
     if name != "grid_notch":
-        options = {"boundary": "periodic", **options}
+        options = {"boundary": boundary, **options}
     function = getattr(arraycon, name)
     with arraycon.use_agnostic():
         expected = function(obj, **options)
     answer = CUPY.numpy(function(CUPY.array(obj), **options))
     assert relative_error(answer, expected) < (FLOAT32 if dtype == "float32" else FLOAT64)
+
+
+DEEP = {"slice_thickness": 2.0}
+# filter, whether it is of volumes, its kernel
+MULTIPLIED = [
+    ("kr_filter", {"radius": 0.3, "width": 0.1}, False, "soft_edge"),
+    ("obj_gaussian", {"dx": 0.2}, False, "gaussian"),
+    ("obj_gaussian", {"dx": 0.2, "sigma_z": 3.0, **DEEP}, True, "gaussian"),
+    ("obj_gaussian", {"dx": 0.2, "boundary": "periodic"}, False, "gaussian"),
+    ("obj_bandpass", {"dx": 0.2, "q_lowpass": 1.0, "boundary": "mirror"}, False, "band"),
+    ("obj_bandpass", {"dx": 0.2, "q_lowpass": 1.0, "dims": "volume", **DEEP}, True, "band"),
+    ("obj_wedge", {"dx": 0.2, **DEEP}, True, "damp_depth"),
+    ("obj_wedge", {"dx": 0.2, "boundary": "periodic", **DEEP}, True, "damp_depth"),
+]
+
+
+BOUNDARIES = {
+    "kr_filter": "periodic",
+    "obj_gaussian": "mirror",
+    "obj_bandpass": "periodic",
+    "obj_wedge": "mirror",
+}
+
+
+@pytest.mark.skipif(ON_GPU, reason="cuFFT's work memory and CuPy's own pool would be counted too")
+@pytest.mark.parametrize(("name", "options", "volume", "kernel"), MULTIPLIED)
+@pytest.mark.parametrize("shape", [(6, 40, 42), (5, 31, 24), (1, 16, 16)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+def test_filters_need_the_spectra_of_a_batch(
+    name, options, volume, kernel, shape, dtype, monkeypatch
+):
+    """One kernel a batch, between two that reorder mirrored samples; no item is copied."""
+    monkeypatch.setattr(batches, "_ENOUGH", 1)
+    monkeypatch.setattr(batches, "_MOST", 1)
+    values = np.random.default_rng(1).normal(size=(2, *shape)).astype(dtype)
+    obj, pool = CUPY.array(values), cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    cupy.launches.clear()
+    getattr(arraycon, name)(obj, **options, out=obj)
+    mirrored = options.get("boundary", BOUNDARIES[name]) == "mirror"
+    items = 2 if volume else 2 * shape[0]
+    steps = ["to_samples", kernel, "from_samples"] if mirrored else [kernel]
+    if name == "obj_wedge" and shape[0] == 1:  # which is the identity
+        assert not cupy.launches
+        return
+    assert cupy.launches == steps * items
+    ny, nx = shape[1:]
+    numbers = (shape[0] if volume else 1) * ny * (2 * (nx // 2 + 1))
+    held = pool.total_bytes() - before
+    if dtype == "complex64" and not mirrored:
+        assert held == 0  # transformed where they are
+    else:
+        assert held <= numbers * values.itemsize + 512
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "mirror"])
+@pytest.mark.parametrize("shape", [(2, 1, 3, 4), (2, 2, 3, 5), (7, 4, 9), (2, 8, 5, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize("nbytes", [100, 1 << 20])
+def test_in_depth_alone_columns_stay_apart(boundary, shape, dtype, nbytes, monkeypatch):
+    monkeypatch.setattr(batches, "_ENOUGH", nbytes)
+    monkeypatch.setattr(batches, "_MOST", nbytes)
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    values = (values if dtype[0] == "c" else values.real).astype(dtype)
+    options = {"dx": 0.2, "sigma": 0.0, "sigma_z": 1.5, "relax": 0.1, "boundary": boundary, **DEEP}
+    with arraycon.use_agnostic():
+        expected = arraycon.obj_gaussian(values, **options)
+    values[0, ..., 0, 0] = np.nan  # of one column, or of one slice's pixel
+    answer = CUPY.numpy(arraycon.obj_gaussian(CUPY.array(values), **options))
+    spoilt = np.isnan(values).any(axis=-3, keepdims=True) & np.ones_like(values, dtype=bool)
+    assert np.all(np.isnan(answer[spoilt]))
+    tolerance = FLOAT64 if dtype in ("float64", "complex128") else FLOAT32
+    assert relative_error(answer[~spoilt], expected[~spoilt]) < tolerance
 
 
 @pytest.mark.parametrize("solver", ["fgp", "chambolle"])
@@ -447,6 +533,103 @@ def test_total_variation_beside_what_is_extreme(solver, norm, value, scale):
     near = np.isfinite(expected) & (np.abs(expected) < 1e3 * scale)
     assert near.mean() > 0.2
     np.testing.assert_allclose(answer[near], expected[near], atol=2e-6 * scale)
+
+
+LEVELS = [
+    ("obj_baseline", {"statistic": "mean"}),
+    ("obj_baseline", {"statistic": "mean", "scope": "global", "factor": 0.6, "relax": 0.2}),
+    ("obj_baseline", {"statistic": "percentile", "percentile": 37.0}),
+    ("obj_baseline", {"statistic": "percentile", "percentile": 100.0, "scope": "global"}),
+]
+MASKS = ["none", "bool", "one slice", "each slice", "each", "nothing", "nearly half"]
+
+
+def mask_of(kind, shape):
+    rng = np.random.default_rng(2)
+    if kind == "none":
+        return ()
+    if kind == "each":
+        return (rng.random(shape),)
+    weights = rng.random(shape[-3 if kind == "each slice" else -2 :])
+    chosen = {
+        "bool": weights > 0.4,
+        "one slice": weights[None],
+        "nothing": 0 * weights,
+        "nearly half": np.where(weights > 0.4, 0.5 + 1e-12, 0.5),
+    }
+    return (chosen.get(kind, weights),)
+
+
+@pytest.mark.parametrize(("name", "options"), LEVELS)
+@pytest.mark.parametrize("obj_type", ["phase", "amplitude"])
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("small", [0, 1 << 14], ids=["by many blocks", "by one block"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_levels_are_the_reference(name, options, obj_type, kind, small, dtype, monkeypatch):
+    monkeypatch.setattr(selection, "_SMALL", small)
+    monkeypatch.setattr(selection, "_VALUES", 1)
+    monkeypatch.setattr(levels, "_VALUES", 1)
+    values = np.random.default_rng(3).normal(0.8, 0.5, (2, 3, 23, 29)).astype(dtype)
+    values[0, 1] = np.round(values[0, 1])  # ties
+    values[1, 2] -= 2  # a negative level
+    mask = mask_of(kind, values.shape)
+    function, options = getattr(arraycon, name), {**options, "obj_type": obj_type}
+    with arraycon.use_agnostic():
+        expected = function(values, *mask, **options)
+    answer = function(CUPY.array(values), *map(CUPY.array, mask), **options)
+    assert relative_error(CUPY.numpy(answer), expected) < (
+        FLOAT64 if dtype == "float64" else FLOAT32
+    )
+
+
+@pytest.mark.parametrize(("name", "options"), LEVELS)
+@pytest.mark.parametrize("obj_type", ["phase", "amplitude"])
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+def test_levels_of_extreme_values(name, options, obj_type, power, masked):
+    function, options = getattr(arraycon, name), {**options, "obj_type": obj_type, "factor": power}
+    mask = (np.arange(30).reshape(5, 6) % 3 > 0,) if masked else ()
+    for value in (np.nan, np.inf, -np.inf, 1e30, -3e38, 1e-42, 0.0):
+        values = np.random.default_rng(3).normal(0.8, 0.5, (4, 5, 6)).astype("float32")
+        values[0, 2, 3], values[1], values[2, :3] = value, value, value
+        with arraycon.use_agnostic():
+            expected = function(values, *mask, **options)
+        answer = CUPY.numpy(function(CUPY.array(values), *map(CUPY.array, mask), **options))
+        np.testing.assert_allclose(answer, expected, rtol=1e-6, atol=1e-37, err_msg=str(value))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [0.0, 1e-42, 1e-30, 0.3, 1e30, np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["none", "bool", "one slice", "each slice", "nothing"])
+@pytest.mark.filterwarnings("ignore:(invalid|overflow|divide):RuntimeWarning")
+def test_scales_are_the_reference(kind, scale, dtype):
+    rng = np.random.default_rng(4)
+    amplitude = rng.normal(1, 0.2, (2, 11, 9, 8)).astype(dtype)
+    amplitude[:, 3] *= np.asarray(scale, dtype)
+    probe = (rng.normal(size=(2, 7, 5)) + 1j).astype("complex64")
+    weight = mask_of(kind, amplitude.shape)
+    options = {"target": 0.4, "relax": 0.25}
+    with arraycon.use_agnostic():
+        expected = arraycon.obj_probe_scale(amplitude, probe, *weight, **options)
+    given = map(CUPY.array, (amplitude, probe, *weight))
+    answers = arraycon.obj_probe_scale(*given, **options)
+    for answer, target in zip(answers, expected, strict=True):
+        np.testing.assert_allclose(CUPY.numpy(answer), target, rtol=1e-6, atol=1e-37)
+
+
+@pytest.mark.skipif(ON_GPU, reason="CuPy's own pool would be counted too")
+@pytest.mark.parametrize(("name", "options"), LEVELS)
+def test_levels_need_no_copy(name, options):
+    values = np.random.default_rng(1).normal(size=(4, 200, 210)).astype("float32")
+    obj, mask = CUPY.array(values), CUPY.array(values[0] > 0)
+    pool = cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    before = pool.total_bytes()
+    getattr(arraycon, name)(obj, mask, **options, out=obj)
+    bins = 3 * 2048 * 8 * 2 * (1 if options.get("scope") == "global" else 4)
+    most = (16 << 10) + (bins if options["statistic"] == "percentile" else 0)
+    assert pool.total_bytes() - before <= most
 
 
 def to_parts_and_back(obj):
@@ -499,6 +682,38 @@ def test_the_bench_runs(name, form):
     for one in agreed.contenders:
         one.restore()
         assert place.seconds(one.run) > 0
+
+
+TRANSFORMED = (
+    *("kr_filter", "kz_filter", "kr_thresh"),
+    *("obj_gaussian", "obj_bandpass", "obj_wedge", "grid_notch"),
+)
+ARRAYS = dict.fromkeys(TRANSFORMED, 2) | {"grid_notch": 1}
+
+
+@pytest.mark.parametrize("name", bench.NAMES)
+def test_floors_transform_as_often_as_there_are_arrays(name, monkeypatch):
+    """Transforms of what a constraint changes, each there and back; others copy their arrays."""
+    counted = []
+    for one in ("rfft", "irfft"):
+        work = getattr(transforms, one)
+        monkeypatch.setattr(
+            transforms, one, lambda *args, own=one, work=work, **more: (
+                counted.append(own), work(*args, **more)
+            )
+        )  # fmt: skip
+    place = places.gpu()
+    case = bench.Case(name, bench.Size("tiny", (1, 4, 32, 32), (2, 32, 32), (8, 8)))
+    fields = {
+        field: place.array(x) if field in case.arrays else x for field, x in case.fields().items()
+    }
+    before = {field: CUPY.numpy(fields[field]) for field in case.arrays}
+    kind, floor = floors.floor(case, fields, place)
+    floor()
+    assert counted == ["rfft", "irfft"] * ARRAYS.get(name, 0)
+    assert (kind == "rfft2 pair") == (name in TRANSFORMED)
+    for field, values in before.items():  # a floor works on buffers of its own
+        np.testing.assert_array_equal(CUPY.numpy(fields[field]), values)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -73,6 +73,7 @@ IN_REGISTERS = [
     ("short_blur", {"REACH": 2, "PARTS": 2, "PIXELS": 21}),
     ("short_blur", {"REACH": 8, "PARTS": 1, "PIXELS": 7}),
     *[("variation", {"PARTS": parts}) for parts in (1, 2)],
+    *[("transfer", {"MIRRORED": axes}) for axes in (0, 1, 3, 4, 7)],
 ]
 
 

@@ -22,7 +22,7 @@ def floor(case: Case, fields: Fields) -> tuple[str, list[Run]]:
     """
     copy = COPY, _copies
     # whatever is done to a complex object, as much as a copy moves has to be read and written
-    kind, make = copy if case.form == "complex" else _FLOORS.get(case.name, copy)
+    kind, make = copy if case.form == "complex" else FLOORS.get(case.name, copy)
     return kind, make(case, fields)
 
 
@@ -35,9 +35,9 @@ def _copies(case: Case, fields: Fields) -> list[Run]:
     return [part(*pair) for pair in pairs]
 
 
-def _lateral_pairs(_: Case, fields: Fields) -> list[Run]:
+def _lateral_pairs(case: Case, fields: Fields) -> list[Run]:
     cupy, transforms = _modules()
-    arrays = [fields[name] for name in OBJECT]
+    arrays = [fields[name] for name in OBJECT if name in case.writes]
     like = arrays[0]
     half = (*like.shape[:-1], like.shape[-1] // 2 + 1)
     spectrum, back = cupy.empty(half, np.result_type(like.dtype, np.complex64)), like.copy()
@@ -79,10 +79,38 @@ def _modules() -> tuple[Any, Any]:
     return cupy, transforms
 
 
-_FLOORS: dict[str, tuple[str, Callable[[Case, Fields], list[Run]]]] = {
+FLOORS: dict[str, tuple[str, Callable[[Case, Fields], list[Run]]]] = {
     "probe_mask_k": ("fft2 pair (masked)", _masked_pairs),
     "probe_mask_r": ("ifft2 per plane", _focus_search),
-    "kr_filter": ("rfft2 pair", _lateral_pairs),
-    "kz_filter": ("rfft2 pair", _lateral_pairs),
-    "kr_thresh": ("rfft2 pair", _lateral_pairs),
+    # a cosine transform takes a real one of the same size; what is done in depth may take no pass
+    # of its own, as in kz_filter, and obj_wedge is the same filter
+    **dict.fromkeys(
+        (
+            "kr_filter",
+            "kz_filter",
+            "kr_thresh",
+            "obj_gaussian",
+            "obj_bandpass",
+            "obj_wedge",
+            "grid_notch",
+        ),
+        ("rfft2 pair", _lateral_pairs),
+    ),
+    # total variation too: updates may be done in tiles that leave their block at the end
+    **dict.fromkeys(
+        (
+            "identical_slices",
+            "obj_smooth",
+            "obj_tv",
+            "obj_shrink",
+            "objp_thresh",
+            "obj_baseline",
+            "obj_fill",
+            "phase_ramp",
+            "ortho_omode",
+            "obj_probe_scale",
+        ),
+        (COPY, _copies),
+    ),
 }
+"""What a floor is, and what makes its parts; others have a copy until somebody knows better."""

@@ -15,7 +15,7 @@ from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import elementary
 from arraycon.kernels.cpu.tools.compiled import kernel
 
-WEDGE, GAUSSIAN, BAND = 0, 1, 2
+WEDGE, GAUSSIAN, BAND, SOFT_EDGE = 0, 1, 2, 3
 BUTTERWORTH, GAUSSIAN_EDGE, HARD = 0, 1, 2
 
 # The arctangent is saturated long before; larger values would overflow when squared.
@@ -24,6 +24,8 @@ _LARGEST_RATIO = 1e15
 _SMALLEST = 1e-290
 # Weights that count as 0: they would make numbers that are slow, and contribute nothing.
 _NOTHING = 1e-20
+# Frequencies so near to a hard edge are on it; and the exponentials of these are finite.
+_ON_EDGE, _STEEPEST = 1e-12, 700.0
 # Highest whole order of a butterworth that is made of products: by an exponential and a logarithm
 # for each weight 20×512×512 took 1.35 times as long.
 _PRODUCTS = 16
@@ -41,12 +43,13 @@ class Transfer(NamedTuple):
     kind : int
         `WEDGE`: T = (2/π)·atan(1/t)·exp(-alpha·k²), t = kz²·beta²/(k² + floor), k² = ky² + kx².
         `GAUSSIAN`: exp(-(kz² + ky² + kx²)). `BAND`: L(q; low)·(1 - L(q; high)), q the root of the
-        sum, and 1 where that is 0.
+        sum, and 1 where that is 0. `SOFT_EDGE`: T = 1/(1 + exp(5 (q - low)/high)), of high = 0 a
+        hard edge on which T is ½.
     keep, share : float
     beta, alpha, floor : float
         Of a wedge.
     low, high : float
-        Cut-offs of a band, 0 for none.
+        Cut-offs of a band, 0 for none; radius and width of a soft edge.
     edge : int
         `BUTTERWORTH`, of an order, `GAUSSIAN_EDGE` or `HARD`.
     order : float
@@ -106,8 +109,10 @@ def weights(rows: Array, ky: int, table: Transfer) -> None:
         _wedge(rows, ky, table)
     elif table.kind == GAUSSIAN:
         _gaussian(rows, ky, table)
-    else:
+    elif table.kind == BAND:
         _band(rows, ky, table)
+    else:
+        _soft_edge(rows, ky, table)
 
 
 @kernel
@@ -172,3 +177,22 @@ def _low_pass(q, cutoff, table):
             power *= ratio * ratio
         return 1.0 / (1.0 + power)
     return 1.0 / (1.0 + math.exp(2 * table.order * math.log(ratio)))
+
+
+@kernel
+def _soft_edge(rows, ky, table):
+    for z in range(table.kz2.size):
+        for j in range(table.kx2.size):
+            distance = math.sqrt(table.kz2[z] + table.ky2[ky] + table.kx2[j]) - table.low
+            rows[z, j] = table.keep + table.share * _beyond(distance, table.high)
+
+
+@kernel
+def _beyond(distance, width):
+    if width == 0:
+        # frequencies that miss the edge by rounding alone are on it
+        return 0.5 if abs(distance) <= _ON_EDGE else 0.0 if distance > 0 else 1.0
+    # clipped before the division, which could overflow for a tiny width
+    steps = min(max(5 * distance, -_STEEPEST * width), _STEEPEST * width) / width
+    value = 1.0 / (1.0 + math.exp(steps))
+    return value if value > _NOTHING else 0.0

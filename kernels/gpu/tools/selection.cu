@@ -47,9 +47,19 @@ __device__ inline real value_of(ordinal_t ordinal) {
 // The lowest of the bits that a pass looks at.
 __device__ inline int lowest_bit(int pass) { return max(ORDINAL_BITS - BITS * (pass + 1), 0); }
 
+// Values of rows whose masks follow each other as they do, and begin again after `period` values;
+// those outside rank behind all others, as NaN does.
+struct inside_t {
+    const real *x;
+    const unsigned char *mask;
+    index_t start, period;
+    __device__ real operator[](index_t i) const { return mask[(start + i) % period] ? x[i] : (real)nan(""); }
+};
+
 // Count the next bits of the values within the range, into bins that the block shares.
-__device__ inline void tally(const real *__restrict__ x, index_t size, index_t first, index_t stride,
-                             bool moduli, ordinal_t prefix, int pass, unsigned *bins) {
+template <class Values>
+__device__ inline void tally(Values x, index_t size, index_t first, index_t stride, bool moduli,
+                             ordinal_t prefix, int pass, unsigned *bins) {
     const int shift = lowest_bit(pass);
     const ordinal_t limit = (ordinal_t)1 << (ORDINAL_BITS - BITS * pass - shift);
     // equal values in a row, as the zeros of a clipped phase, would all wait for the same bin
@@ -100,47 +110,102 @@ __device__ inline range_t narrow(range_t range, const T *bins, int pass) {
     return range;
 }
 
-// Value number `rank` of each row, by one block for each.
-extern "C" __global__ void select_in_block(const real *x, long long rows, long long size, long long rank,
-                                           long long moduli, real *found) {
+// Value number `rank` of a row, by one block.
+template <class Values>
+__device__ inline real selected(Values x, index_t size, count_t rank, bool moduli) {
     __shared__ unsigned bins[BINS];
+    range_t range = {0, rank};
+    for (int pass = 0; BITS * pass < ORDINAL_BITS; ++pass) {
+        for (int i = threadIdx.x; i < BINS; i += THREADS) bins[i] = 0;
+        __syncthreads();
+        tally(x, size, threadIdx.x, THREADS, moduli, range.prefix, pass, bins);
+        __syncthreads();
+        range = narrow(range, bins, pass);
+    }
+    return value_of(range.prefix);
+}
+
+extern "C" __global__ void select_in_block(const real *__restrict__ x, long long rows, long long size,
+                                           long long rank, long long moduli, real *found) {
     for (index_t row = blockIdx.x; row < rows; row += gridDim.x) {
-        range_t range = {0, (count_t)rank};
-        for (int pass = 0; BITS * pass < ORDINAL_BITS; ++pass) {
-            for (int i = threadIdx.x; i < BINS; i += THREADS) bins[i] = 0;
-            __syncthreads();
-            tally(x + row * size, size, threadIdx.x, THREADS, moduli, range.prefix, pass, bins);
-            __syncthreads();
-            range = narrow(range, bins, pass);
-        }
-        if (threadIdx.x == 0) found[row] = value_of(range.prefix);
+        const real value = selected(x + row * size, size, rank, moduli);
+        if (threadIdx.x == 0) found[row] = value;
+    }
+}
+
+// What follows finds two values of each row, of the ranks that a kernel has written: x has half as
+// many rows. Without a mask, and with one.
+extern "C" __global__ void select_pairs(const real *__restrict__ x, long long rows, long long size,
+                                        const long long *ranks, real *found) {
+    for (index_t row = blockIdx.x; row < rows; row += gridDim.x) {
+        const real value = selected(x + row / 2 * size, size, ranks[row], false);
+        if (threadIdx.x == 0) found[row] = value;
+    }
+}
+
+extern "C" __global__ void select_pairs_inside(const real *__restrict__ x, const unsigned char *mask,
+                                               long long period, long long rows, long long size,
+                                               const long long *ranks, real *found) {
+    for (index_t row = blockIdx.x; row < rows; row += gridDim.x) {
+        const index_t start = row / 2 * size;
+        const inside_t values = {x + start, mask, (index_t)(start % period), (index_t)period};
+        const real value = selected(values, size, ranks[row], false);
+        if (threadIdx.x == 0) found[row] = value;
     }
 }
 
 // One pass over rows by `parts` blocks each. Every block finds for itself what the last pass has
 // narrowed the range down to, which saves a launch; the first one leaves it to the next pass.
 // `counts` is (rows, passes, BINS) and begins as zeros, `ranges` is (rows, passes, 2).
-extern "C" __global__ void count(const real *x, long long size, long long rank, long long moduli,
-                                 long long parts, long long pass, long long passes, count_t *counts,
-                                 count_t *ranges) {
+struct pass_t {
+    long long row, part, parts, pass, passes;
+};
+
+template <class Values>
+__device__ inline void count_part(Values x, index_t size, count_t rank, bool moduli, pass_t at,
+                                  count_t *counts, count_t *ranges) {
     __shared__ unsigned bins[BINS];
-    const long long row = blockIdx.x / parts, part = blockIdx.x % parts;
-    counts += (row * passes + pass) * BINS;
-    ranges += (row * passes + pass) * 2;
+    counts += (at.row * at.passes + at.pass) * BINS;
+    ranges += (at.row * at.passes + at.pass) * 2;
     for (int i = threadIdx.x; i < BINS; i += THREADS) bins[i] = 0;
-    range_t range = {0, (count_t)rank};
-    if (pass > 1) range = {(ordinal_t)ranges[-2], ranges[-1]};
-    if (pass > 0) range = narrow(range, counts - BINS, pass - 1);
-    if (part == 0 && threadIdx.x == 0) {
+    range_t range = {0, rank};
+    if (at.pass > 1) range = {(ordinal_t)ranges[-2], ranges[-1]};
+    if (at.pass > 0) range = narrow(range, counts - BINS, at.pass - 1);
+    if (at.part == 0 && threadIdx.x == 0) {
         ranges[0] = range.prefix;
         ranges[1] = range.rank;
     }
     __syncthreads();
-    tally(x + row * size, size, (index_t)part * THREADS + threadIdx.x, (index_t)parts * THREADS, moduli,
-          range.prefix, pass, bins);
+    tally(x, size, (index_t)at.part * THREADS + threadIdx.x, (index_t)at.parts * THREADS, moduli,
+          range.prefix, at.pass, bins);
     __syncthreads();
     for (int i = threadIdx.x; i < BINS; i += THREADS)
         if (bins[i]) atomicAdd(&counts[i], (count_t)bins[i]);
+}
+
+extern "C" __global__ void count(const real *__restrict__ x, long long size, long long rank, long long moduli,
+                                 long long parts, long long pass, long long passes, count_t *counts,
+                                 count_t *ranges) {
+    const pass_t at = {blockIdx.x / parts, blockIdx.x % parts, parts, pass, passes};
+    count_part(x + (index_t)(at.row * size), size, rank, moduli, at, counts, ranges);
+}
+
+// Both ranks of a row read the same part one after the other: once from memory.
+extern "C" __global__ void count_pairs(const real *__restrict__ x, long long rows, long long size,
+                                       const long long *ranks, long long parts, long long pass,
+                                       long long passes, count_t *counts, count_t *ranges) {
+    const pass_t at = {blockIdx.x % rows, blockIdx.x / rows, parts, pass, passes};
+    count_part(x + (index_t)(at.row / 2 * size), size, ranks[at.row], false, at, counts, ranges);
+}
+
+extern "C" __global__ void count_pairs_inside(const real *__restrict__ x, const unsigned char *mask,
+                                              long long period, long long rows, long long size,
+                                              const long long *ranks, long long parts, long long pass,
+                                              long long passes, count_t *counts, count_t *ranges) {
+    const pass_t at = {blockIdx.x % rows, blockIdx.x / rows, parts, pass, passes};
+    const index_t start = at.row / 2 * size;
+    const inside_t values = {x + start, mask, (index_t)(start % period), (index_t)period};
+    count_part(values, size, ranks[at.row], false, at, counts, ranges);
 }
 
 extern "C" __global__ void take(const count_t *counts, const count_t *ranges, long long passes, real *found) {

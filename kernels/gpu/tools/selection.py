@@ -54,7 +54,7 @@ def kth_smallest_of_rows(
     if memory.in_block:
         launch("selection", "select_in_block", x, rows, x, rows, size, k, int(moduli), found)
         return found
-    parts = max(1, min(-(-size // (THREADS * _VALUES)), _BLOCKS // rows))
+    parts = _parts(rows, size)
     counts, ranges = memory.counts[:rows], memory.ranges[:rows]
     counts.fill(0)
     for i in range(passes):
@@ -62,3 +62,35 @@ def kth_smallest_of_rows(
         launch("selection", "count", x, rows * parts, x, *options, counts, ranges)
     launch("selection", "take", x, rows, counts, ranges, passes, found)
     return found
+
+
+def pairs_of_rows(x: Array, ranks: Array, mask: Array | None, memory: Memory) -> Array:
+    """Return two values of each row of a C-contiguous (rows, size) array, of ranks on the device.
+
+    Parameters
+    ----------
+    x : array, shape (rows, size)
+    ranks : array of int64, shape (2·rows,)
+    mask : array of uint8, optional
+        Of rows, which begin again behind the last: 0 where a value is to rank behind all others.
+    memory : Memory
+        For twice as many rows. The result is its `found`.
+    """
+    rows, size, passes = len(ranks), x.shape[1], memory.passes
+    suffix, inside = ("", ()) if mask is None else ("_inside", (mask, mask.size))
+    given = x, *inside, rows, size, ranks
+    if memory.in_block:
+        launch("selection", f"select_pairs{suffix}", x, rows, *given, memory.found)
+        return memory.found
+    parts = _parts(rows, size)
+    memory.counts.fill(0)
+    for i in range(passes):
+        options = parts, i, passes, memory.counts, memory.ranges
+        launch("selection", f"count_pairs{suffix}", x, rows * parts, *given, *options)
+    launch("selection", "take", x, rows, memory.counts, memory.ranges, passes, memory.found)
+    return memory.found
+
+
+def _parts(rows: int, size: int) -> int:
+    """Blocks of one row."""
+    return max(1, min(-(-size // (THREADS * _VALUES)), _BLOCKS // rows))

@@ -31,7 +31,15 @@ _SCALARS = {
     for dtype in ("float32", "float64")
 }
 # What a family has in common with another one.
-_SHARED = {"circulant": ("wedge.cuh",), "fourier": ("wedge.cuh",)}
+_SHARED = {
+    "circulant": ("wedge.cuh",),
+    "dct": ("cosines.cuh",),
+    "fourier": ("wedge.cuh",),
+    "gauge": ("planes.cuh",),
+    "levels": ("planes.cuh",),
+    "transfer": ("cosines.cuh",),
+    "values": ("planes.cuh",),
+}
 # Families lie in the layer's own folder, what they share beside this file.
 _FOLDERS = (__package__.rpartition(".")[0], __package__)
 

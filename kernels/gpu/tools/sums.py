@@ -7,9 +7,19 @@ import numpy as np
 
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.gpu.tools.launch import blocks, launch
+from arraycon.kernels.gpu.tools.source import THREADS
 
 MOST = 1024
 """Blocks whose sums one last block adds up."""
+
+
+# Rows of blocks, each of which has planes of its own, at most.
+_ROWS = 1 << 10
+
+
+def planes_grid(planes: int, plane: int, *, measured: bool) -> tuple[int, int]:
+    """Columns and rows of blocks for planes of so many elements."""
+    return blocks(plane, most=max(1, MOST // THREADS) if measured else MOST), min(_ROWS, planes)
 
 
 def of_blocks(grid: int, number: int = 1) -> Array:

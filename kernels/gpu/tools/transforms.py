@@ -42,6 +42,18 @@ def irfft(spectrum: Array, x: Array, *, axes: int = 2) -> None:
     _plan(spectrum, x.shape, axes, "C2R").fft(spectrum, x, _INVERSE)
 
 
+def rfft_inplace(spectrum: Array, shape: tuple[int, ...], *, axes: int) -> None:
+    """`rfft` of items whose rows begin where those of their spectra do; `shape` is the items'."""
+    rows = spectrum.view(spectrum.real.dtype)
+    _plan(rows, shape, axes, "R2C", padded=True).fft(rows, spectrum, _FORWARD)
+
+
+def irfft_inplace(spectrum: Array, shape: tuple[int, ...], *, axes: int) -> None:
+    """Inverse of `rfft_inplace`, times the number of pixels."""
+    rows = spectrum.view(spectrum.real.dtype)
+    _plan(spectrum, shape, axes, "C2R", padded=True).fft(spectrum, rows, _INVERSE)
+
+
 def fft(x: Array, *, axes: int = 2, inverse: bool = False) -> None:
     """FFT in place over the last one to three axes, or its inverse times the number of pixels."""
     _plan(x, x.shape, axes, "C2C").fft(x, x, _INVERSE if inverse else _FORWARD)
@@ -51,6 +63,12 @@ def prepare(x: Array, spectrum: Array, *, axes: int = 2) -> None:
     """Make what `rfft` and `irfft` need: a plan has work memory of its own."""
     _plan(x, x.shape, axes, "R2C")
     _plan(spectrum, x.shape, axes, "C2R")
+
+
+def prepare_inplace(spectrum: Array, shape: tuple[int, ...], *, axes: int) -> None:
+    """Make what `rfft_inplace` and `irfft_inplace` need."""
+    _plan(spectrum.view(spectrum.real.dtype), shape, axes, "R2C", padded=True)
+    _plan(spectrum, shape, axes, "C2R", padded=True)
 
 
 def prepare_complex(x: Array, *, axes: int = 2) -> None:
@@ -69,26 +87,28 @@ def clear() -> None:
     _plans().clear()
 
 
-def _plan(x: Array, shape: tuple[int, ...], axes: int, kind: str) -> Any:
+def _plan(x: Array, shape: tuple[int, ...], axes: int, kind: str, *, padded: bool = False) -> Any:
     plans = _plans()
-    key = (cupy.cuda.runtime.getDevice(), shape, x.dtype.char, axes, kind)
+    key = (cupy.cuda.runtime.getDevice(), shape, x.dtype.char, axes, kind, padded)
     if key in plans:
         plans.move_to_end(key)
         return plans[key]
-    plans[key] = made = _made(shape[-axes:], math.prod(shape[:-axes]), kind, x.dtype.char in "fF")
+    single, batch = x.dtype.char in "fF", math.prod(shape[:-axes])
+    plans[key] = made = _made(shape[-axes:], batch, kind, single=single, padded=padded)
     if len(plans) > _MOST_PLANS:
         plans.popitem(last=False)
     return made
 
 
-def _made(shape: tuple[int, ...], batch: int, kind: str, single: bool) -> Any:
-    """Plan for contiguous items of a shape.
+def _made(shape: tuple[int, ...], batch: int, kind: str, *, single: bool, padded: bool) -> Any:
+    """Plan for contiguous items of a shape; padded ones have rows as long as their spectra's.
 
     CuPy's own way to a plan, `get_fft_plan`, decides by an array's flags, and refuses real
     transforms of an array that is of both orders because all axes but one have size 1.
     """
     half = (*shape[:-1], shape[-1] // 2 + 1)
-    source, target = (half if kind == "C2R" else shape), (half if kind == "R2C" else shape)
+    whole = (*shape[:-1], 2 * half[-1]) if padded else shape
+    source, target = (half if kind == "C2R" else whole), (half if kind == "R2C" else whole)
     return cufft.PlanNd(
         shape,
         *(source, 1, math.prod(source)),

@@ -25,8 +25,12 @@ class PlanNd:
     ):  # fmt: skip
         half = (*shape[:-1], shape[-1] // 2 + 1)
         self.shape, self.batch, self.fft_type = tuple(shape), batch, fft_type
-        self.item_in = half if fft_type in _TO_REAL else self.shape
-        self.item_out = half if fft_type in _FROM_REAL else self.shape
+        # real rows in the place of their spectra are as long as these
+        padded = (*shape[:-1], 2 * half[-1])
+        given = tuple(onembed if fft_type in _TO_REAL else inembed)
+        real = padded if given == padded and fft_type not in (CUFFT_C2C, CUFFT_Z2Z) else self.shape
+        self.item_in = half if fft_type in _TO_REAL else real
+        self.item_out = half if fft_type in _FROM_REAL else real
         # what is transformed here: contiguous items
         assert (tuple(inembed), istride, idist) == (self.item_in, 1, np.prod(self.item_in))
         assert (tuple(onembed), ostride, odist) == (self.item_out, 1, np.prod(self.item_out))
@@ -46,9 +50,13 @@ class PlanNd:
         # to real numbers as to complex ones, or it is CUFFT_INVALID_VALUE
         complex_bytes = 8 if self.fft_type in _SINGLE else 16
         assert source.ctypes.data % complex_bytes == target.ctypes.data % complex_bytes == 0
+        # one in the place of the other: rows begin together
+        in_place = np.may_share_memory(source, target)
+        assert not in_place or source.ctypes.data == target.ctypes.data
+        assert not in_place or source.nbytes == target.nbytes
         axes = tuple(range(1, source.ndim))
         if self.fft_type in _FROM_REAL:
-            result = _fft.rfftn(source, axes=axes)
+            result = _fft.rfftn(source[..., : self.shape[-1]], axes=axes)
         elif self.fft_type in _TO_REAL:
             result = _fft.irfftn(source, s=self.shape, axes=axes, norm="forward")
             source[...] = np.nan  # cuFFT overwrites the input of a complex-to-real transform
@@ -56,8 +64,7 @@ class PlanNd:
             result = _fft.fftn(source, axes=axes)
         else:
             result = _fft.ifftn(source, axes=axes, norm="forward")
-        assert result.shape == target.shape
-        target[...] = result
+        target[..., : result.shape[-1]] = result
 
     def _items(self, array, item, *, real):
         array = _theirs(array)
