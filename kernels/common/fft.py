@@ -71,6 +71,16 @@ def irfft2_into(spectrum: Array, x: Array) -> None:
     _numpy_engine().irfft2_into(spectrum, x)
 
 
+def rfft_into(x: Array, spectrum: Array) -> None:
+    """FFT of the rows of a real array; the last axis of `spectrum` has n//2 + 1 frequencies."""
+    _numpy_engine().rfft_into(x, spectrum)
+
+
+def irfft_into(spectrum: Array, x: Array) -> None:
+    """Inverse of `rfft_into`; `spectrum` is overwritten."""
+    _numpy_engine().irfft_into(spectrum, x)
+
+
 def fft_inplace(x: Array, *, axis: int, inverse: bool = False) -> None:
     """FFT of a complex array over one axis, or its inverse."""
     _numpy_engine().fft_inplace(x, axis, inverse)
@@ -134,6 +144,12 @@ class _Scipy:
         for rows in _blocks(x):
             x[rows] = self.irfft(spectrum[rows], n=x.shape[-1])
 
+    def rfft_into(self, x: Array, spectrum: Array) -> None:
+        spectrum[...] = self.rfft(x)
+
+    def irfft_into(self, spectrum: Array, x: Array) -> None:
+        x[...] = self.irfft(spectrum, n=x.shape[-1], overwrite_x=True)
+
     def fft_inplace(self, x: Array, axis: int, inverse: bool) -> None:
         transform = self.ifft if inverse else self.fft
         _settle(transform(x, axis=axis, overwrite_x=True), x)
@@ -191,6 +207,21 @@ class _Ducc:
         self._fft.c2r(
             spectrum,
             axes=(0, 1),
+            lastsize=x.shape[-1],
+            forward=False,
+            inorm=2,
+            out=x,
+            nthreads=threads.count(),
+            allow_overwriting_input=True,
+        )
+
+    def rfft_into(self, x: Array, spectrum: Array) -> None:
+        self._fft.r2c(x, axes=(1,), out=spectrum, nthreads=threads.count())
+
+    def irfft_into(self, spectrum: Array, x: Array) -> None:
+        self._fft.c2r(
+            spectrum,
+            axes=(1,),
             lastsize=x.shape[-1],
             forward=False,
             inorm=2,

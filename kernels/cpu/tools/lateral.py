@@ -11,6 +11,7 @@ import numpy as np
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.fft import slices
+from arraycon.kernels.cpu.tools import alone
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 from arraycon.kernels.cpu.tools.volume import spectra
@@ -37,6 +38,9 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         whole = np.concatenate([mask, mask[:, (planes.shape[2] - 1) // 2 : 0 : -1]], axis=1)
         yield from each(planes, lambda engine, x, _: engine.filter_complex(x, whole), sums)
         return
+    if alone.suits(planes):
+        yield from _one_by_one(planes, mask, sums)
+        return
     memory, changes = spectra(planes), np.empty((len(planes), 2))
 
     def work(engine: Any, start: int, stop: int, spectrum: Array) -> None:
@@ -49,6 +53,15 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
 
     yield
     slices.run(work if sums is None else measure, planes, memory)
+    if sums is not None:
+        np.sum(changes, axis=0, out=sums[0])
+
+
+def _one_by_one(planes: Array, mask: Array, sums: Array | None) -> Iterator[None]:
+    work, changes = alone.Alone(planes, mask), np.zeros((len(planes), 2))
+    yield
+    for x, change in zip(planes, changes, strict=True):
+        work(x, None if sums is None else change)
     if sums is not None:
         np.sum(changes, axis=0, out=sums[0])
 
