@@ -45,9 +45,9 @@ class Alone:
         self._rows, self._columns = max(1, ny // _SHARE), max(1, nx // 2 // _SHARE)
         pairs = np.result_type(planes.dtype, np.complex64)
         size = max(ny * self._columns, self._rows * (nx // 2 + 1))
-        number = -(-nx // 2 // self._columns)
-        self._memory = threads.memory(lambda: scratch_memory(np.empty, (size,), pairs), number)
-        self._changes = np.zeros(number)
+        self._changes = np.zeros(-(-nx // 2 // self._columns))
+        most = max(len(self._changes), -(-ny // self._rows))
+        self._memory = threads.memory(lambda: scratch_memory(np.empty, (size,), pairs), most)
 
     def __call__(self, x: Array, sums: Array | None = None) -> None:
         """Filter one slice in place; note Σ(new - old)² and Σold² where asked."""
