@@ -27,7 +27,8 @@ class ParameterWarning(UserWarning):
     Taps that end at one standard deviation are no Gaussian:
 
     >>> import arraycon, warnings
-    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
     ...     _ = arraycon.Constraints({"obj_zblur": {"start_iter": 1, "kernel_size": 3, "std": 1}})
     >>> caught[0].category.__name__, "kernel_size" in str(caught[0].message)
     ('ParameterWarning', True)
