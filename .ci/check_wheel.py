@@ -1,4 +1,4 @@
-"""Check that wheel and source distribution hold every file, and that links on PyPI lead somewhere."""
+"""Check that archives hold every file, and that links lead somewhere where PyPI shows README."""
 
 import email
 import re
