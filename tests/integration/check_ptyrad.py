@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     from ptyrad.solver import PtyRADSolver
 
 import arraycon
-from arraycon.adapters import ptyrad
+from arraycon.adapters import _moments, ptyrad
 
 PROBE = "opt_probe"
 PARAMETERS = ("opt_obja", "opt_objp", PROBE, "opt_probe_pos_shifts", "opt_obj_tilts")
@@ -222,9 +222,67 @@ def test_a_reconstruction_gives_the_same_arrays(params, run, record_figure):
     assert all(np.isfinite(array).all() for array in arrays(ours).values())
     assert losses[0][-1] < losses[0][0]
     if run == "defaults, Adam":
-        assert losses[0][-1] < 1.02 * losses[1][-1]
+        # which does not turn what Adam remembers
+        assert losses[0][-1] < 0.99 * losses[1][-1]
     else:
         assert max(found.values()) < 1e-4, found
+
+
+def last_loss(params, given, iterations):
+    _, model = reconstruct(params, given, iterations)
+    return model.loss_iters[-1][1]
+
+
+def test_orthogonal_modes_cost_nothing_with_adam(params, record_figure):
+    """Modes are a choice of coordinates: the loss is to be as without `ortho_pmode`."""
+    on, off = blocks(ortho_pmode={}, fix_probe_int={}), blocks(fix_probe_int={})
+    theirs = last_loss(params, on, 10)
+    with ptyrad.install():
+        without, ours = (last_loss(params, given, 10) for given in (off, on))
+    record_figure("Adam, loss with ortho_pmode to without: PtyRAD's own", theirs / without)
+    record_figure("Adam, loss with ortho_pmode to without: ours", ours / without)
+    assert ours < 1.01 * without
+    assert ours < 0.97 * theirs
+
+
+@pytest.mark.parametrize("mask", ["probe_mask_k", "probe_mask_r"])
+def test_masks_before_rotations(params, mask, record_figure):
+    given = blocks(**{mask: {"radius": 0.3 if mask == "probe_mask_k" else 0.9}}, ortho_pmode={})
+    theirs = last_loss(params, given, 6)
+    with ptyrad.install():
+        ours = last_loss(params, given, 6)
+    record_figure(f"{mask}, ortho_pmode, Adam: loss to PtyRAD's own", ours / theirs)
+    # the mask in real space is centred on the probe, half a pixel from PtyRAD's
+    assert ours < 1.01 * theirs
+
+
+def test_attached_to_a_solver_and_in_a_loop_of_ones_own(params):
+    params = copy.deepcopy(params)
+    params["constraint_params"] = blocks()
+    params["recon_params"]["NITER"] = 3
+    constraints = arraycon.Constraints({"ortho_pmode": {"start_iter": 1}})
+    solver = PtyRADSolver(params, device="cpu", seed=1)
+    theirs = solver.constraint_fn
+    with ptyrad.attach(solver, constraints) as attached:
+        solver.run()
+    assert solver.constraint_fn is theirs
+    assert [record.name for record in attached.reports[0]] == ["ortho_pmode"]
+
+    class Own:
+        """A loop that calls what it likes between its iterations."""
+
+        def __call__(self, model, niter):
+            optimizer = _moments.of(model.opt_probe)
+            if niter == 1:
+                self.step = ptyrad.step(model, constraints, optimizer=optimizer)
+            assert self.step(niter)[0].iteration == niter
+
+    other = PtyRADSolver(params, device="cpu", seed=1)
+    other.constraint_fn = Own()
+    with ptyrad.install():
+        other.run()
+    found = differences(arrays(other.reconstruct_results), arrays(solver.reconstruct_results))
+    assert max(found.values()) < 1e-3  # PyTorch's threads do not add in the same order each time
 
 
 def test_options_that_ptyrad_does_not_know(params):
@@ -255,7 +313,7 @@ def test_a_monitor_and_a_rule_see_the_model(params, record_figure):
         error = float(((m.sqrt() - n.sqrt()) ** 2).sum() / n.sum())
     record_figure("Q after the last constraint", q)
     assert monitor.history[-1].effects[-1].misfit == pytest.approx(q, rel=1e-5)
-    assert float(solver.constraint_fn._patterns(model).error()) == pytest.approx(error, rel=1e-5)
+    assert float(solver.constraint_fn._step._patterns().error()) == pytest.approx(error, rel=1e-5)
     assert monitor.history[-1].taken_back > 0
     assert not any(p.grad_fn for p in model.parameters())
 
