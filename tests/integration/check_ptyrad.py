@@ -7,12 +7,18 @@ constraint does: Adam divides gradients by their own size, and makes much of the
 from __future__ import annotations
 
 import copy
+import os
+import re
+import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import yaml
 from declare import declare_operators
+from processes import run
 from simulate import simulate
 
 with warnings.catch_warnings():
@@ -316,6 +322,48 @@ def test_a_monitor_and_a_rule_see_the_model(params, record_figure):
     assert float(solver.constraint_fn._step._patterns().error()) == pytest.approx(error, rel=1e-5)
     assert monitor.history[-1].taken_back > 0
     assert not any(p.grad_fn for p in model.parameters())
+
+
+def plain(value):
+    """Parameters as YAML has them."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+LAUNCH = Path(__file__).with_name("launch.py")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_own_command(params, tmp_path, processes):
+    """On one and two processes, with constraints that PtyRAD's own file does not have."""
+    whole = plain(copy.deepcopy(params))
+    whole["constraint_params"] = blocks()
+    whole["recon_params"].update(NITER=2, SAVE_ITERS=2, output_dir=str(tmp_path / "out"))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(whole))
+    limits = "obja_thresh: {start_iter: 1, thresh: [0.9999, 1.0]}\northo_pmode: {start_iter: 1}\n"
+    (tmp_path / "ours.yaml").write_text(limits)
+    launcher = [sys.executable]
+    if processes == 2:
+        launcher += ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    command = [*launcher, LAUNCH, "ptyrad", "--constraints", tmp_path / "ours.yaml", "run",
+               tmp_path / "params.yaml", "--gpuid", "cpu" if processes == 1 else "acc"]  # fmt: skip
+    done = run(
+        command, limit=600, cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(rf"Accelerator\.num_process +. {processes}\b", done.stdout + done.stderr)
+    (saved,) = (tmp_path / "out").glob("*/model_iter0002.hdf5")
+    with h5py.File(saved) as file:
+        amplitude = file["optimizable_tensors/obja"][()]
+        probe = file["optimizable_tensors/probe"][()]
+    assert 0.9999 <= amplitude.min() < amplitude.max() <= 1 + 1e-6
+    rows = probe.reshape(3, -1, 2) @ [1, 1j] if probe.dtype.kind == "f" else probe.reshape(3, -1)
+    gram = abs(rows @ rows.conj().T)
+    assert np.max(gram - np.diag(np.diag(gram))) < 1e-4 * gram.max()
 
 
 def test_the_package_that_ran():
