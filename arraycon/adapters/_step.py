@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from arraycon.pipeline import Constraints, Report
 
 ROTATION = "rotation"
-"""By-product of constraints that mix the probe's modes: the unitary matrix."""
+"""By-product of constraints that mix modes of probe or object: the unitary matrix."""
 
 
 class Step(ABC):
@@ -70,9 +70,9 @@ class Step(ABC):
             A constraint needs what this reconstruction does not have.
         """
         self.iteration = self._count() if iteration is None else iteration
+        fields = self._fields()
         if error is None and self._loop.waits(self.constraints, self.iteration):
             error = self._error()
-        fields = self._fields()
         changed = set(fields)  # where an error comes before the report, what ran before it stays
         try:
             report = self._apply(self._loop, fields, error)
@@ -81,7 +81,8 @@ class Step(ABC):
             self._settle(fields, changed)
         for record in report:
             if ROTATION in record.returned:
-                self._turn(record.returned[ROTATION])
+                turn = self._turn if "probe" in record.targets else self._turn_object
+                turn(record.returned[ROTATION])
         self.reports = (report,)
         return report
 
@@ -99,7 +100,7 @@ class Step(ABC):
         try:
             self.constraints.check_state(State(**self._fields()))
         except MissingInputError as error:
-            raise MissingInputError(f"{error}\n{self._lacks}") from None
+            raise MissingInputError(self._told(error)) from None
 
     def _apply(self, loop: Loop, fields: dict[str, Any], error: float | None) -> Report:
         from arraycon.pipeline import MissingInputError
@@ -109,7 +110,10 @@ class Step(ABC):
                 self.constraints, fields, self.iteration, measure=self._measure, error=error
             )
         except MissingInputError as problem:
-            raise MissingInputError(f"{problem}\n{self._lacks}") from None
+            raise MissingInputError(self._told(problem)) from None
+
+    def _told(self, problem: Exception) -> str:
+        return f"{problem}\n{self._lacks}"
 
     @abstractmethod
     def _fields(self) -> dict[str, Any]:
@@ -120,6 +124,9 @@ class Step(ABC):
 
     def _turn(self, rotation: Any) -> None:  # noqa: B027
         """Turn what else is told in terms of the probe's modes, as they have been turned."""
+
+    def _turn_object(self, rotation: Any) -> None:  # noqa: B027
+        """Do the same for the object's modes."""
 
     def _count(self) -> int:
         return self.iteration + 1
@@ -152,8 +159,13 @@ class StepAttachment(Attachment):
 
 def mixes_modes(constraints: Constraints) -> str:
     """Name a constraint that is on and mixes the probe's modes, if there is one."""
-    enabled = (step for step, block in constraints.steps if block.enabled)
-    return next((step.name for step in enabled if ROTATION in step.returns), "")
+    enabled = (each for each in constraints.steps if each[1].enabled)
+    mixing = (
+        step.name
+        for step, block in enabled
+        if "probe" in step.writes(block) and ROTATION in step.returns
+    )
+    return next(mixing, "")
 
 
 def turned(modes: Any, rotation: Any) -> Any:

@@ -60,6 +60,7 @@ def register(
     spares: Callable[[Any], Collection[str]] | None = ...,
     without: Mapping[str, Mapping[str, Any]] | None = ...,
     flat: bool = ...,
+    shapeless: bool = ...,
 ) -> Callable[[M], M]: ...
 @overload
 def register(
@@ -98,6 +99,7 @@ def register(
     spares: Callable[[Any], Collection[str]] | None = None,
     without: Mapping[str, Mapping[str, Any]] | None = None,
     flat: bool = False,
+    shapeless: bool = False,
 ) -> Any:
     """Declare a constraint that parameter files can switch on.
 
@@ -169,6 +171,8 @@ def register(
         By a field of the state that it can do without: what the block's fields are then.
     flat : bool
         Whether it takes objects of one slice only.
+    shapeless : bool
+        Whether it is the same wherever the probe's pixels lie, since it needs sums over them only.
 
     Returns
     -------
@@ -212,7 +216,7 @@ def register(
             memory=memory,
             apart=apart,
         )
-    told.update(without=without or {}, flat=flat)
+    told.update(without=without or {}, flat=flat, shapeless=shapeless)
     told["by_parts"] = on == "object"
     told.update(typical=typical or {}, smooths=smooths, idle=idle)
     told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)

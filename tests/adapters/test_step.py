@@ -19,7 +19,8 @@ class Code(Step):
     def __init__(self, constraints, **options):
         super().__init__(constraints, **options)
         self.object, self.places = complex_array((2, 8, 8)), real_array((6, 2), mean=1)
-        self.turns, self.settled, self.errors = [], [], iter([0.4, 0.1, 0.09])
+        self.turns, self.object_turns, self.settled = [], [], []
+        self.errors = iter([0.4, 0.1, 0.09])
 
     def _fields(self):
         shifts = self.places * 2
@@ -32,6 +33,9 @@ class Code(Step):
 
     def _turn(self, rotation):
         self.turns.append(rotation)
+
+    def _turn_object(self, rotation):
+        self.object_turns.append(rotation)
 
     def _error(self):
         return next(self.errors)
@@ -57,8 +61,18 @@ def test_rotations_are_handed_on():
     step()
     (rotation,) = step.turns
     np.testing.assert_allclose(rotation @ rotation.conj().T, np.eye(2), atol=1e-6)
+    assert step.object_turns == []
     assert mixes_modes(step.constraints) == "ortho_pmode"
     assert mixes_modes(only(obja_thresh={})) == ""
+
+
+def test_rotations_of_the_objects_modes_are_no_turns_of_the_probe():
+    step = Code(only(ortho_omode={}))
+    step.object = complex_array((3, 1, 8, 8))
+    step()
+    assert step.turns == []
+    assert [rotation.shape for rotation in step.object_turns] == [(3, 3)]
+    assert mixes_modes(step.constraints) == ""
 
 
 def test_rules_take_the_codes_own_error_or_the_users():
