@@ -18,6 +18,7 @@ def versions(monkeypatch):
         "py4DSTEM": "0.14.18",
         "ptylab": "0.3.7",
         "ptychi": "2.2.0",
+        "phaserEM": "0.3.1",
     }
     own = importlib.metadata.version
     monkeypatch.setattr(

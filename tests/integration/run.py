@@ -31,10 +31,11 @@ PYTHONS = {
     "py4dstem": ((3, 10), (3, 12)),
     "ptylab": ((3, 11), (3, 13)),
     "ptychi": ((3, 11), (3, 13)),
+    "phaser": ((3, 11), (3, 13)),
 }
 SHOWN = (
-    "ptyrad", "py4DSTEM", "ptylab", "ptychi", "arraycon", "numpy", "scipy", "numba", "torch",
-    "torchvision",
+    "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "arraycon", "numpy", "scipy", "numba",
+    "torch", "torchvision", "jax",
 )  # fmt: skip
 LEFT_OUT = (".git", "build", ".venv*", "*.egg-info", "__pycache__", ".ruff_cache", ".mypy_cache")
 
