@@ -19,6 +19,10 @@ def versions(monkeypatch):
         "ptylab": "0.3.7",
         "ptychi": "2.2.0",
         "phaserEM": "0.3.1",
+        "quantem": "0.1.10",
+        "cdtools-py": "0.3.2",
+        "tike": "0.26.0",
+        "Python Ptychography toolbox": "0.9.0",
     }
     own = importlib.metadata.version
     monkeypatch.setattr(
@@ -30,8 +34,13 @@ def versions(monkeypatch):
 class Parameter(np.ndarray):
     """As much of PyTorch's as adapters ask for; detached, it is a plain array."""
 
+    device = "cpu"
+
     def detach(self):
         return self.view(np.ndarray)
+
+    def is_complex(self):
+        return np.iscomplexobj(self)
 
 
 def _stand_in(monkeypatch):
