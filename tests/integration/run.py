@@ -32,10 +32,14 @@ PYTHONS = {
     "ptylab": ((3, 11), (3, 13)),
     "ptychi": ((3, 11), (3, 13)),
     "phaser": ((3, 11), (3, 13)),
+    "quantem": ((3, 11), (3, 13)),
+    "cdtools": ((3, 11), (3, 13)),
+    "tike": ((3, 11), (3, 13)),
+    "ptypy": ((3, 11), (3, 13)),
 }
 SHOWN = (
-    "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "arraycon", "numpy", "scipy", "numba",
-    "torch", "torchvision", "jax",
+    "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "quantem", "cdtools-py", "tike", "ptypy",
+    "arraycon", "numpy", "scipy", "numba", "torch", "torchvision", "jax", "cupy-cuda13x",
 )  # fmt: skip
 LEFT_OUT = (".git", "build", ".venv*", "*.egg-info", "__pycache__", ".ruff_cache", ".mypy_cache")
 
