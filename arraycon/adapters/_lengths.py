@@ -25,3 +25,9 @@ def even(distances: Sequence[float]) -> dict[str, float]:
     if least > 0 and math.isclose(least, most, rel_tol=_ALIKE):
         return {"slice_thickness": least}
     return {}
+
+
+def electron_wavelength(energy: float) -> float:
+    """Relativistic wavelength in Å of electrons of an energy in eV."""
+    momentum = math.sqrt(energy * (energy + 2 * 510_998.95))  # eV/c, from the rest energy
+    return 12_398.419_84 / momentum  # hc in eV·Å

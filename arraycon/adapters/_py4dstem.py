@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from arraycon.adapters._feeding import Feed
-from arraycon.adapters._lengths import even, square
+from arraycon.adapters._lengths import electron_wavelength, even, square
 from arraycon.adapters._loop import kept
 from arraycon.adapters._step import Step, intensity, turned
 from arraycon.adapters._versions import Code
@@ -104,7 +104,7 @@ class Py4DSTEMStep(Step):
             "position_shifts": self._shifts,
             "object_phase" if potential else "object": slices,
             "illumination": self._illumination,
-            "wavelength": _wavelength(float(reconstruction._energy)),
+            "wavelength": electron_wavelength(float(reconstruction._energy)),
             **square(*reconstruction.sampling),
             **even(_thicknesses(reconstruction)),
         }
@@ -212,12 +212,6 @@ def _illumination(reconstruction: Any) -> Any:
 def _thicknesses(reconstruction: Any) -> list[float]:
     found = getattr(reconstruction, "_slice_thicknesses", None)
     return [] if found is None else [float(each) for each in found]
-
-
-def _wavelength(energy: float) -> float:
-    """Relativistic wavelength in Å of electrons of an energy in eV."""
-    momentum = math.sqrt(energy * (energy + 2 * 510_998.95))  # eV/c, from the rest energy
-    return 12_398.419_84 / momentum  # hc in eV·Å
 
 
 def _like(array: Any, other: Any) -> Any:

@@ -16,6 +16,7 @@ from scipy import constants
 
 import arraycon
 from arraycon.adapters import InterfaceError, _py4dstem, py4dstem
+from arraycon.adapters._lengths import electron_wavelength
 
 
 class MultislicePtychography:
@@ -205,7 +206,7 @@ def test_py4dstem_errors():
 
 @pytest.mark.parametrize(("energy", "wavelength"), [(80e3, 0.04175712), (300e3, 0.01968749)])
 def test_wavelengths_of_electrons(energy, wavelength):
-    assert _py4dstem._wavelength(energy) == pytest.approx(wavelength, rel=1e-6)
+    assert electron_wavelength(energy) == pytest.approx(wavelength, rel=1e-6)
 
 
 class Modelled(SingleslicePtychography):

@@ -1,6 +1,6 @@
 """Run one foreign code, as its authors publish it, with this package inside.
 
-    python tests/integration/run.py ptyrad|py4dstem|ptylab|ptydy [--python PATH] [--keep FOLDER]
+    python tests/integration/run.py CODE [--python PATH] [--keep FOLDER]
 
 Makes a fresh virtual environment in a temporary folder, installs the code from PyPI and this
 checkout, runs the tests for that code on the CPU, and prints the versions and figures.
@@ -30,11 +30,17 @@ PYTHONS = {
     "ptyrad": ((3, 12), (3, 13)),
     "py4dstem": ((3, 10), (3, 12)),
     "ptylab": ((3, 11), (3, 13)),
+    "ptychi": ((3, 11), (3, 13)),
+    "phaser": ((3, 11), (3, 13)),
+    "quantem": ((3, 11), (3, 13)),
+    "cdtools": ((3, 11), (3, 13)),
+    "tike": ((3, 11), (3, 13)),
+    "ptypy": ((3, 11), (3, 13)),
     "ptydy": ((3, 10), (3, 13)),
 }
 SHOWN = (
-    "ptyrad", "py4DSTEM", "ptylab", "ptydy", "arraycon", "numpy", "scipy", "numba", "torch",
-    "torchvision",
+    "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "quantem", "cdtools-py", "tike", "ptypy",
+    "ptydy", "arraycon", "numpy", "scipy", "numba", "torch", "torchvision", "jax", "cupy-cuda13x",
 )  # fmt: skip
 LEFT_OUT = (".git", "build", ".venv*", "*.egg-info", "__pycache__", ".ruff_cache", ".mypy_cache")
 
