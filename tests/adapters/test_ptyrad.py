@@ -443,6 +443,17 @@ def test_a_step_in_a_loop_of_ones_own(monkeypatch):
         ptyrad.step(model, only(obj_fill={"start_iter": 100}))
 
 
+@pytest.mark.usefixtures("torch")
+def test_modes_without_an_optimizer_are_told_once(caplog):
+    constraint = ptyrad.CombinedConstraint({**OFF, "ortho_pmode": {"start_iter": 1}}, "cpu")
+    with caplog.at_level(logging.INFO, logger="arraycon"):
+        for niter in (1, 2):
+            constraint(Model(), niter)
+    told = [text for text in caplog.messages if "no optimizer known" in text]
+    assert len(told) == 1
+    assert told[0].startswith("ortho_pmode: ")
+
+
 def test_undone_after_an_error(package):
     with pytest.raises(ZeroDivisionError), ptyrad.install():
         raise ZeroDivisionError
