@@ -32,10 +32,55 @@ class Undoable(ABC):
         self.undo()
 
 
-class Attachment(Undoable):
+class Placed(Undoable):
+    """What has somebody else's place, one at a time, until it is undone.
+
+    A further one takes the place of the one before it, as when a notebook's cell is run again. One
+    whose ``with`` block is still open goes on when an inner one has been left.
+    """
+
+    _done = _open = False
+    _former: Placed | None = None
+
+    def _take_place(self) -> None:
+        self._former = self._holder()
+        self._put()
+
+    def __enter__(self) -> Self:
+        self._open = True
+        return self
+
+    def undo(self) -> None:
+        """Put back what was there before; a second time nothing happens."""
+        self._done, self._open = True, False
+        if self._holder() is not self:
+            return  # undone already, or another one has its place
+        former = self._former
+        while former is not None and not former._open:
+            former = former._former
+        if former is None:
+            self._restore()
+        else:
+            former._put()
+
+    @abstractmethod
+    def _holder(self) -> Placed | None:
+        """Return what has the place now, if it is one of these."""
+
+    @abstractmethod
+    def _put(self) -> None:
+        """Take the place."""
+
+    @abstractmethod
+    def _restore(self) -> None:
+        """Give it back to whom it belongs."""
+
+
+class Attachment(Placed):
     """Constraints that run inside one reconstruction, until `undo` or the end of a ``with`` block.
 
     The method is shadowed in the reconstruction itself; its class and all others stay as they are.
+    Constraints that are attached again take the place of those before.
 
     Attributes
     ----------
@@ -57,16 +102,29 @@ class Attachment(Undoable):
     ) -> None:
         self.constraints = constraints
         self.reports: tuple[Report, ...] = ()
-        self._target, self._method, self._step_taken = target, method, step
+        self._target, self._method, self._work = target, method, step
         self._instead, self._measure = instead, measure
-        self._own = getattr(target, method)
-        self._shadowed = vars(target).get(method)  # another attachment, or nothing
-        setattr(target, method, step)
+        before = self._holder()
+        # what is the code's own, or somebody else's around it
+        if before is None:
+            self._own, self._shadowed = getattr(target, method), vars(target).get(method)
+        else:
+            self._own, self._shadowed = before._own, before._shadowed
+        self._take_place()
 
-    def undo(self) -> None:
-        """Give the reconstruction its own constraint step back."""
-        if vars(self._target).get(self._method) != self._step_taken:
-            return  # undone already
+    def _run(self, *arguments: Any, **options: Any) -> Any:
+        # somebody may have wrapped it and go on calling it
+        work = self._own if self._done else self._work
+        return work(*arguments, **options)
+
+    def _holder(self) -> Attachment | None:
+        owner = getattr(vars(self._target).get(self._method), "__self__", None)
+        return owner if isinstance(owner, Attachment) else None
+
+    def _put(self) -> None:
+        setattr(self._target, self._method, self._run)
+
+    def _restore(self) -> None:
         delattr(self._target, self._method)
         if self._shadowed is not None:
             setattr(self._target, self._method, self._shadowed)

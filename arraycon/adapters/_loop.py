@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import array_api_compat
+
+from arraycon.kernels.common import arrays
 
 if TYPE_CHECKING:
     from arraycon.monitor import Monitor
@@ -40,29 +45,39 @@ class Loop:
     def apply(
         self,
         constraints: Constraints,
-        fields: Mapping[str, Any],
+        fields: dict[str, Any],
         iteration: int,
         *,
         measure: bool,
         error: float | None = None,
     ) -> Report:
-        """Run what is due at an iteration on a state of these fields, in place."""
+        """Run what is due at an iteration on a state of these fields, in place.
+
+        Arrays that cannot be written to, as JAX's, are replaced in `fields`.
+        """
+        run: Callable[..., Report]
+        if measure or self._moves >= _PATIENCE:
+            self._bound, state = None, self._state(fields)
+            run = partial(constraints.apply, state, measure=measure, monitor=self._monitor)
+        else:
+            bound = self._bind(constraints, fields)
+            state, run = bound.state, bound.apply
+        try:
+            return run(iteration=iteration, error=error)
+        finally:
+            fields.update({name: getattr(state, name) for name in fields})
+
+    def _bind(self, constraints: Constraints, fields: dict[str, Any]) -> Bound:
         from arraycon.state import FIELDS
 
-        if measure or self._moves >= _PATIENCE:
-            self._bound = None
-            return constraints.apply(
-                self._state(fields), iteration,
-                measure=measure, error=error, monitor=self._monitor,
-            )  # fmt: skip
         if self._bound is None or self._bound.constraints is not constraints:
             self._bound = constraints.bind(self._state(fields), monitor=self._monitor)
-            return self._bound.apply(iteration, error=error)
+            return self._bound
         vars(self._bound.state).update({**dict.fromkeys(FIELDS), **fields})
         self._moves = 0 if self._bound.is_current() else self._moves + 1
-        return self._bound.apply(iteration, error=error)
+        return self._bound
 
-    def _state(self, fields: Mapping[str, Any]) -> State:
+    def _state(self, fields: dict[str, Any]) -> State:
         from arraycon.state import State
 
         state = State(**fields)
@@ -72,9 +87,8 @@ class Loop:
 
 def kept(memory: Any, values: Any) -> Any:
     """Return a copy of an array, in the memory of the iteration before where that will do."""
-    if type(memory) is not type(values) or memory.shape != values.shape:
-        return values.copy()
-    if memory.dtype != values.dtype:
-        return values.copy()
+    fits = type(memory) is type(values) and memory.shape == values.shape
+    if not fits or memory.dtype != values.dtype or array_api_compat.is_jax_array(memory):
+        return arrays.copy(values, xp=arrays.namespace(array=values))
     memory[...] = values
     return memory

@@ -6,23 +6,20 @@ nslice, Np, Np), both complex, and lengths in m. Each wavelength is one `State` 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from arraycon.adapters._hooks import Attachment
-from arraycon.adapters._loop import Loop, kept
+from arraycon.adapters._ptylab import PtyLabStep
 from arraycon.adapters._versions import Code
 
 if TYPE_CHECKING:
     from arraycon.pipeline import Constraints
 
-__all__ = ["PtyLabAttachment", "attach"]
+__all__ = ["PtyLabAttachment", "PtyLabStep", "attach", "step"]
 
 PTYLAB = Code("PtyLab", "ptylab", known=("0.3.7",))
-
-_ANGSTROM = 1e10  # per metre
 
 # PtyLab's own constraints, each with a switch in `Params`; position correction and autofocus, which
 # its constraint step also does, are none
@@ -46,104 +43,60 @@ _SWITCHES = (
 _ENGINE = ("applyConstraints", "reconstruction", "experimentalData", "params")
 _RECONSTRUCTION = ("object", "probe", "dxo", "wavelength", "encoder_corrected")
 _DATA = ("encoder", "maxProbePower", "operationMode")
-_MOMENTA = ("probeBuffer", "probeMomentum")
-_ROTATION = "rotation"  # by-product of constraints that mix the modes
-
-
-class _Wavelength:
-    """What stays from one iteration to the next, for one wavelength.
-
-    PtyLab makes a new probe and new positions at each update, and keeps its object.
-    """
-
-    def __init__(self) -> None:
-        self.loop = Loop()
-        self.modes: Any = None
-        self.shifts: Any = None
 
 
 class PtyLabAttachment(Attachment):
     """What `attach` returns."""
 
-    def __init__(
-        self, engine: Any, constraints: Constraints, *, instead: bool, measure: bool
-    ) -> None:
+    def __init__(self, engine: Any, step: PtyLabStep, *, instead: bool) -> None:
         super().__init__(
-            engine,
-            "applyConstraints",
-            self._step,
-            constraints,
-            instead=instead,
-            measure=measure,
-        )
-        self._intensities: list[float] = []
-        self._iteration = 0
-        self._wavelengths: list[_Wavelength] = []
+            engine, "applyConstraints", self._after, step.constraints, instead=instead,
+            measure=False,
+        )  # fmt: skip
+        self._step = step
 
-    def _step(self, loop: int) -> None:
+    def _after(self, loop: int) -> None:
         with _switched_off(self._target.params, _SWITCHES if self._instead else ()):
             self._own(loop)
-        reconstruction, data = self._target.reconstruction, self._target.experimentalData
-        self._iteration += 1
-        if not self._intensities:
-            self._intensities = _intensities(reconstruction.probe, float(data.maxProbePower))
-
-        pixel = float(reconstruction.dxo)
-        xp = _namespace(reconstruction.probe)
-        shifts = xp.asarray((reconstruction.encoder_corrected - data.encoder) / pixel)
-        missing = len(reconstruction.object) - len(self._wavelengths)
-        self._wavelengths += [_Wavelength() for _ in range(missing)]
-        self.reports = tuple(
-            self._apply(index, shifts) for index in range(len(reconstruction.object))
-        )
-        self._turn_momenta()
-        moved = any("position_shifts" in record.targets for record in self.reports[0])
-        if moved:
-            shifts = self._wavelengths[0].shifts  # the positions are those of all wavelengths
-            host = shifts.get() if hasattr(shifts, "get") else shifts
-            reconstruction.encoder_corrected = data.encoder + host * pixel
-
-    def _apply(self, index: int, shifts: Any) -> Any:
-        from arraycon.pipeline import MissingInputError
-
-        reconstruction, own = self._target.reconstruction, self._wavelengths[index]
-        # in a thick object the further "slices" of the probe are how it arrives there
-        modes = reconstruction.probe[index, 0, :, 0]
-        own.modes, own.shifts = kept(own.modes, modes), kept(own.shifts, shifts)
-        fields = {
-            "object": reconstruction.object[index],
-            "probe": own.modes,
-            "probe_intensity": self._intensities[index],
-            "position_shifts": own.shifts,
-            **_lengths(reconstruction, index),
-        }
-        error = None
-        if own.loop.waits(self.constraints, self._iteration):
-            error = float(reconstruction.error[-1])  # which PtyLab appends before its constraints
         try:
-            return own.loop.apply(
-                self.constraints, fields, self._iteration, measure=self._measure, error=error
-            )
-        except MissingInputError as error:
-            reason = "PtyLab has no object tilts, and no slice thickness for a thin object"
-            raise MissingInputError(f"{error}\n{reason}") from None
-        finally:  # what ran before an error stays
-            modes[...] = own.modes
+            self._step()
+        finally:
+            self.reports = self._step.reports
 
-    def _turn_momenta(self) -> None:
-        """Turn what momentum engines remember of the modes together with the modes."""
-        reconstruction = self._target.reconstruction
-        if not getattr(self._target.params, "momentumAcceleration", False):
-            return
-        shape = reconstruction.probe.shape
-        remembered = [getattr(reconstruction, name, None) for name in _MOMENTA]
-        arrays: list[Any] = [a for a in remembered if getattr(a, "shape", None) == shape]
-        for index, report in enumerate(self.reports):
-            for record in report:
-                if _ROTATION in record.returned:
-                    for array in arrays:
-                        modes = array[index, 0, :, 0]
-                        modes[...] = _turned(modes, record.returned[_ROTATION])
+
+def step(engine: Any, constraints: Constraints, *, measure: bool = False) -> PtyLabStep:
+    """Return the constraints for a loop of one's own, around ``reconstruct()``.
+
+    PtyLab's own constraints are switched on and off in its ``params``.
+
+    Parameters
+    ----------
+    engine, constraints, measure
+        As for `attach`.
+
+    Returns
+    -------
+    PtyLabStep
+        To be called after each iteration; its `reports` tell what that did.
+
+    Raises
+    ------
+    InterfaceError, MissingInputError
+        As `attach`.
+    ValueError
+        As `attach`; or the engine is OPR, which makes its probes anew at each call.
+
+    Examples
+    --------
+    >>> from arraycon.adapters import ptylab
+    >>> step, engine.numIterations = ptylab.step(engine, constraints), 1
+    >>> for _ in range(50):
+    ...     engine.reconstruct()
+    ...     step()
+    """
+    if hasattr(engine, "OPR_modes"):
+        raise ValueError("engine: OPR makes its probes anew at each reconstruct(); use attach")
+    return _checked(engine, constraints, measure)
 
 
 def attach(
@@ -151,7 +104,8 @@ def attach(
 ) -> PtyLabAttachment:
     """Run constraints in the constraint step of one of PtyLab's engines.
 
-    Iterations count from 1, and on over several calls of ``reconstruct``.
+    Iterations count from 1, and on over several calls of ``reconstruct``. Constraints that were
+    attached before are replaced.
 
     Parameters
     ----------
@@ -159,7 +113,10 @@ def attach(
         For conventional ptychography (``operationMode`` CPM); NumPy, or CuPy on a GPU.
     constraints : Constraints
         What to run, for each wavelength by itself. `fix_probe_int` restores PtyLab's
-        ``maxProbePower``; wavelengths keep their shares of the first iteration.
+        ``maxProbePower``; wavelengths keep the shares that they have now. The engine OPR has a
+        probe for each frame: what works on all frames together runs on its stack (`ortho_pmode`
+        turns the modes of all frames alike, `fix_probe_int` restores the mean intensity), and what
+        needs a single probe is refused.
     instead : bool, optional
         Switch PtyLab's own object and probe constraints off, rather than run after them. Position
         correction and autofocus are left on.
@@ -175,8 +132,11 @@ def attach(
     ------
     InterfaceError
         This version of PtyLab lacks what the adapter builds on.
+    MissingInputError
+        A constraint needs what the reconstruction does not have.
     ValueError
-        The engine is set up for Fourier ptychography, whose object is a spectrum.
+        The engine is set up for Fourier ptychography, whose object is a spectrum, or is OPR, and a
+        constraint needs a single probe.
 
     Examples
     --------
@@ -184,6 +144,11 @@ def attach(
     >>> with ptylab.attach(engine, constraints):
     ...     engine.reconstruct()
     """
+    made = _checked(engine, constraints, measure)
+    return PtyLabAttachment(engine, made, instead=instead)
+
+
+def _checked(engine: Any, constraints: Constraints, measure: bool) -> PtyLabStep:
     PTYLAB.note_version()
     PTYLAB.check_has(engine, _ENGINE)
     PTYLAB.check_takes(type(engine).applyConstraints, ("loop",))
@@ -199,11 +164,9 @@ def attach(
             raise PTYLAB.error(
                 f"has changed: its {name} was expected to have 6 axes, and has {found}"
             )
-    return PtyLabAttachment(engine, constraints, instead=instead, measure=measure)
-
-
-def _turned(modes: Any, rotation: Any) -> Any:
-    return _namespace(modes).tensordot(rotation, modes, axes=1)
+    made = PtyLabStep(engine, constraints, measure=measure)
+    made.check()
+    return made
 
 
 @contextmanager
@@ -216,23 +179,3 @@ def _switched_off(params: Any, switches: tuple[str, ...]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(params, name, value)
-
-
-def _lengths(reconstruction: Any, index: int) -> dict[str, Any]:
-    wavelengths = getattr(reconstruction, "spectralDensity", None)
-    if wavelengths is None or len(wavelengths) <= index:
-        wavelengths = [reconstruction.wavelength] * (index + 1)
-    metres = {"dx": reconstruction.dxo, "wavelength": wavelengths[index]}
-    if reconstruction.object.shape[3] > 1 and getattr(reconstruction, "dz", None):
-        metres["slice_thickness"] = reconstruction.dz
-    return {name: float(value) * _ANGSTROM for name, value in metres.items()}
-
-
-def _intensities(probe: Any, amplitude: float) -> list[float]:
-    """Share PtyLab's intensity out to the wavelengths, as the probe has it now."""
-    powers = (abs(probe[:, 0, :, 0]) ** 2).sum(axis=(1, 2, 3), dtype="float64")
-    return [float(power) for power in amplitude**2 * powers / powers.sum()]
-
-
-def _namespace(array: Any) -> Any:
-    return importlib.import_module(type(array).__module__.partition(".")[0])

@@ -13,7 +13,20 @@ import typer
 from typer.core import TyperGroup
 
 from arraycon import presets
-from arraycon.cli import apply, as_json, bench, demo, diff, doctor, job, show, signals, tables, tune
+from arraycon.cli import (
+    apply,
+    as_json,
+    bench,
+    demo,
+    diff,
+    doctor,
+    foreign,
+    job,
+    show,
+    signals,
+    tables,
+    tune,
+)
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings
 from arraycon.cli.options import Debug, Force, Json
 from arraycon.io import atomic
@@ -54,6 +67,7 @@ app.command("diff")(diff.command)
 app.command("bench")(bench.command)
 app.command("demo")(demo.command)
 app.command("tune")(tune.command)
+app.command("ptyrad", context_settings=foreign.PASSED_ON)(foreign.command)
 
 
 class Kind(str, Enum):

@@ -64,6 +64,7 @@ def register(
     spares: Callable[[Any], Collection[str]] | None = ...,
     without: Mapping[str, Mapping[str, Any]] | None = ...,
     flat: bool = ...,
+    shapeless: bool = ...,
 ) -> Callable[[M], M]: ...
 @overload
 def register(
@@ -103,6 +104,7 @@ def register(
     spares: Callable[[Any], Collection[str]] | None = None,
     without: Mapping[str, Mapping[str, Any]] | None = None,
     flat: bool = False,
+    shapeless: bool = False,
 ) -> Any:
     """Declare a constraint that parameter files can switch on.
 
@@ -178,6 +180,8 @@ def register(
         By a field of the state that it can do without: what the block's fields are then.
     flat : bool
         Whether it takes objects of one slice only.
+    shapeless : bool
+        Whether it is the same wherever the probe's pixels lie, since it needs sums over them only.
 
     Returns
     -------
@@ -227,7 +231,7 @@ def register(
             memory=memory,
             apart=apart,
         )
-    told.update(without=without or {}, flat=flat)
+    told.update(without=without or {}, flat=flat, shapeless=shapeless)
     told["by_parts"] = on == "object"
     told.update(typical=typical or {}, smooths=smooths, idle=idle)
     told.update(layout=_layouts(layout, idle), reduces=_reduces(reduces, idle))

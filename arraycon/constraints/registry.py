@@ -81,6 +81,8 @@ class Constraint:
         By a field of the state that it can do without: what fields of its block are then.
     flat : bool
         Whether it takes objects of one slice only.
+    shapeless : bool
+        Whether it is the same wherever the probe's pixels lie, since it needs sums over them only.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Constraint:
     idle: Callable[[Any], bool] | None = None
     without: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     flat: bool = False
+    shapeless: bool = False
 
     def fitted(self, block: Any, present: frozenset[str]) -> tuple[Block, str]:
         """Return the block as a state's fields allow it, and a note where that is less than asked.

@@ -21,9 +21,9 @@ from arraycon.pipeline import Bound
 class Engine:
     """PtyLab's constraint step, on its six-dimensional object and probe in metres."""
 
-    def __init__(self, wavelengths=1, modes=3, slices=1):
+    def __init__(self, wavelengths=1, modes=3, slices=1, states=1):
         self.reconstruction = SimpleNamespace(
-            object=complex_array((wavelengths, 1, 1, slices, 10, 10)),
+            object=complex_array((wavelengths, states, 1, slices, 10, 10)),
             probe=complex_array((wavelengths, 1, modes, slices, 8, 8), seed=3),
             dxo=DX * 1e-10,
             wavelength=WAVELENGTH * 1e-10,
@@ -110,6 +110,110 @@ def test_ptylab_momentum_turns_with_the_modes(momentum):
     assert relative_error(engine.reconstruction.probeBuffer[0, 0, :, 0], expected) < 1e-6
 
 
+@pytest.mark.parametrize(
+    "mask", [{"probe_mask_k": {"radius": 0.3}}, {"probe_mask_r": {"radius": 0.4}}]
+)
+def test_ptylab_momentum_turns_as_the_modes_did_after_a_mask(mask):
+    """Masks change the modes, and so the rotation that makes them orthogonal."""
+    engine = Engine()
+    engine.params.momentumAcceleration = True
+    buffer = engine.reconstruction.probeBuffer[0, 0, :, 0].copy()
+    state = arraycon.State(
+        probe=engine.reconstruction.probe[0, 0, :, 0].copy(), dx=DX, wavelength=WAVELENGTH
+    )
+    _, before = arraycon.ortho_pmode(state.probe, return_rotation=True)
+    only(**mask).apply(state, 1)
+    _, rotation = arraycon.ortho_pmode(state.probe, return_rotation=True)
+    assert relative_error(before, rotation) > 0.1
+    with ptylab.attach(engine, only(**mask, ortho_pmode={})):
+        engine.reconstruct()
+    found = engine.reconstruction.probeBuffer[0, 0, :, 0]
+    assert relative_error(found, np.tensordot(rotation, buffer, axes=1)) < 1e-6
+
+
+def test_ptylab_momentum_of_the_object_turns_with_its_modes():
+    engine = Engine(modes=2, states=3)
+    engine.params.momentumAcceleration, engine.params.absObjectSwitch = True, False
+    reconstruction = engine.reconstruction
+    reconstruction.objectMomentum = complex_array(reconstruction.object.shape, seed=8)
+    modes, momentum, buffer = (
+        array.copy()
+        for array in (
+            reconstruction.object[0, :, 0], reconstruction.objectMomentum[0, :, 0, 0],
+            reconstruction.probeBuffer,
+        )
+    )  # fmt: skip
+    with ptylab.attach(engine, only(ortho_omode={})):
+        engine.reconstruct()
+    expected, rotation = arraycon.ortho_omode(modes, return_rotation=True)
+    assert relative_error(reconstruction.object[0, :, 0], expected) < 1e-6
+    expected = np.tensordot(rotation, momentum, axes=1)
+    assert relative_error(reconstruction.objectMomentum[0, :, 0, 0], expected) < 1e-6
+    np.testing.assert_array_equal(reconstruction.probeBuffer, buffer)
+
+
+class OPR(Engine):
+    """The engine that has modes of their own for each frame, and lends them to the probe."""
+
+    def __init__(self, modes=2, varying=(0, 1)):
+        super().__init__(modes=modes)
+        self.params.absObjectSwitch = False
+        self.OPR_modes = np.array(varying)
+        self.reconstruction.npsm = modes
+
+    def reconstruct(self, iterations=1):
+        shape = (1, 1, len(self.OPR_modes), 1, 8, 8, 6)
+        self.reconstruction.probe_stack = complex_array(shape, seed=5)
+        super().reconstruct(iterations)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ptylab_frames_of_opr_share_a_rotation_and_a_factor(order):
+    engine = OPR()
+    with ptylab.attach(engine, only(ortho_pmode={}, fix_probe_int={})) as attached:
+        engine.reconstruct(0)
+        stack = np.asarray(engine.reconstruction.probe_stack, order=order)
+        engine.reconstruction.probe_stack = stack
+        frames = engine.reconstruction.probe_stack[0, 0, :, 0].copy()
+        engine.applyConstraints(0)
+    assert [record.name for record in attached.reports[0]] == ["ortho_pmode", "fix_probe_int"]
+    rows = frames.reshape(2, -1).astype(complex)
+    _, vectors = np.linalg.eigh(rows @ rows.conj().T)
+    rotated = vectors[:, ::-1].conj().T @ rows
+    rotated *= 7 * np.sqrt(6 / np.sum(abs(rows) ** 2))  # mean over 6 frames: 49
+    found = engine.reconstruction.probe_stack[0, 0, :, 0].reshape(2, -1)
+    phases = np.exp(1j * np.angle(np.sum(rotated.conj() * found, axis=1, keepdims=True)))
+    assert relative_error(found, phases * rotated) < 1e-5
+
+
+def test_ptylab_what_frames_cannot_have_is_refused():
+    with pytest.raises(ValueError, match=r"probe_mask_r: PtyLab's OPR has .* are ortho_pmode and"):
+        ptylab.attach(OPR(), only(obja_thresh={}, probe_mask_r={"start_iter": 7}))
+    with pytest.raises(ValueError, match=r"ortho_pmode: expected OPR_modes to name all 3 modes"):
+        ptylab.attach(OPR(modes=3), only(ortho_pmode={}))
+    with pytest.raises(ValueError, match="OPR makes its probes anew"):
+        ptylab.step(OPR(), only(obja_thresh={}))
+    engine = OPR(modes=3)
+    with ptylab.attach(engine, only(obja_thresh={"thresh": [0.5, 0.6]})):
+        engine.reconstruct()
+    assert abs(engine.reconstruction.object).max() < 0.61
+
+
+def test_ptylab_a_step_in_a_loop_of_ones_own():
+    blocks = {"ortho_pmode": {}, "fix_probe_int": {}, "pos_recenter": {"start_iter": 2}}
+    attached, stepped = Engine(wavelengths=2), Engine(wavelengths=2)
+    with ptylab.attach(attached, only(**blocks)):
+        attached.reconstruct(2)
+    step = ptylab.step(stepped, only(**blocks))
+    for iteration in (1, 2):
+        stepped.reconstruct()
+        assert step()[0].iteration == iteration
+    assert [len(report) for report in step.reports] == [3, 3]
+    for name in ("object", "probe", "encoder_corrected"):
+        found, expected = (getattr(e.reconstruction, name) for e in (stepped, attached))
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_ptylab_positions_and_iterations():
     engine = Engine()
     with ptylab.attach(engine, only(pos_recenter={"start_iter": 3})) as attached:
@@ -139,11 +243,9 @@ def test_ptylab_depth():
 
 def test_ptylab_says_what_it_lacks():
     engine = Engine()
-    with (
-        ptylab.attach(engine, only(obj_z_recenter={})),
-        pytest.raises(arraycon.MissingInputError, match="no slice thickness for a thin object"),
-    ):
-        engine.reconstruct()
+    with pytest.raises(arraycon.MissingInputError, match="no slice thickness for a thin object"):
+        ptylab.attach(engine, only(obj_z_recenter={"start_iter": 100}))
+    assert "applyConstraints" not in vars(engine)
 
 
 @pytest.mark.usefixtures("versions")

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy
 from foreign import DX, THICKNESS, complex_array, only, real_array
 from libraries import aligned, relative_error
 from scipy import constants
 
 import arraycon
-from arraycon.adapters import InterfaceError, py4dstem
+from arraycon.adapters import InterfaceError, _py4dstem, py4dstem
+from arraycon.adapters._lengths import electron_wavelength
 
 
 class MultislicePtychography:
@@ -100,8 +102,8 @@ def test_py4dstem_probe_in_the_corner(modes, centre):
     wavelength = constants.h * constants.c / np.sqrt(kinetic * (kinetic + 2 * rest)) * 1e10
     expected = arraycon.probe_mask_r(expected, dx=DX, wavelength=wavelength, radius=0.5)
     expected = arraycon.ortho_pmode(expected)
-    intensity = np.sum(abs(made._probe_initial) ** 2)
-    expected = arraycon.fix_probe_int(expected, intensity=intensity)
+    first = made._probe_initial if modes is None else made._probe_initial[0]
+    expected = arraycon.fix_probe_int(expected, intensity=np.sum(abs(first) ** 2))
     constraints = only(probe_mask_r={"radius": 0.5}, ortho_pmode={}, fix_probe_int={})
     with py4dstem.attach(made, constraints, instead=True, centre=centre):
         made.reconstruct()
@@ -161,14 +163,13 @@ def test_py4dstem_iterations_count_on():
             assert [record.iteration for record in attached.reports[0]] == expected
 
 
-def test_py4dstem_nested_and_undone():
+def test_py4dstem_attached_again():
     made = MultislicePtychography()
-    outer = py4dstem.attach(made, only(objp_postiv={}))
-    with py4dstem.attach(made, only(obja_thresh={})) as inner:
-        assert made._constraints == inner._step
-    assert made._constraints == outer._step
-    outer.undo()
-    outer.undo()
+    py4dstem.attach(made, only(objp_postiv={}), instead=True)
+    with py4dstem.attach(made, only(objp_thresh={"thresh": [0.0, 0.1]}), instead=True) as attached:
+        made._object[...] = -1
+        made.reconstruct()
+    assert [record.name for record in attached.reports[0]] == ["objp_thresh"]
     assert "_constraints" not in vars(made)
 
 
@@ -184,11 +185,10 @@ def test_py4dstem_nested_and_undone():
 )  # fmt: skip
 def test_py4dstem_says_what_it_lacks(changes, constraint, message):
     made = MultislicePtychography(**changes)
-    with (
-        py4dstem.attach(made, only(**constraint)),
-        pytest.raises(arraycon.MissingInputError, match=message),
-    ):
-        made.reconstruct()
+    constraint = {name: {"start_iter": 100, **block} for name, block in constraint.items()}
+    with pytest.raises(arraycon.MissingInputError, match=message):
+        py4dstem.attach(made, only(**constraint))
+    assert "_constraints" not in vars(made)
 
 
 @pytest.mark.usefixtures("versions")
@@ -206,7 +206,7 @@ def test_py4dstem_errors():
 
 @pytest.mark.parametrize(("energy", "wavelength"), [(80e3, 0.04175712), (300e3, 0.01968749)])
 def test_wavelengths_of_electrons(energy, wavelength):
-    assert py4dstem._wavelength(energy) == pytest.approx(wavelength, rel=1e-6)
+    assert electron_wavelength(energy) == pytest.approx(wavelength, rel=1e-6)
 
 
 class Modelled(SingleslicePtychography):
@@ -288,7 +288,7 @@ def test_py4dstem_resamples_as_the_model_does(monkeypatch):
         asked.append(options)
         return waves
 
-    monkeypatch.setattr(py4dstem.Code, "find", lambda *_: resample)
+    monkeypatch.setattr(_py4dstem.Code, "find", lambda *_: resample)
     monitor = arraycon.Monitor()
     with py4dstem.attach(made, only(obja_thresh={}), instead=True, monitor=monitor):
         made.reconstruct()
@@ -318,8 +318,116 @@ def test_py4dstem_hands_rules_an_error():
 @pytest.mark.usefixtures("versions")
 def test_py4dstem_a_model_that_is_not_shown():
     made = MultislicePtychography()
-    with (
-        py4dstem.attach(made, only(objp_postiv={}), monitor=arraycon.Monitor()),
-        pytest.raises(InterfaceError, match="has no _amplitudes, _extract_vec"),
-    ):
+    with pytest.raises(InterfaceError, match="has no _amplitudes, _extract_vec"):
+        py4dstem.attach(made, only(objp_postiv={}), monitor=arraycon.Monitor())
+
+
+@pytest.mark.parametrize("modes", [None, 3])
+def test_py4dstem_restores_what_explains_the_patterns(modes):
+    """Each initial mode has the whole intensity; there may be no copy of them."""
+    made = MultislicePtychography(modes=modes)
+    made._mean_diffraction_intensity = 64 * 7.0
+    del made._probe_initial
+    with py4dstem.attach(made, only(fix_probe_int={})):
         made.reconstruct()
+    assert np.sum(abs(made._probe) ** 2) == pytest.approx(7, rel=1e-5)
+
+
+def test_py4dstem_exit_waves_turn_with_the_modes():
+    made = MultislicePtychography(modes=3)
+    modes, waves = made._probe.copy(), complex_array((5, 3, 8, 8), seed=6)
+    made._exit_waves = waves.copy()
+    with py4dstem.attach(made, only(ortho_pmode={})):
+        made.reconstruct()
+    _, rotation = arraycon.ortho_pmode(modes, return_rotation=True)
+    expected = np.einsum("mn,pnyx->pmyx", rotation, waves)
+    assert relative_error(made._exit_waves, expected) < 1e-6
+
+
+class Stored(MultislicePtychography):
+    """What is stored beside what the iterations work on."""
+
+    _asnumpy = staticmethod(np.asarray)
+
+    @property
+    def probe_centered(self):
+        return np.fft.fftshift(self._probe, axes=(-2, -1))
+
+
+def test_py4dstem_a_step_in_a_loop_of_ones_own():
+    """It does what an attachment does."""
+    blocks = {"probe_mask_r": {"radius": 0.5}, "objp_postiv": {"start_iter": 2}, "pos_recenter": {}}
+    attached, stepped = Stored(modes=2), Stored(modes=2)
+    with py4dstem.attach(attached, only(**blocks)):
+        attached.reconstruct(3)
+    step = py4dstem.step(stepped, only(**blocks))
+    for iteration in (1, 2, 3):
+        stepped.reconstruct()
+        step()
+        assert step.iteration == iteration
+    assert len(step.reports[0]) == 3
+    for name in ("_object", "_probe", "_positions_px"):
+        np.testing.assert_array_equal(getattr(stepped, name), getattr(attached, name))
+    np.testing.assert_array_equal(stepped.object, stepped._object)
+    np.testing.assert_array_equal(stepped.probe, stepped.probe_centered)
+
+
+class Preprocessed(SingleslicePtychography):
+    """A reconstruction that somebody else makes."""
+
+    def __init__(self, **changes):
+        super().__init__("complex", (10, 12), sampling=None, **changes)
+
+    def preprocess(self, dx=DX):
+        """Find out about the patterns."""
+        self.sampling = (dx, dx)
+        return self
+
+
+def test_py4dstem_a_class_for_who_makes_the_reconstructions():
+    limits = only(obja_thresh={"thresh": [0.5, 0.6]})
+    made = py4dstem.attach_class(Preprocessed, limits, instead=True)
+    assert made.__name__ == "Preprocessed"
+    assert made.preprocess.__doc__ == "Find out about the patterns."
+    for constrained in (made(), made()):
+        assert constrained.preprocess(dx=0.3) is constrained
+        assert constrained.sampling == (0.3, 0.3)
+        constrained.reconstruct()
+        assert abs(constrained._object).max() < 0.61
+        assert constrained.calls == 0
+    assert "_constraints" not in vars(Preprocessed().preprocess())
+    missing = py4dstem.attach_class(Preprocessed, only(tilt_smooth={}))()
+    with pytest.raises(arraycon.MissingInputError, match="has no object tilts"):
+        missing.preprocess()
+    with pytest.raises(TypeError, match="expected one of SingleslicePtychography"):
+        py4dstem.attach_class(SimpleNamespace, limits)
+
+
+def test_py4dstem_knows_where_its_field_of_view_is():
+    """Where py4DSTEM's own mask is, from the probe at the positions."""
+
+    class Scanned(Modelled):
+        _scipy = scipy
+
+        def _sum_overlapping_patches_bincounts(self, patches, positions):
+            total, x = np.zeros((10, 12)), np.round(positions).astype(int)[:, :, None]
+            x = x + np.arange(-4, 4)
+            for patch, rows, columns in zip(patches, x[:, 0] % 10, x[:, 1] % 12, strict=True):
+                total[np.ix_(rows, columns)] += np.fft.fftshift(patch)
+            return total
+
+    made = Scanned(modes=2)
+    made._probe[...] = 0
+    made._probe[:, 0, 0] = [1, 2]
+    made._positions_px[...] = 3  # all of them at one pixel, whose blurred surroundings are inside
+    outside = {"region": "outside", "threshold": 0.25}
+    with py4dstem.attach(made, only(obj_fill=outside), instead=True) as attached:
+        before = made._object.copy()
+        made.reconstruct()
+    overlap = np.zeros((10, 12))
+    overlap[3, 3] = 5 * 40
+    expected = scipy.ndimage.gaussian_filter(overlap, 1.0)
+    np.testing.assert_allclose(attached._step._illumination, expected, atol=1e-4)
+    inside = expected > 0.25 * expected.max()
+    assert 4 < np.sum(inside) < 20
+    assert relative_error(made._object, np.where(inside, before, 1)) < 1e-6

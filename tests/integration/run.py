@@ -1,6 +1,6 @@
 """Run one foreign code, as its authors publish it, with this package inside.
 
-    python tests/integration/run.py ptyrad|py4dstem|ptylab [--python PATH] [--keep FOLDER]
+    python tests/integration/run.py CODE [--python PATH] [--keep FOLDER]
 
 Makes a fresh virtual environment in a temporary folder, installs the code from PyPI and this
 checkout, runs the tests for that code on the CPU, and prints the versions and figures.
@@ -23,16 +23,24 @@ import processes  # noqa: E402
 LIMIT = 3600  # s, of installing and of reconstructing
 CHECKOUT = HERE.parent.parent
 
-# The oldest and the newest Python for each code; 3.12, 3.11 and 3.11 were run. PtyRAD 1.0.0 asks
-# for 3.10, but its plots have an f-string that only 3.12 can read; NumPy 1.26, which py4DSTEM
-# needs, ends at 3.12.
+# The oldest and the newest Python for each code; 3.12 was run for PtyRAD, and 3.11 for the others.
+# PtyRAD 1.0.0 asks for 3.10, but its plots have an f-string that only 3.12 can read; NumPy 1.26,
+# which py4DSTEM needs, ends at 3.12.
 PYTHONS = {
     "ptyrad": ((3, 12), (3, 13)),
     "py4dstem": ((3, 10), (3, 12)),
     "ptylab": ((3, 11), (3, 13)),
+    "ptychi": ((3, 11), (3, 13)),
+    "phaser": ((3, 11), (3, 13)),
+    "quantem": ((3, 11), (3, 13)),
+    "cdtools": ((3, 11), (3, 13)),
+    "tike": ((3, 11), (3, 13)),
+    "ptypy": ((3, 11), (3, 13)),
+    "ptydy": ((3, 10), (3, 13)),
 }
 SHOWN = (
-    "ptyrad", "py4DSTEM", "ptylab", "arraycon", "numpy", "scipy", "numba", "torch", "torchvision"
+    "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "quantem", "cdtools-py", "tike", "ptypy",
+    "ptydy", "arraycon", "numpy", "scipy", "numba", "torch", "torchvision", "jax", "cupy-cuda13x",
 )  # fmt: skip
 LEFT_OUT = (".git", "build", ".venv*", "*.egg-info", "__pycache__", ".ruff_cache", ".mypy_cache")
 
@@ -81,7 +89,7 @@ def main() -> int:
         shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
         requirements = HERE / f"requirements-{given.code}.txt"
         install = [bin_folder / "python", "-m", "pip", "install", "--quiet"]
-        packages = ["-r", requirements, "pytest>=8", source]
+        packages = ["-r", requirements, "pytest>=8", f"{source}[cli]"]
         processes.run([*install, *packages], limit=LIMIT, check=True)
 
         print("Python", ".".join(map(str, version_of(str(bin_folder / "python")))))
