@@ -1,9 +1,11 @@
 """Run one foreign code, as its authors publish it, with this package inside.
 
-    python tests/integration/run.py CODE [--python PATH] [--keep FOLDER]
+    python tests/integration/run.py CODE [--python PATH] [--keep FOLDER] [--source PATH]
 
 Makes a fresh virtual environment in a temporary folder, installs the code from PyPI and this
-checkout, runs the tests for that code on the CPU, and prints the versions and figures.
+checkout, runs the tests for that code on the CPU, and prints the versions and figures. ptypy is not
+on PyPI: `--source PATH` says where its source tree is. tike runs on a GPU only. Without, they are
+skipped.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ SHOWN = (
     "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "quantem", "cdtools-py", "tike", "ptypy",
     "ptydy", "arraycon", "numpy", "scipy", "numba", "torch", "torchvision", "jax", "cupy-cuda13x",
 )  # fmt: skip
+# Installed by themselves: tike asks for the source package of CuPy, which has to be built, and for
+# a NumPy below what it runs with.
+WITHOUT_DEPENDENCIES = {"tike": "tike==0.26.0"}
 LEFT_OUT = (".git", "build", ".venv*", "*.egg-info", "__pycache__", ".ruff_cache", ".mypy_cache")
 
 
@@ -70,12 +75,27 @@ def interpreter(code: str) -> str:
     sys.exit(f"{code} needs Python {wanted}, and none was found: give --python PATH")
 
 
+def lacking(code: str, source: Path | None) -> str:
+    """Say why a code cannot be run here, or nothing."""
+    if code == "ptypy" and source is None:
+        return "it is not on PyPI: say --source PATH of its source tree"
+    if code == "tike":
+        command = shutil.which("nvidia-smi")
+        if command is None or processes.run([command, "-L"], capture_output=True).returncode:
+            return "it runs on a CUDA device only, and none answers"
+    return ""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("code", choices=PYTHONS)
     parser.add_argument("--python", help="interpreter for the environment")
     parser.add_argument("--keep", type=Path, help="make the environment there and keep it")
+    parser.add_argument("--source", type=Path, help="source tree of a code that is not on PyPI")
     given = parser.parse_args()
+    if reason := lacking(given.code, given.source):
+        print(f"{given.code}: skipped: {reason}")
+        return 0
 
     python = given.python or interpreter(given.code)
     with tempfile.TemporaryDirectory(prefix=f"arraycon-{given.code}-") as temporary:
@@ -90,7 +110,12 @@ def main() -> int:
         requirements = HERE / f"requirements-{given.code}.txt"
         install = [bin_folder / "python", "-m", "pip", "install", "--quiet"]
         packages = ["-r", requirements, "pytest>=8", f"{source}[cli]"]
+        if given.source is not None:
+            packages.append(given.source.resolve())
         processes.run([*install, *packages], limit=LIMIT, check=True)
+        if given.code in WITHOUT_DEPENDENCIES:
+            alone = ["--no-deps", WITHOUT_DEPENDENCIES[given.code]]
+            processes.run([*install, *alone], limit=LIMIT, check=True)
 
         print("Python", ".".join(map(str, version_of(str(bin_folder / "python")))))
         listed = processes.run(

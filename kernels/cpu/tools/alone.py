@@ -26,7 +26,7 @@ def suits(planes: Array) -> bool:
     """Whether slices (n, ny, nx) are so few, and so large, that they are filtered one by one."""
     n, ny, nx = planes.shape
     few = n == 1 or n < threads.count()
-    return few and planes.dtype.kind == "f" and nx % 2 == 0 and ny * nx >= _LEAST
+    return few and bool(planes.dtype.kind == "f" and nx % 2 == 0 and ny * nx >= _LEAST)
 
 
 class Alone:
