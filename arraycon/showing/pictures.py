@@ -15,6 +15,7 @@ from arraycon.showing.html import Markup, escaped
 
 _WIDEST = 192  # px
 _SHORT = 32  # px that are left of an axis, such as depth, where there are that many
+_NARROWEST, _LOWEST = 96, 24  # px on the page
 _FRAME = "border:1px solid rgba(128,128,128,0.5)"
 
 
@@ -34,10 +35,8 @@ def pair(before: Any, after: Any, *, title: str, unit: str = "") -> Markup:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     pictures = "".join(
-        f'<figure style="display:inline-block;margin:0.3em"><img alt="{escaped(title)}, {word}" '
-        f'src="data:image/png;base64,{_encoded(plane, low, high)}" '
-        f'style="image-rendering:pixelated;min-width:96px;min-height:48px;{_FRAME}"/>'
-        f"<figcaption>{word}</figcaption></figure>"
+        f'<figure style="display:inline-block;margin:0.3em">'
+        f"{_image(plane, low, high, f'{title}, {word}')}<figcaption>{word}</figcaption></figure>"
         for word, plane in (("before", before), ("after", after))
     )
     words = f"{title}: black {low:.3g}, white {high:.3g} {unit}".rstrip()
@@ -52,13 +51,20 @@ def on_host(array: Any) -> Any:
     return array.get() if library == "cupy" else np.asarray(array)
 
 
-def _encoded(plane: Any, low: float, high: float) -> str:
+def _image(plane: Any, low: float, high: float, words: str) -> str:
     step = max(1, -(-max(plane.shape) // _WIDEST))
     span = (high - low) or 1.0
     with np.errstate(invalid="ignore"):
         grey = np.clip((_averaged(plane, step) - low) / span, 0, 1)
-    return base64.b64encode(_png(np.rint(np.nan_to_num(grey) * 255).astype(np.uint8))).decode(
-        "ascii"
+    pixels = np.rint(np.nan_to_num(grey) * 255).astype(np.uint8)
+    ny, nx = pixels.shape
+    times = max(1, _NARROWEST // max(ny, nx))
+    # few slices would be a line: they are drawn thicker
+    size = f"width:{times * nx}px;height:{max(times * ny, _LOWEST)}px"
+    content = base64.b64encode(_png(pixels)).decode("ascii")
+    return (
+        f'<img alt="{escaped(words)}" src="data:image/png;base64,{content}" '
+        f'style="image-rendering:pixelated;{size};{_FRAME}"/>'
     )
 
 

@@ -71,3 +71,16 @@ def test_what_computes_has_a_source(name):
 @pytest.mark.parametrize("name", ["text", "params"])
 def test_presets_have_examples(name):
     assert ">>> " in inspect.getdoc(getattr(arraycon.presets, name))
+
+
+# numpydoc's, of which Sphinx takes no other
+ORDER = (
+    "Parameters", "Attributes", "Returns", "Yields", "Raises", "Warns", "See Also", "Notes",
+    "References", "Examples",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", arraycon.__all__)
+def test_sections_stand_in_numpydocs_order(name):
+    found = list(sections(name))
+    assert found == [each for each in ORDER if each in found]
