@@ -43,7 +43,8 @@ class Placed(Undoable):
     _former: Placed | None = None
 
     def _take_place(self) -> None:
-        self._former = self._holder()
+        # of those that will not go on nothing is kept: they hold what they are bound to
+        self._former = _open(self._holder())
         self._put()
 
     def __enter__(self) -> Self:
@@ -55,9 +56,7 @@ class Placed(Undoable):
         self._done, self._open = True, False
         if self._holder() is not self:
             return  # undone already, or another one has its place
-        former = self._former
-        while former is not None and not former._open:
-            former = former._former
+        former = _open(self._former)
         if former is None:
             self._restore()
         else:
@@ -128,3 +127,10 @@ class Attachment(Placed):
         delattr(self._target, self._method)
         if self._shadowed is not None:
             setattr(self._target, self._method, self._shadowed)
+
+
+def _open(placed: Placed | None) -> Placed | None:
+    """Return the latest one that is to go on."""
+    while placed is not None and not placed._open:
+        placed = placed._former
+    return placed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sys
+import weakref
 
 import processes
 import pytest
@@ -45,6 +47,17 @@ def test_attached_again_it_replaces():
         attached = Named(engine, "a")
     assert engine.step("!") == "a(own!)"
     attached.undo()
+    attached.undo()
+    assert vars(engine) == {}
+
+
+def test_what_is_replaced_is_let_go():
+    """It holds arrays, and a cell may be run many times."""
+    engine = Engine()
+    gone = weakref.ref(Named(engine, "a"))
+    attached = Named(engine, "b")
+    gc.collect()
+    assert gone() is None
     attached.undo()
     assert vars(engine) == {}
 
