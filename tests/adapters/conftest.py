@@ -22,7 +22,7 @@ def versions(monkeypatch):
         "quantem": "0.1.10",
         "cdtools-py": "0.3.2",
         "tike": "0.26.0",
-        "Python Ptychography toolbox": "0.9.0",
+        "ptypy": "0.9.0",
     }
     own = importlib.metadata.version
     monkeypatch.setattr(
