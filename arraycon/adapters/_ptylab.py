@@ -108,8 +108,11 @@ class _Frames(_Wavelength):
             warnings.filterwarnings("ignore", message=".*are smaller than the probe")
             return super()._apply(loop, fields, error)
 
-    def _settle(self, fields: dict[str, Any], changed: set[str]) -> None:  # noqa: ARG002
+    def _settle(self, fields: dict[str, Any], changed: set[str]) -> None:
         self.moved = "position_shifts" in changed
+        stack = self._engine.reconstruction.probe_stack
+        if "probe" in changed and not stack.flags.c_contiguous:  # side by side it was a copy
+            stack[...] = fields["probe"].reshape(stack.shape)
 
     def _refuse(self) -> None:
         present = frozenset((*_HAS, "object", "object_amplitude", "object_phase", "probe"))

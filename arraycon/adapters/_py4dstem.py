@@ -51,6 +51,7 @@ class Py4DSTEMStep(Step):
         # in the first one's memory, that of the constraints stays bound to it
         self._shifts: Any = None
         self._modes: Any = None
+        self._illumination = _illumination(reconstruction) if self._asks("illumination") else None
         self._take()
 
     def _take(self, *given: Any, fixed: bool = False) -> None:
@@ -102,6 +103,7 @@ class Py4DSTEMStep(Step):
             "probe_intensity": self._intensity,
             "position_shifts": self._shifts,
             "object_phase" if potential else "object": slices,
+            "illumination": self._illumination,
             "wavelength": electron_wavelength(float(reconstruction._energy)),
             **square(*reconstruction.sampling),
             **even(_thicknesses(reconstruction)),
@@ -187,6 +189,24 @@ def _intensity(reconstruction: Any) -> float:
     # not stored; its patterns are the squared moduli of transforms without a factor
     pixels: int = math.prod(reconstruction._probe.shape[-2:])
     return float(reconstruction._mean_diffraction_intensity) / pixels
+
+
+def _illumination(reconstruction: Any) -> Any:
+    """Intensity of the probe on the object, smoothed as where py4DSTEM takes its field of view."""
+    modes = (
+        reconstruction._probe if reconstruction._probe.ndim == 3 else reconstruction._probe[None]
+    )
+    positions = reconstruction._positions_px
+    away = positions - reconstruction._xp_storage.round(positions)
+    # a mode at a time, as much as py4DSTEM itself needs for it
+    overlap = sum(
+        reconstruction._sum_overlapping_patches_bincounts(
+            abs(reconstruction._return_shifted_probes(mode, away)) ** 2, positions
+        )
+        for mode in modes
+    )
+    blurred = reconstruction._scipy.ndimage.gaussian_filter(overlap, 1.0)
+    return blurred.astype("float32")
 
 
 def _thicknesses(reconstruction: Any) -> list[float]:

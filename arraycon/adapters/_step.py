@@ -102,6 +102,11 @@ class Step(ABC):
         except MissingInputError as error:
             raise MissingInputError(self._told(error)) from None
 
+    def _asks(self, field: str) -> bool:
+        """Whether a constraint that is on needs a field, which takes a while to make."""
+        enabled = (each for each in self.constraints.steps if each[1].enabled)
+        return any(field in step.needs(block) for step, block in enabled)
+
     def _apply(self, loop: Loop, fields: dict[str, Any], error: float | None) -> Report:
         from arraycon.pipeline import MissingInputError
 

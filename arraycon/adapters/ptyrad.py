@@ -6,45 +6,28 @@ NumPy or CuPy arrays that share their memory, and `Constraints` changes them in 
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from arraycon.adapters._feeding import Feed
-from arraycon.adapters._hooks import Undoable
-from arraycon.adapters._loop import Loop
-from arraycon.adapters._versions import Code
+from arraycon.adapters._hooks import Attachment
+from arraycon.adapters._ptyrad import PTYRAD, PtyRADStep, check_schedule
+from arraycon.adapters._ptyrad_places import Installation, notice_optimizers
 
 if TYPE_CHECKING:
-    from arraycon.monitor import Monitor, Subset
+    from arraycon.monitor import Monitor
     from arraycon.params import ConstraintParams
     from arraycon.pipeline import Constraints, Report
-    from arraycon.pipeline.lending import Loan
 
-__all__ = ["CombinedConstraint", "Installation", "install"]
-
-logger = logging.getLogger("arraycon")
-
-PTYRAD = Code("PtyRAD", "ptyrad", known=("1.0.0",))
-
-_TENSORS = {
-    "object_amplitude": "opt_obja",
-    "object_phase": "opt_objp",
-    "position_shifts": "opt_probe_pos_shifts",
-    "tilts": "opt_obj_tilts",
-}
-_NUMBERS = {
-    "dx": "dx",
-    "wavelength": "lambd",
-    "slice_thickness": "opt_slice_thickness",
-    "probe_intensity": "probe_int_sum",
-}
-_SCAN = ("N_scan_slow", "N_scan_fast")
-_PROBE = ("opt_probe", "get_complex_probe_view")
-_MODEL = ("get_measurements", "clear_cache")
+__all__ = [
+    "CombinedConstraint",
+    "Installation",
+    "PtyRADAttachment",
+    "PtyRADStep",
+    "attach",
+    "install",
+    "step",
+]
 
 
 class CombinedConstraint:
@@ -70,6 +53,9 @@ class CombinedConstraint:
         pass and PtyRAD's measurements. Those are divided by a constant that its log names, unless
         ``meas_normalization`` is ``{mode: divide_const, value: 1}``: hand that to the monitor as
         ``counts_per_unit``. The same patterns give the error for rules in `start_when`.
+    optimizer : torch.optim.Optimizer, optional
+        What it remembers of the probe's modes turns with them, where a constraint mixes them.
+        `install` and `attach` find the one that PtyRAD makes.
 
     Attributes
     ----------
@@ -80,6 +66,8 @@ class CombinedConstraint:
     ------
     ParameterError
         The parameters are not valid.
+    MissingInputError
+        A constraint needs what no model of PtyRAD's has.
 
     Examples
     --------
@@ -100,19 +88,17 @@ class CombinedConstraint:
         *,
         measure: bool | None = None,
         monitor: Monitor | None = None,
+        optimizer: Any = None,
     ) -> None:
         self.constraint_params = constraint_params if self._given is None else self._given
-        self.device = device
+        self.device, self.optimizer = device, optimizer
         self.measure = self._measure if measure is None else measure
         self.report: Report | None = None
         self._read: Any = None
         self._parsed: Constraints | None = None
+        self._step: PtyRADStep | None = None
         self.monitor = self._watched_by if monitor is None else monitor
-        self._loop, self._feed = Loop(self.monitor), Feed(self.monitor)
-        self._loan: Loan | None = None
-        self._tensors: dict[str, Any] = {}
-        self._memory: list[Any] = []
-        self._parse()  # a wrong parameter should be found now, not after a night
+        check_schedule(self._parse())  # what is wrong should be found now, not after a night
 
     @property
     def constraints(self) -> Constraints:
@@ -144,77 +130,16 @@ class CombinedConstraint:
         InterfaceError
             The model lacks an attribute that PtyRAD 1.0.0's has.
         """
-        PTYRAD.check_has(model, (*_TENSORS.values(), *_NUMBERS.values(), *_SCAN, *_PROBE))
-        tensors = {name: getattr(model, attribute) for name, attribute in _TENSORS.items()}
-        tensors["probe"] = model.get_complex_probe_view()
-        if tensors["probe"].data_ptr() != model.opt_probe.data_ptr():
-            raise PTYRAD.error("has changed: get_complex_probe_view() copies the probe")
-        numbers = {name: _number(getattr(model, attribute)) for name, attribute in _NUMBERS.items()}
-        scan = [int(_number(getattr(model, attribute))) for attribute in _SCAN]
-        constraints, error = self.constraints, None
-        waits = self._loop.waits(constraints, int(niter))
-        if self.monitor is not None or waits:
-            subset = self._patterns(model)
-            error = subset.error() if waits else None
-        with self._lent(tensors) as loan:
-            # all of them: which ones have changed before an error is not known here
-            loan.changed.update(tensors)
-            fields = {**loan.arrays, **numbers, "scan_shape": (scan[0], scan[1])}
-            self.report = self._loop.apply(
-                constraints, fields, int(niter), measure=self.measure, error=error
+        if self._step is None:
+            self._step = PtyRADStep(
+                model, self.constraints, measure=self.measure, monitor=self.monitor
             )
-
-    def _patterns(self, model: Any) -> Subset:
-        """Return some of the measurements, beside what the model makes of them."""
-        PTYRAD.check_has(model, _MODEL)
-
-        def forward(indices: Any) -> Any:
-            with sys.modules["torch"].no_grad():
-                intensities = model(indices)
-            model.clear_cache()  # of the object's patches, which its losses look at
-            return intensities
-
-        def measured(indices: Any) -> Any:
-            patterns = model.get_measurements(indices)
-            scale = 1.0 if self.monitor is None else self.monitor.counts_per_unit
-            if self.monitor is not None and not _are_counts(patterns * scale):
-                logger.warning(
-                    "PtyRAD's measurements are no counts; for the misfit, give the monitor as "
-                    "counts_per_unit what its log says that they are normalized by"
-                )
-            return patterns
-
-        return self._feed.subset(model, measured, forward, lambda: len(model.get_measurements()))
-
-    @contextlib.contextmanager
-    def _lent(self, tensors: dict[str, Any]) -> Iterator[Loan]:
-        """Lend the tensors, or go on with the loan of the iteration before."""
-        from arraycon.pipeline.lending import Loan, memory_of
-
-        memory = [memory_of(tensor) for tensor in tensors.values()]
-        if self._loan is not None and self._loan.shared and memory == self._memory:
-            self._tensors.update(tensors)
-            with self._loan.again():
-                yield self._loan
-            return
-        self._tensors, self._memory = tensors, memory
-        with Loan(self._tensors, needed=tensors, written=tensors) as self._loan:
-            yield self._loan
+        step = self._step
+        step.model, step.constraints, step.optimizer = model, self.constraints, self.optimizer
+        self.report = step(int(niter))
 
     def __repr__(self) -> str:
         return f"<CombinedConstraint of arraycon: {self.constraints}>"
-
-
-class Installation(Undoable):
-    """What `install` did; leaving its ``with`` block, or `undo`, puts PtyRAD's class back."""
-
-    def __init__(self, original: type, replacement: type) -> None:
-        self._original, self._replacement = original, replacement
-        _replace(original, replacement)
-
-    def undo(self) -> None:
-        """Put back what was there before."""
-        _replace(self._replacement, self._original)
 
 
 def install(
@@ -225,7 +150,9 @@ def install(
 ) -> Installation:
     """Put `CombinedConstraint` in the place of PtyRAD's class.
 
-    Solvers that are made from now on use it; one that exists keeps the constraints it has.
+    Solvers that are made from now on use it; one that exists keeps the constraints it has. Where
+    constraints mix the probe's modes, what PtyRAD's optimizer remembers of them turns, too: without
+    that Adam loses a few percent at each of them.
 
     Parameters
     ----------
@@ -238,12 +165,15 @@ def install(
     Returns
     -------
     Installation
-        A context manager; its `undo` does the same as leaving the ``with`` block.
+        A context manager; its `undo` does the same as leaving the ``with`` block. Installing again
+        takes the place of what was installed before.
 
     Raises
     ------
     InterfaceError
         PtyRAD is not installed, or has no such class any more, or calls it in another way.
+    ParameterError, MissingInputError
+        As for `CombinedConstraint`, of the constraints that are given.
 
     Examples
     --------
@@ -261,24 +191,119 @@ def install(
         "_given": constraints, "_measure": measure, "_watched_by": monitor,
         "__doc__": CombinedConstraint.__doc__,
     }  # fmt: skip
+    if constraints is not None:
+        CombinedConstraint(constraints)
     return Installation(original, type("CombinedConstraint", (CombinedConstraint,), namespace))
 
 
-def _replace(old: type, new: type) -> None:
-    """Let every module of PtyRAD that has `old` under some name have `new`."""
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] != "ptyrad":
-            continue
-        for attribute in [key for key, value in vars(module).items() if value is old]:
-            setattr(module, attribute, new)
+class PtyRADAttachment(Attachment):
+    """What `attach` returns."""
+
+    def __init__(self, solver: Any, constraint: CombinedConstraint) -> None:
+        self._constraint = constraint
+        super().__init__(
+            solver, "constraint_fn", self._constrain, constraint.constraints, instead=True,
+            measure=constraint.measure,
+        )  # fmt: skip
+
+    def _constrain(self, model: Any, niter: int) -> None:
+        self._constraint(model, niter)
+        self.reports = () if self._constraint.report is None else (self._constraint.report,)
+
+    def _put(self) -> None:
+        super()._put()
+        notice_optimizers(id(self._target))
+
+    def _restore(self) -> None:
+        super()._restore()
+        notice_optimizers(id(self._target), end=True)
 
 
-def _are_counts(patterns: Any) -> bool:
-    """Whether patterns are whole numbers, but for what single precision makes of them."""
-    away = abs(patterns - patterns.round())
-    return bool((away <= 1e-4 * patterns.clip(1, None)).all())
+def attach(
+    solver: Any,
+    constraints: Constraints | ConstraintParams | Mapping[str, Any],
+    *,
+    optimizer: Any = None,
+    measure: bool = False,
+    monitor: Monitor | None = None,
+) -> PtyRADAttachment:
+    """Run constraints in one solver of PtyRAD's, instead of the solver's own.
+
+    Parameters
+    ----------
+    solver : PtyRADSolver
+        One that has been made; its ``run`` may follow.
+    constraints : Constraints, ConstraintParams or mapping
+        What to run.
+    optimizer : torch.optim.Optimizer, optional
+        What remembers the probe's modes; by default the one that the solver makes when it runs.
+    measure, monitor : optional
+        As for `CombinedConstraint`.
+
+    Returns
+    -------
+    PtyRADAttachment
+        A context manager; its `undo` does the same as leaving the ``with`` block.
+
+    Raises
+    ------
+    InterfaceError
+        The solver has no constraint function.
+    ParameterError, MissingInputError
+        As for `CombinedConstraint`.
+
+    Examples
+    --------
+    >>> from arraycon.adapters import ptyrad
+    >>> with ptyrad.attach(solver, constraints):
+    ...     solver.run()
+    """
+    PTYRAD.note_version()
+    PTYRAD.check_has(solver, ("constraint_fn",))
+    made = CombinedConstraint(constraints, measure=measure, monitor=monitor, optimizer=optimizer)
+    return PtyRADAttachment(solver, made)
 
 
-def _number(value: Any) -> float:
-    # on a GPU this waits, but PtyRAD has just fetched its losses, so there is nothing to wait for
-    return float(value.detach().item() if hasattr(value, "detach") else value)
+def step(
+    model: Any,
+    constraints: Constraints,
+    *,
+    optimizer: Any = None,
+    measure: bool = False,
+    monitor: Monitor | None = None,
+) -> PtyRADStep:
+    """Return the constraints for a loop of one's own over PtyRAD's model.
+
+    Parameters
+    ----------
+    model : PtychoModel
+        PtyRAD's model, or one with the same attributes.
+    constraints : Constraints
+        What runs.
+    optimizer, measure, monitor : optional
+        As for `CombinedConstraint`.
+
+    Returns
+    -------
+    PtyRADStep
+        To be called after each iteration; its `reports` tell what that did.
+
+    Raises
+    ------
+    InterfaceError
+        The model lacks an attribute that PtyRAD 1.0.0's has.
+    MissingInputError
+        A constraint needs what the model does not have.
+
+    Examples
+    --------
+    >>> from arraycon.adapters import ptyrad
+    >>> step = ptyrad.step(model, constraints, optimizer=optimizer)
+    >>> for _ in range(100):
+    ...     recon_step(batches, 1, model, optimizer, ...)
+    ...     step()
+    """
+    PTYRAD.note_version()
+    made = PtyRADStep(model, constraints, optimizer=optimizer, measure=measure, monitor=monitor)
+    made.check()
+    return made

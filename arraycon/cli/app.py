@@ -16,7 +16,7 @@ from rich.progress import track
 from typer.core import TyperGroup
 
 from arraycon import presets
-from arraycon.cli import bench, demo, doctor, job, signals, tables, tune
+from arraycon.cli import bench, demo, doctor, foreign, job, signals, tables, tune
 from arraycon.cli.errors import Spoken, console, reported, shown_warnings, warn
 from arraycon.io import atomic
 from arraycon.kernels.common.threads import use_threads
@@ -55,6 +55,7 @@ app.add_typer(params_app, name="params")
 app.command("bench")(bench.command)
 app.command("demo")(demo.command)
 app.command("tune")(tune.command)
+app.command("ptyrad", context_settings=foreign.PASSED_ON)(foreign.command)
 
 
 class Kind(str, Enum):

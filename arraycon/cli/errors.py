@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from arraycon.adapters import InterfaceError
 from arraycon.blocks import ParameterError
 from arraycon.cli.job import BackendError
 from arraycon.io.atomic import OutputError, ReadError, WriteError, reason
@@ -106,7 +107,7 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"{where}{reason(error)}", REFUSED if named else FAILED
     if isinstance(error, (ValueError, TypeError)):
         return line, REFUSED
-    if isinstance(error, FloatingPointError):
+    if isinstance(error, (FloatingPointError, InterfaceError)):
         return line, FAILED
     if isinstance(error, MemoryError):
         return "out of memory; nothing was written", FAILED

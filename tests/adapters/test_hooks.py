@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sys
+import weakref
 
 import processes
 import pytest
@@ -14,8 +16,10 @@ from arraycon.adapters._hooks import Attachment
 
 def test_nothing_foreign_is_imported_before_it_is_needed():
     code = (
-        "import sys; from arraycon.adapters import py4dstem, ptylab, ptyrad;"
-        "foreign = {'torch', 'cupy', 'ptyrad', 'py4DSTEM', 'PtyLab', 'numba', 'pydantic'};"
+        "import sys; from arraycon.adapters import cdtools, phaser, ptychi, ptylab, ptypy, ptyrad;"
+        "from arraycon.adapters import py4dstem, quantem, tike;"
+        "foreign = {'torch', 'jax', 'cupy', 'numba', 'pydantic', 'ptyrad', 'py4DSTEM', 'PtyLab',"
+        "'ptychi', 'phaser', 'quantem', 'cdtools', 'tike', 'ptypy'};"
         "sys.exit(', '.join(foreign & set(sys.modules)) or None)"
     )
     processes.run([sys.executable, "-c", code], check=True)
@@ -45,6 +49,17 @@ def test_attached_again_it_replaces():
         attached = Named(engine, "a")
     assert engine.step("!") == "a(own!)"
     attached.undo()
+    attached.undo()
+    assert vars(engine) == {}
+
+
+def test_what_is_replaced_is_let_go():
+    """It holds arrays, and a cell may be run many times."""
+    engine = Engine()
+    gone = weakref.ref(Named(engine, "a"))
+    attached = Named(engine, "b")
+    gc.collect()
+    assert gone() is None
     attached.undo()
     assert vars(engine) == {}
 

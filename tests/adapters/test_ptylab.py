@@ -167,10 +167,13 @@ class OPR(Engine):
         super().reconstruct(iterations)
 
 
-def test_ptylab_frames_of_opr_share_a_rotation_and_a_factor():
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_ptylab_frames_of_opr_share_a_rotation_and_a_factor(order):
     engine = OPR()
     with ptylab.attach(engine, only(ortho_pmode={}, fix_probe_int={})) as attached:
         engine.reconstruct(0)
+        stack = np.asarray(engine.reconstruction.probe_stack, order=order)
+        engine.reconstruction.probe_stack = stack
         frames = engine.reconstruction.probe_stack[0, 0, :, 0].copy()
         engine.applyConstraints(0)
     assert [record.name for record in attached.reports[0]] == ["ortho_pmode", "fix_probe_int"]

@@ -18,7 +18,7 @@ from libraries import relative_error
 from schedules import EVERY as ALL
 
 import arraycon
-from arraycon.adapters import InterfaceError, ptyrad
+from arraycon.adapters import InterfaceError, _moments, ptyrad
 from arraycon.bench import NAMES as ORDER
 from arraycon.constraints import declared
 from arraycon.pipeline import lending
@@ -319,13 +319,34 @@ class Original:
 def package(monkeypatch, versions):  # noqa: ARG001
     """Modules of PtyRAD that have its class, and one that has another."""
     modules = {}
-    for name in ("ptyrad", "ptyrad.core", "ptyrad.core.constraints", "ptyrad.solver", "ptyradar"):
+    for name in (
+        "ptyrad",
+        "ptyrad.core",
+        "ptyrad.core.constraints",
+        "ptyrad.solver",
+        "ptyrad.solver.reconstruction",
+        "ptyradar",
+    ):
         modules[name] = ModuleType(name)
         modules[name].__path__ = []
         modules[name].CombinedConstraint = Original
         monkeypatch.setitem(sys.modules, name, modules[name])
-    del modules["ptyrad"].CombinedConstraint
+    for name in ("ptyrad", "ptyrad.solver.reconstruction"):
+        del modules[name].CombinedConstraint
+    for name in ("ptyrad.solver", "ptyrad.solver.reconstruction"):
+        modules[name].create_optimizer = create_optimizer
     return modules
+
+
+class Optimizer:
+    """An optimizer that remembers something of parameters, if only that there are any."""
+
+    def __init__(self, parameters):
+        self.state = {parameter: {} for parameter in parameters}
+
+
+def create_optimizer(parameters):
+    return Optimizer(parameters)
 
 
 PLACES = ("ptyrad.core", "ptyrad.core.constraints", "ptyrad.solver")
@@ -354,6 +375,83 @@ def test_install_other_constraints(package):
         with ptyrad.install():
             assert package["ptyrad.solver"].CombinedConstraint(OFF).constraints is not mirror
         assert package["ptyrad.solver"].CombinedConstraint({}).constraints is mirror
+
+
+def test_installed_again_it_replaces(package):
+    first, second = ptyrad.install(), ptyrad.install(only(objp_postiv={}))
+    first.undo()
+    assert "objp_postiv" in repr(package["ptyrad.solver"].CombinedConstraint({}))
+    second.undo()
+    assert all(package[name].CombinedConstraint is Original for name in PLACES)
+    for _ in range(2):  # a notebook's cell that is run again
+        latest = ptyrad.install()
+    latest.undo()
+    assert all(package[name].CombinedConstraint is Original for name in PLACES)
+    assert package["ptyrad.solver"].create_optimizer is create_optimizer
+
+
+def test_what_is_missing_is_found_before_there_is_a_model(package):
+    with pytest.raises(arraycon.MissingInputError, match="no mask of vacuum"):
+        ptyrad.install(only(obj_fill={"start_iter": 100}))
+    assert package["ptyrad.solver"].CombinedConstraint is Original
+    with pytest.raises(arraycon.ParameterError, match=r"kz_filter\.beta"):
+        ptyrad.install({"kz_filter": {"start_iter": 1, "beta": -1}})
+
+
+class Solver:
+    """PtyRAD's solver, as far as it makes an optimizer and calls the constraints."""
+
+    def __init__(self, package):
+        self.constraint_fn, self._package = Original(OFF), package
+
+    def run(self, model, iterations=1):
+        self.optimizer = self._package["ptyrad.solver"].create_optimizer([model.opt_probe])
+        for niter in range(1, iterations + 1):
+            self.constraint_fn(model, niter)
+
+
+@pytest.mark.usefixtures("torch")
+def test_attached_to_one_solver(package, monkeypatch):
+    solver, model = Solver(package), Model()
+    own, turns = solver.constraint_fn, []
+    monkeypatch.setattr(_moments, "turn", lambda *given: turns.append(given) or ())
+    with ptyrad.attach(solver, only(ortho_pmode={})) as attached, ptyrad.install():
+        solver.run(model, 2)
+        assert [record.iteration for record in attached.reports[0]] == [2]
+    assert solver.constraint_fn is own
+    assert package["ptyrad.solver"].create_optimizer is create_optimizer
+    assert [(optimizer, parameter) for optimizer, parameter, _ in turns] == (
+        [(solver.optimizer, model.opt_probe)] * 2
+    )
+    assert turns[0][2].shape == (3, 3)
+    with pytest.raises(InterfaceError, match="SimpleNamespace has no constraint_fn"):
+        ptyrad.attach(SimpleNamespace(), only())
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_step_in_a_loop_of_ones_own(monkeypatch):
+    model, optimizer, turns = Model(), object(), []
+    state, constraints = state_of(model), arraycon.Constraints(EVERY)
+    monkeypatch.setattr(_moments, "turn", lambda *given: turns.append(given) or ())
+    step = ptyrad.step(model, constraints, optimizer=optimizer)
+    for iteration in (1, 2):
+        assert step()[0].iteration == iteration
+        constraints.apply(state, iteration)
+    assert_same(model, state)
+    assert [given[:2] for given in turns] == [(optimizer, model.opt_probe)] * 2
+    with pytest.raises(arraycon.MissingInputError, match="no mask of vacuum"):
+        ptyrad.step(model, only(obj_fill={"start_iter": 100}))
+
+
+@pytest.mark.usefixtures("torch")
+def test_modes_without_an_optimizer_are_told_once(caplog):
+    constraint = ptyrad.CombinedConstraint({**OFF, "ortho_pmode": {"start_iter": 1}}, "cpu")
+    with caplog.at_level(logging.INFO, logger="arraycon"):
+        for niter in (1, 2):
+            constraint(Model(), niter)
+    told = [text for text in caplog.messages if "no optimizer known" in text]
+    assert len(told) == 1
+    assert told[0].startswith("ortho_pmode: ")
 
 
 def test_undone_after_an_error(package):

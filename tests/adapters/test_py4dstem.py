@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy
 from foreign import DX, THICKNESS, complex_array, only, real_array
 from libraries import aligned, relative_error
 from scipy import constants
@@ -400,3 +401,33 @@ def test_py4dstem_a_class_for_who_makes_the_reconstructions():
         missing.preprocess()
     with pytest.raises(TypeError, match="expected one of SingleslicePtychography"):
         py4dstem.attach_class(SimpleNamespace, limits)
+
+
+def test_py4dstem_knows_where_its_field_of_view_is():
+    """Where py4DSTEM's own mask is, from the probe at the positions."""
+
+    class Scanned(Modelled):
+        _scipy = scipy
+
+        def _sum_overlapping_patches_bincounts(self, patches, positions):
+            total, x = np.zeros((10, 12)), np.round(positions).astype(int)[:, :, None]
+            x = x + np.arange(-4, 4)
+            for patch, rows, columns in zip(patches, x[:, 0] % 10, x[:, 1] % 12, strict=True):
+                total[np.ix_(rows, columns)] += np.fft.fftshift(patch)
+            return total
+
+    made = Scanned(modes=2)
+    made._probe[...] = 0
+    made._probe[:, 0, 0] = [1, 2]
+    made._positions_px[...] = 3  # all of them at one pixel, whose blurred surroundings are inside
+    outside = {"region": "outside", "threshold": 0.25}
+    with py4dstem.attach(made, only(obj_fill=outside), instead=True) as attached:
+        before = made._object.copy()
+        made.reconstruct()
+    overlap = np.zeros((10, 12))
+    overlap[3, 3] = 5 * 40
+    expected = scipy.ndimage.gaussian_filter(overlap, 1.0)
+    np.testing.assert_allclose(attached._step._illumination, expected, atol=1e-4)
+    inside = expected > 0.25 * expected.max()
+    assert 4 < np.sum(inside) < 20
+    assert relative_error(made._object, np.where(inside, before, 1)) < 1e-6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 
 import h5py
 import numpy as np
@@ -211,11 +212,187 @@ def test_positions_that_ptylab_leaves(make, record_figure):
 
 def test_errors(make):
     made = make()
-    with (
-        ptylab.attach(made, only(tilt_smooth={})),
-        pytest.raises(arraycon.MissingInputError, match="PtyLab has no object tilts"),
-    ):
+    with pytest.raises(arraycon.MissingInputError, match="PtyLab has no object tilts"):
+        ptylab.attach(made, only(tilt_smooth={}))
+    made.reconstruct()
+
+
+# which leave as much of the data as PtyLab's own, masks before rotations among them
+HARMLESS = {
+    "fix_probe_int": {"fix_probe_int": {}},
+    "ortho_pmode, fix_probe_int": {"ortho_pmode": {}, "fix_probe_int": {}},
+    "probe_mask_k, ortho_pmode, fix_probe_int": {
+        "probe_mask_k": {"radius": 0.45, "power_thresh": 1.0},
+        "ortho_pmode": {},
+        "fix_probe_int": {},
+    },
+    "probe_mask_r, ortho_pmode, fix_probe_int": {
+        "probe_mask_r": {"radius": 0.9},
+        "ortho_pmode": {},
+        "fix_probe_int": {},
+    },
+    "obja_thresh": {"obja_thresh": {"thresh": [0.8, 1.2]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("engine", "modes", "slices"),
+    [
+        *((engine, modes, 1) for engine in (Engines.ePIE, Engines.mPIE, Engines.qNewton,
+                                            Engines.mqNewton) for modes in (1, 3)),
+        (Engines.e3PIE, 1, 3),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)  # fmt: skip
+def test_the_error_of_the_run(make, engine, modes, slices, record_figure):
+    own = make(engine, modes, slices)
+    own.numIterations = 8
+    own.reconstruct()
+    for name, blocks in HARMLESS.items():
+        ours = make(engine, modes, slices)
+        ours.numIterations = 8
+        with ptylab.attach(ours, only(**blocks)):
+            ours.reconstruct()
+        ratio = ours.reconstruction.error[-1] / own.reconstruction.error[-1]
+        record_figure(f"error of the run, {engine.__name__}, {modes} modes, {name}", ratio)
+        assert ratio < 1.03
+
+
+@pytest.fixture
+def make_opr(make, monkeypatch):
+    """OPR wants CuPy by its name only: its stack is made of NumPy arrays here."""
+    monkeypatch.setattr(sys.modules["PtyLab.Engines.OPR"], "cp", np)
+
+    def build(modes=2, **switches):
+        made = make(Engines.OPR, modes, **switches)
+        made.OPR_modes, made.n_subspace = np.arange(modes), 4
+        made.numIterations = 8
+        return made
+
+    return build
+
+
+def test_frames_of_opr(make_opr, record_figure):
+    own = make_opr()
+    own.reconstruct()
+    for name in ("fix_probe_int", "ortho_pmode, fix_probe_int"):
+        ours = make_opr()
+        with ptylab.attach(ours, only(**HARMLESS[name])):
+            ours.reconstruct()
+        stack = ours.reconstruction.probe_stack[0, 0, :, 0]
+        powers = np.sum(abs(stack) ** 2, axis=(0, 1, 2))
+        assert powers.std() > 0  # each frame has kept its own
+        target = ours.experimentalData.maxProbePower**2
+        np.testing.assert_allclose(powers.mean(), target, rtol=1e-5)
+        changed = np.linalg.norm(stack - own.reconstruction.probe_stack[0, 0, :, 0])
+        assert changed > 0.01 * np.linalg.norm(stack)
+        ratio = ours.reconstruction.error[-1] / own.reconstruction.error[-1]
+        record_figure(f"error of the run, OPR, {name}", ratio)
+        assert ratio < 1.05
+    modes = stack.reshape(2, -1)
+    overlap = abs(np.vdot(modes[0], modes[1])) / np.vdot(modes[0], modes[0]).real
+    record_figure("OPR: overlap of modes over all frames", overlap)
+    assert overlap < 1e-5
+
+
+def test_what_frames_of_opr_cannot_have(make_opr):
+    made = make_opr()
+    with pytest.raises(ValueError, match="probe_mask_r: PtyLab's OPR has a probe for each frame"):
+        ptylab.attach(made, only(probe_mask_r={}))
+    made.numIterations = 2
+    with ptylab.attach(made, only(obja_thresh={"thresh": [0.9, 1.1]})):
         made.reconstruct()
+    assert np.ptp(abs(made.reconstruction.object)) < 0.2001
+
+
+def test_momenta_after_a_mask(make, record_figure):
+    """mPIE's momentum is turned as its modes have been, also where a mask came between."""
+    made = make(Engines.mPIE, 3)
+    made.reconstruct()
+    reconstruction = made.reconstruction
+    rng = np.random.default_rng(0)
+    reconstruction.probe[0, 0, :, 0] += (
+        0.3 * abs(reconstruction.probe).max() * rng.normal(size=(3, 32, 32))
+    )
+    before = reconstruction.probeMomentum[0, 0, :, 0].copy()
+    modes = reconstruction.probe[0, 0, :, 0].copy()
+    blocks = {"probe_mask_k": {"radius": 0.12, "width": 0.02, "power_thresh": 1.0}}
+    state = arraycon.State(probe=modes.copy())
+    only(**blocks).apply(state, 1)
+    _, rotation = arraycon.ortho_pmode(state.probe, return_rotation=True)
+    for name in ("orthogonalizationSwitch", "probePowerCorrectionSwitch", "comStabilizationSwitch"):
+        setattr(made.params, name, False)
+    with ptylab.attach(made, only(**blocks, ortho_pmode={})):
+        made.applyConstraints(0)
+    expected = np.tensordot(rotation, before, axes=1)
+    away = reconstruction.probeMomentum[0, 0, :, 0] - expected
+    found = np.linalg.norm(away) / np.linalg.norm(expected)
+    record_figure("mPIE: momentum after a mask and a rotation", found)
+    assert found < 1e-5
+
+
+def test_a_step_in_a_loop_of_ones_own(make):
+    blocks = {"ortho_pmode": {}, "obj_rblur": {"start_iter": 2}, "pos_recenter": {}}
+    attached, stepped = make(modes=2), make(modes=2)
+    for engine in (attached, stepped):
+        engine.numIterations = 1
+    with ptylab.attach(attached, only(**blocks)):
+        for _ in range(3):
+            attached.reconstruct()
+    step = ptylab.step(stepped, only(**blocks))
+    for _ in range(3):
+        stepped.reconstruct()
+        step()
+    for name in ("object", "probe", "encoder_corrected"):
+        found, expected = (getattr(engine.reconstruction, name) for engine in (stepped, attached))
+        np.testing.assert_array_equal(found, expected)
+
+
+# PtyLab's own constraints where they are right, and ours that do the same (SPEC2, "Maps")
+PULL = 0.02
+MAPS = {
+    "modes and power": (
+        {"orthogonalizationSwitch": True, "orthogonalizationFrequency": 1,
+         "probePowerCorrectionSwitch": True},
+        {"ortho_pmode": {}, "fix_probe_int": {}},
+    ),
+    "pull to zero": (
+        {"l2reg": True, "l2reg_object_aleph": PULL, "l2reg_probe_aleph": 0.0},
+        {"obj_shrink": {"obj_type": "complex", "rule": "ridge", "target": 0.0,
+                        "amount": 1 / (1 - PULL) - 1}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", [Engines.ePIE, Engines.mPIE])
+@pytest.mark.parametrize("name", MAPS)
+def test_the_own_constraint_off_and_ours_on(make, engine, name, record_figure):
+    switches, blocks = MAPS[name]
+    own, ours, none = (make(engine, modes=3) for _ in range(3))
+    for made in (own, ours, none):
+        for switch in ptylab._SWITCHES:
+            setattr(made.params, switch, False)
+    for switch, value in switches.items():
+        setattr(own.params, switch, value)
+    if name == "modes and power":  # to which PtyLab brings its first probe, too
+        probe, power = ours.reconstruction.probe, ours.experimentalData.maxProbePower
+        probe *= power / np.linalg.norm(probe)
+    for made in (own, none):
+        np.random.seed(4)  # noqa: NPY002
+        made.reconstruct()
+    np.random.seed(4)  # noqa: NPY002
+    with ptylab.attach(ours, only(**blocks)):
+        ours.reconstruct()
+    found, effect = (
+        np.linalg.norm(made.reconstruction.object - own.reconstruction.object)
+        / np.linalg.norm(own.reconstruction.object - 1)
+        for made in (ours, none)
+    )
+    record_figure(f"{engine.__name__}, {name}: object with ours instead of the own one", found)
+    record_figure(f"{engine.__name__}, {name}: what the own one does", effect)
+    np.testing.assert_allclose(ours.reconstruction.error, own.reconstruction.error, rtol=1e-3)
+    assert found < 1e-3
+    assert effect > 30 * found
 
 
 def test_the_package_that_ran():

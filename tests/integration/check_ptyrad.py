@@ -7,12 +7,18 @@ constraint does: Adam divides gradients by their own size, and makes much of the
 from __future__ import annotations
 
 import copy
+import os
+import re
+import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import yaml
 from declare import declare_operators
+from processes import run
 from simulate import simulate
 
 with warnings.catch_warnings():
@@ -25,7 +31,7 @@ with warnings.catch_warnings():
     from ptyrad.solver import PtyRADSolver
 
 import arraycon
-from arraycon.adapters import ptyrad
+from arraycon.adapters import _moments, ptyrad
 
 PROBE = "opt_probe"
 PARAMETERS = ("opt_obja", "opt_objp", PROBE, "opt_probe_pos_shifts", "opt_obj_tilts")
@@ -222,9 +228,67 @@ def test_a_reconstruction_gives_the_same_arrays(params, run, record_figure):
     assert all(np.isfinite(array).all() for array in arrays(ours).values())
     assert losses[0][-1] < losses[0][0]
     if run == "defaults, Adam":
-        assert losses[0][-1] < 1.02 * losses[1][-1]
+        # which does not turn what Adam remembers
+        assert losses[0][-1] < 0.99 * losses[1][-1]
     else:
         assert max(found.values()) < 1e-4, found
+
+
+def last_loss(params, given, iterations):
+    _, model = reconstruct(params, given, iterations)
+    return model.loss_iters[-1][1]
+
+
+def test_orthogonal_modes_cost_nothing_with_adam(params, record_figure):
+    """Modes are a choice of coordinates: the loss is to be as without `ortho_pmode`."""
+    on, off = blocks(ortho_pmode={}, fix_probe_int={}), blocks(fix_probe_int={})
+    theirs = last_loss(params, on, 10)
+    with ptyrad.install():
+        without, ours = (last_loss(params, given, 10) for given in (off, on))
+    record_figure("Adam, loss with ortho_pmode to without: PtyRAD's own", theirs / without)
+    record_figure("Adam, loss with ortho_pmode to without: ours", ours / without)
+    assert ours < 1.01 * without
+    assert ours < 0.97 * theirs
+
+
+@pytest.mark.parametrize("mask", ["probe_mask_k", "probe_mask_r"])
+def test_masks_before_rotations(params, mask, record_figure):
+    given = blocks(**{mask: {"radius": 0.3 if mask == "probe_mask_k" else 0.9}}, ortho_pmode={})
+    theirs = last_loss(params, given, 6)
+    with ptyrad.install():
+        ours = last_loss(params, given, 6)
+    record_figure(f"{mask}, ortho_pmode, Adam: loss to PtyRAD's own", ours / theirs)
+    # the mask in real space is centred on the probe, half a pixel from PtyRAD's
+    assert ours < 1.01 * theirs
+
+
+def test_attached_to_a_solver_and_in_a_loop_of_ones_own(params):
+    params = copy.deepcopy(params)
+    params["constraint_params"] = blocks()
+    params["recon_params"]["NITER"] = 3
+    constraints = arraycon.Constraints({"ortho_pmode": {"start_iter": 1}})
+    solver = PtyRADSolver(params, device="cpu", seed=1)
+    theirs = solver.constraint_fn
+    with ptyrad.attach(solver, constraints) as attached:
+        solver.run()
+    assert solver.constraint_fn is theirs
+    assert [record.name for record in attached.reports[0]] == ["ortho_pmode"]
+
+    class Own:
+        """A loop that calls what it likes between its iterations."""
+
+        def __call__(self, model, niter):
+            optimizer = _moments.of(model.opt_probe)
+            if niter == 1:
+                self.step = ptyrad.step(model, constraints, optimizer=optimizer)
+            assert self.step(niter)[0].iteration == niter
+
+    other = PtyRADSolver(params, device="cpu", seed=1)
+    other.constraint_fn = Own()
+    with ptyrad.install():
+        other.run()
+    found = differences(arrays(other.reconstruct_results), arrays(solver.reconstruct_results))
+    assert max(found.values()) < 1e-3  # PyTorch's threads do not add in the same order each time
 
 
 def test_options_that_ptyrad_does_not_know(params):
@@ -255,9 +319,51 @@ def test_a_monitor_and_a_rule_see_the_model(params, record_figure):
         error = float(((m.sqrt() - n.sqrt()) ** 2).sum() / n.sum())
     record_figure("Q after the last constraint", q)
     assert monitor.history[-1].effects[-1].misfit == pytest.approx(q, rel=1e-5)
-    assert float(solver.constraint_fn._patterns(model).error()) == pytest.approx(error, rel=1e-5)
+    assert float(solver.constraint_fn._step._patterns().error()) == pytest.approx(error, rel=1e-5)
     assert monitor.history[-1].taken_back > 0
     assert not any(p.grad_fn for p in model.parameters())
+
+
+def plain(value):
+    """Parameters as YAML has them."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+LAUNCH = Path(__file__).with_name("launch.py")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_own_command(params, tmp_path, processes):
+    """On one and two processes, with constraints that PtyRAD's own file does not have."""
+    whole = plain(copy.deepcopy(params))
+    whole["constraint_params"] = blocks()
+    whole["recon_params"].update(NITER=2, SAVE_ITERS=2, output_dir=str(tmp_path / "out"))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(whole))
+    limits = "obja_thresh: {start_iter: 1, thresh: [0.9999, 1.0]}\northo_pmode: {start_iter: 1}\n"
+    (tmp_path / "ours.yaml").write_text(limits)
+    launcher = [sys.executable]
+    if processes == 2:
+        launcher += ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    command = [*launcher, LAUNCH, "ptyrad", "--constraints", tmp_path / "ours.yaml", "run",
+               tmp_path / "params.yaml", "--gpuid", "cpu" if processes == 1 else "acc"]  # fmt: skip
+    done = run(
+        command, limit=600, cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(rf"Accelerator\.num_process +. {processes}\b", done.stdout + done.stderr)
+    (saved,) = (tmp_path / "out").glob("*/model_iter0002.hdf5")
+    with h5py.File(saved) as file:
+        amplitude = file["optimizable_tensors/obja"][()]
+        probe = file["optimizable_tensors/probe"][()]
+    assert 0.9999 <= amplitude.min() < amplitude.max() <= 1 + 1e-6
+    rows = probe.reshape(3, -1, 2) @ [1, 1j] if probe.dtype.kind == "f" else probe.reshape(3, -1)
+    gram = abs(rows @ rows.conj().T)
+    assert np.max(gram - np.diag(np.diag(gram))) < 1e-4 * gram.max()
 
 
 def test_the_package_that_ran():

@@ -3,6 +3,7 @@ with ours instead."""
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import warnings
 
@@ -21,6 +22,8 @@ with warnings.catch_warnings():
         MixedstateMultislicePtychography,
         MixedstatePtychography,
         MultislicePtychography,
+        OptimizationParameter,
+        PtychographyOptimizer,
         SingleslicePtychography,
     )
 
@@ -35,8 +38,9 @@ CLASSES = {
 }
 
 
-def only(**blocks):
-    return arraycon.Constraints({**OFF, **{n: {"start_iter": 1, **b} for n, b in blocks.items()}})
+def only(order=None, **blocks):
+    given = {**OFF, **{n: {"start_iter": 1, **b} for n, b in blocks.items()}}
+    return arraycon.Constraints(given, order=order)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +161,7 @@ def test_the_same_as_the_functions_on_its_arrays(make):
     dx, wavelength = own.sampling[0], py4DSTEM.process.utils.electron_wavelength_angstrom(80e3)
     probe = arraycon.probe_mask_r(probe, dx=dx, wavelength=wavelength, radius=0.6)
     probe = arraycon.ortho_pmode(probe)
-    probe = arraycon.fix_probe_int(probe, intensity=np.sum(abs(own._probe_initial) ** 2))
+    probe = arraycon.fix_probe_int(probe, intensity=np.sum(abs(own._probe_initial[0]) ** 2))
     np.testing.assert_allclose(ours.probe_centered, probe, rtol=0, atol=1e-6 * abs(probe).max())
     np.testing.assert_allclose(ours._object, arraycon.objp_postiv(own._object), atol=1e-7)
 
@@ -184,8 +188,10 @@ def test_mixed_states_and_intensity(make, record_figure):
     overlap = np.abs(gram - np.diag(np.diag(gram))).max() / powers[0]
     record_figure("mixed states: largest overlap after ortho_pmode", overlap)
     assert overlap < 1e-6
-    expected = np.sum(abs(made._probe_initial) ** 2)
+    expected = np.sum(abs(made._probe_initial[0]) ** 2)
     np.testing.assert_allclose(powers.sum(), expected, rtol=1e-6)
+    pixels = made._probe[0].size
+    np.testing.assert_allclose(expected, made._mean_diffraction_intensity / pixels, rtol=1e-5)
 
 
 def test_positions(make, record_figure):
@@ -221,7 +227,7 @@ def test_a_monitor_sees_the_model_of_py4dstem(make, kind, object_type, record_fi
     constraints = only(fix_probe_int={}, pos_recenter={}, obj_rblur={"obj_type": "phase"})
     with py4dstem.attach(made, constraints, monitor=monitor) as attached:
         run(made, 2)
-        found = float(attached._patterns().error())
+        found = float(attached._step._patterns().error())
     every = np.arange(made._num_diffraction_patterns)
     places = made._positions_px[every]
     rows, columns = made._extract_vectorized_patch_indices(places)
@@ -253,11 +259,175 @@ def test_errors(make):
     with pytest.raises(TypeError, match=r"expected one of Single.*, got Magnetic"):
         py4dstem.attach(MagneticPtychography.__new__(MagneticPtychography), only())
     made = make("multislice", "potential")
-    with (
-        py4dstem.attach(made, only(obj_rblur={"obj_type": "amplitude"})),
-        pytest.raises(arraycon.MissingInputError, match="a phase without amplitude"),
-    ):
-        run(made, 1)
+    with pytest.raises(arraycon.MissingInputError, match="a phase without amplitude"):
+        py4dstem.attach(made, only(obj_rblur={"obj_type": "amplitude"}))
+    run(made, 1)
+
+
+# which leave as much of the data as py4DSTEM's own, masks before rotations among them
+HARMLESS = {
+    "fix_probe_int": ({"fix_probe_int": {}}, {}),
+    "ortho_pmode": ({"ortho_pmode": {}}, {}),
+    "probe_mask_k, ortho_pmode, fix_probe_int": (
+        {
+            "probe_mask_k": {"radius": 0.6, "power_thresh": 1.0},
+            "ortho_pmode": {},
+            "fix_probe_int": {},
+        },
+        {},
+    ),
+    "probe_mask_r, ortho_pmode, fix_probe_int": (
+        {"probe_mask_r": {"radius": 0.9}, "ortho_pmode": {}, "fix_probe_int": {}},
+        {},
+    ),
+    "pos_recenter": ({"pos_recenter": {}}, {"fix_positions": False}),
+}
+
+
+@pytest.mark.parametrize("instead", [False, True], ids=["after", "instead"])
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("object_type", ["complex", "potential"])
+def test_the_error_of_the_run(make, kind, object_type, instead, record_figure):
+    own = make(kind, object_type)
+    run(own, 8)
+    for name, (blocks, options) in HARMLESS.items():
+        ours = make(kind, object_type)
+        with py4dstem.attach(ours, only(**blocks), instead=instead):
+            run(ours, 8, **options)
+        ratio = ours.error_iterations[-1] / own.error_iterations[-1]
+        place = "instead" if instead else "after"
+        record_figure(f"error of the run, {kind}, {object_type}, {name} {place}", ratio)
+        assert ratio < 1.06
+
+
+@pytest.mark.parametrize("kind", ["mixed", "mixed-multislice"])
+@pytest.mark.parametrize("object_type", ["complex", "potential"])
+def test_projection_schemes_do_not_see_which_modes_are_told(make, kind, object_type, record_figure):
+    """Modes are a choice of coordinates: with the exit waves turned, the run is the same."""
+    runs = [make(kind, object_type) for _ in range(2)]
+    for made, blocks in zip(runs, ({}, {"ortho_pmode": {}}), strict=True):
+        with py4dstem.attach(made, only(**blocks), instead=True):
+            made.reconstruct(
+                num_iter=6, progress_bar=False, reconstruction_method="RAAR",
+                reconstruction_parameter=0.5,
+            )  # fmt: skip
+    away = abs(runs[1]._object - runs[0]._object).max() / abs(runs[0]._object).max()
+    record_figure(f"RAAR, {kind}, {object_type}: object with ortho_pmode", away)
+    assert away < 1e-3
+    np.testing.assert_allclose(*(made.error_iterations for made in runs), rtol=1e-3)
+
+
+def test_a_step_in_a_loop_of_ones_own(make):
+    blocks = {"probe_mask_r": {"radius": 0.8}, "ortho_pmode": {}, "fix_probe_int": {},
+              "obj_rblur": {"start_iter": 2, "obj_type": "phase"}}  # fmt: skip
+    attached, stepped = (make("mixed-multislice", "potential") for _ in range(2))
+    with py4dstem.attach(attached, only(**blocks)):
+        for iteration in range(3):
+            run(attached, 1, reset=iteration == 0)
+    step = py4dstem.step(stepped, only(**blocks))
+    for iteration in range(3):
+        run(stepped, 1, reset=iteration == 0)
+        step()
+    np.testing.assert_array_equal(stepped._object, attached._object)
+    np.testing.assert_array_equal(stepped._probe, attached._probe)
+    np.testing.assert_array_equal(stepped.probe, stepped.probe_centered)
+
+
+def test_reconstructions_that_the_optimizer_makes(experiment, datacube):
+    """It takes a class, and parameters to be varied; ours bound the amplitude in all of them."""
+    seen = []
+    limits = only(obja_thresh={"thresh": [0.97, 0.98]})
+    PtychographyOptimizer(
+        py4dstem.attach_class(SingleslicePtychography, limits),
+        init_args={
+            "energy": experiment.energy,
+            "datacube": datacube,
+            "semiangle_cutoff": experiment.semiangle,
+            "defocus": OptimizationParameter(experiment.defocus, 60, 100),
+            "object_padding_px": (16, 16),
+            "device": "cpu",
+        },
+        preprocess_args={"force_com_rotation": 0, "force_com_transpose": False},
+        reconstruction_args={"num_iter": 2},
+    ).grid_search(
+        n_points=2,
+        error_metric=lambda ptycho: seen.append(abs(ptycho._object)) or 0.0,
+        plot_reconstructed_objects=False,
+    )
+    assert len(seen) == 2
+    assert all(0.969 < amplitude.min() < amplitude.max() < 0.981 for amplitude in seen)
+
+
+# py4DSTEM's own object constraints where they are right, and ours that do the same (SPEC2, "Maps").
+# Its gaussian ends at 4 standard deviations; its total variation stops early by default.
+FILTERED = {"gaussian_filter_sigma": 0.5}
+BAND = {"q_lowpass": 0.9, "q_highpass": 0.02, "butterworth_order": 3}
+OURS = {"q_lowpass": 0.9, "q_highpass": 0.02, "order": 3.0}
+OUTSIDE = {"region": "outside", "threshold": 0.25, "scope": "global"}
+MAPS = {
+    "gaussian": ("potential", FILTERED, {"obj_gaussian": {"sigma": 0.5, "obj_type": "phase"}}),
+    "gaussian of a complex object": (
+        "complex", FILTERED, {"obj_gaussian": {"sigma": 0.5, "obj_type": "complex"}}
+    ),
+    "gaussian of a pure phase object": (
+        "complex",
+        {**FILTERED, "pure_phase_object": True},
+        {
+            "obj_gaussian": {"sigma": 0.5, "obj_type": "phase"},
+            "obj_fill": {"region": "all", "obj_type": "amplitude"},
+        },
+    ),
+    "butterworth": ("potential", BAND, {"obj_bandpass": {**OURS, "obj_type": "phase"}}),
+    "butterworth of a complex object": (
+        "complex", BAND, {"obj_bandpass": {**OURS, "obj_type": "complex"}}
+    ),
+    "identical slices": (
+        "potential", {"identical_slices": True}, {"identical_slices": {"obj_type": "phase"}}
+    ),
+    "total variation": (
+        "potential",
+        {"tv_denoise_weight_chambolle": 0.02, "tv_denoise_pad_chambolle": None},
+        {
+            "obj_tv": {
+                "weight": 0.02, "axes_weight": [1.0, 0.0, 0.0], "solver": "chambolle", "n_iter": 50
+            }
+        },
+    ),
+    "shrinkage": (
+        "potential", {"shrinkage_rad": 0.01}, {"obj_shrink": {"amount": 0.01, "rule": "positive"}}
+    ),
+    "baseline": ("potential", {"fix_potential_baseline": True}, {"obj_baseline": OUTSIDE}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_the_own_constraint_off_and_ours_on(make, name, record_figure):
+    object_type, options, blocks = MAPS[name]
+    # a thick object's gaussian goes across slices, by the lateral width in pixels
+    kind = "single" if name.startswith("gaussian") else "multislice"
+    last = "objp_postiv" if object_type == "potential" else "obja_thresh"
+    blocks = {**blocks, last: {} if last == "objp_postiv" else {"thresh": [0.0, 1.0]}}
+    plain = {"fix_probe_com": False, "fix_potential_baseline": False}
+    own, ours, none = (make(kind, object_type) for _ in range(3))
+    if name == "total variation":
+        # it divides by the sum afterwards, which is that of rounding errors at first
+        for made in (own, ours, none):
+            made._object += 0.5
+        own._object_denoise_tv_chambolle = functools.partial(
+            own._object_denoise_tv_chambolle, eps=0, max_num_iter=51
+        )
+    run(own, 4, **{**plain, **options})
+    run(none, 4, **plain)
+    with py4dstem.attach(ours, only(order=list(blocks), **blocks), instead=True):
+        run(ours, 4, **plain)
+    norm = np.linalg.norm(own._object - own._object.mean())
+    found = np.linalg.norm(ours._object - own._object) / norm
+    effect = np.linalg.norm(none._object - own._object) / norm
+    record_figure(f"{name}: object with ours instead of the own one", found)
+    record_figure(f"{name}: what the own one does", effect)
+    np.testing.assert_allclose(ours.error_iterations, own.error_iterations, rtol=1e-4)
+    assert found < 1e-3
+    assert effect > 30 * found
 
 
 def test_the_package_that_ran():

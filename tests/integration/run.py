@@ -38,10 +38,11 @@ PYTHONS = {
     "cdtools": ((3, 11), (3, 13)),
     "tike": ((3, 11), (3, 13)),
     "ptypy": ((3, 11), (3, 13)),
+    "ptydy": ((3, 10), (3, 13)),
 }
 SHOWN = (
     "ptyrad", "py4DSTEM", "ptylab", "ptychi", "phaserEM", "quantem", "cdtools-py", "tike", "ptypy",
-    "arraycon", "numpy", "scipy", "numba", "torch", "torchvision", "jax", "cupy-cuda13x",
+    "ptydy", "arraycon", "numpy", "scipy", "numba", "torch", "torchvision", "jax", "cupy-cuda13x",
 )  # fmt: skip
 # Installed by themselves: tike asks for the source package of CuPy, which has to be built, and for
 # a NumPy below what it runs with.
@@ -108,7 +109,7 @@ def main() -> int:
         shutil.copytree(CHECKOUT, source, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
         requirements = HERE / f"requirements-{given.code}.txt"
         install = [bin_folder / "python", "-m", "pip", "install", "--quiet"]
-        packages = ["-r", requirements, "pytest>=8", source]
+        packages = ["-r", requirements, "pytest>=8", f"{source}[cli]"]
         if given.source is not None:
             packages.append(given.source.resolve())
         processes.run([*install, *packages], limit=LIMIT, check=True)
