@@ -66,3 +66,13 @@ def torch_like(request, monkeypatch):
         tensor=torch.tensor,
         numpy=lambda tensor: tensor.detach().numpy(),
     )
+
+
+@pytest.fixture
+def bindings(monkeypatch):
+    """Schedules that are bound, each time that they are."""
+    from arraycon.pipeline import Bound
+
+    found, bind = [], Bound._bind
+    monkeypatch.setattr(Bound, "_bind", lambda self: found.append(self) or bind(self))
+    return found

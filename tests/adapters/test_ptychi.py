@@ -262,6 +262,16 @@ def test_ptychi_says_where_two_scale_the_probe(torch_like, caplog):
     assert "fix_probe_int scales the probe alone" in caplog.text
 
 
+def test_ptychi_is_bound_once(torch_like, bindings):
+    made = Task(torch_like)
+    blocks = ("probe_mask_r", "ortho_pmode", "fix_probe_int", "obja_thresh", "pos_recenter")
+    step = ptychi.step(made, only({name: {"start_iter": 1} for name in blocks}))
+    for _ in range(4):
+        made.run(1)
+        assert len(step()) == 5
+    assert len(bindings) == 1
+
+
 @pytest.mark.usefixtures("versions")
 def test_ptychi_refuses(torch_like):
     constraints = only({"obja_thresh": {"start_iter": 1}})
