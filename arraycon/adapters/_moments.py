@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 _AVERAGES = ("exp_avg", "momentum_buffer", "grad_avg")
@@ -29,7 +30,12 @@ def of(parameter: Any) -> Any:
     return next((each for each in _noticed if parameter in each.state), None)
 
 
-def turn(optimizer: Any, parameter: Any, rotation: Any) -> tuple[str, ...]:
+def turn(
+    optimizer: Any,
+    parameter: Any,
+    rotation: Any,
+    part: Callable[[Any], Any] = lambda values: values,
+) -> tuple[str, ...]:
     """Turn what an optimizer remembers of modes, in place.
 
     Parameters
@@ -39,6 +45,8 @@ def turn(optimizer: Any, parameter: Any, rotation: Any) -> tuple[str, ...]:
         The modes.
     rotation : array, shape (n, n), complex
         U.
+    part : callable, optional
+        From an array like the parameter to a view of the modes in it, where they are not all of it.
 
     Returns
     -------
@@ -51,16 +59,16 @@ def turn(optimizer: Any, parameter: Any, rotation: Any) -> tuple[str, ...]:
     with torch.no_grad():
         unitary = torch.as_tensor(rotation, device=parameter.device)
         for name in found:
-            pairs = _pairs(torch, state[name])
+            pairs = _pairs(torch, part(state[name]))
             if name in _AVERAGES:
                 values = torch.view_as_complex(pairs)
                 values.copy_(torch.tensordot(unitary.to(values.dtype), values, dims=1))
                 continue
             squares = torch.view_as_real(unitary).to(pairs.dtype) ** 2
             real, imaginary = (
-                torch.tensordot(squares[..., 0], pairs[..., part], dims=1)
-                + torch.tensordot(squares[..., 1], pairs[..., 1 - part], dims=1)
-                for part in (0, 1)
+                torch.tensordot(squares[..., 0], pairs[..., one], dims=1)
+                + torch.tensordot(squares[..., 1], pairs[..., 1 - one], dims=1)
+                for one in (0, 1)
             )
             pairs[..., 0], pairs[..., 1] = real, imaginary
     return tuple(found)

@@ -45,6 +45,8 @@ _MODEL = (
 class CDToolsStep(Step):
     """What `step` returns: call it in the body of the loop over an optimiser of cdtools."""
 
+    _lacks = "cdtools has no object tilts, a FancyPtycho one slice"
+
     def __init__(
         self,
         model: Any,
@@ -67,9 +69,8 @@ class CDToolsStep(Step):
             probe_intensity = intensity(model.probe.detach())
         self._intensity = probe_intensity
 
-    @property
-    def _lacks(self) -> str:  # type: ignore[override]
-        lacks = ["cdtools has no object tilts", "a FancyPtycho one slice"]
+    def _told(self, problem: Exception) -> str:
+        lacks = [super()._told(problem)]
         if "dx" not in self._lengths:
             lacks.append("a pixel size only where pixels are square and alike in object and probe")
         if self._fourier:

@@ -11,6 +11,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from arraycon.adapters import _moments
 from arraycon.adapters._lengths import ANGSTROM, even, square
 from arraycon.adapters._loop import kept
 from arraycon.adapters._step import Step, StepAttachment, intensity, mixes_modes, turned
@@ -91,6 +92,9 @@ class PtyChiStep(Step):
         return lengths
 
     def _turn(self, rotation: Any) -> None:
+        probe = self._task.probe
+        if probe.optimizer is not None:
+            _moments.turn(probe.optimizer, probe.tensor.data, rotation, lambda values: values[0])
         momentum = getattr(self._task.reconstructor, "probe_momentum_params", None)
         if momentum is None or momentum.velocity_map is None:
             return
@@ -159,7 +163,7 @@ def step(
     PTYCHI.note_version()
     PTYCHI.check_has(task, _TASK)
     PTYCHI.check_has(task.object, _OBJECT)
-    PTYCHI.check_has(task.probe, ("tensor", "options"))
+    PTYCHI.check_has(task.probe, ("tensor", "options", "optimizer"))
     PTYCHI.check_has(task.probe_positions, ("tensor", "initial_positions"))
     PTYCHI.check_has(task.reconstructor, _RECONSTRUCTOR)
     _refuse(task, constraints)

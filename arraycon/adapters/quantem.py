@@ -33,6 +33,8 @@ _POSITIONS = ("scan_positions_px", "initial_scan_positions_px")
 class QuantemStep(Step):
     """What `step` returns: call it after each ``reconstruct(num_iters=1)``."""
 
+    _lacks = "quantem has no object tilts, and lengths only where they are uniform"
+
     def __init__(
         self,
         reconstruction: Any,
@@ -50,14 +52,13 @@ class QuantemStep(Step):
             probe_intensity = intensity(reconstruction.probe_model.initial_probe)
         self._intensity = probe_intensity
 
-    @property
-    def _lacks(self) -> str:  # type: ignore[override]
-        lacks = "quantem has no object tilts, and lengths only where they are uniform"
+    def _told(self, problem: Exception) -> str:
+        told = super()._told(problem)
         if not self._reconstruction.obj_model.params[0].is_complex():
-            lacks += ", and its potentials and pure phases are phases without amplitude"
+            told += ", and its potentials and pure phases are phases without amplitude"
         if not self._pixels:
-            lacks += ", and this probe is no array but made of parameters"
-        return lacks
+            told += ", and this probe is no array but made of parameters"
+        return told
 
     def _fields(self) -> dict[str, Any]:
         specimen, positions = self._reconstruction.obj_model, self._reconstruction.dset

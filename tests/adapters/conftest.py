@@ -22,7 +22,7 @@ def versions(monkeypatch):
         "quantem": "0.1.10",
         "cdtools-py": "0.3.2",
         "tike": "0.26.0",
-        "Python Ptychography toolbox": "0.9.0",
+        "ptypy": "0.9.0",
     }
     own = importlib.metadata.version
     monkeypatch.setattr(
@@ -66,3 +66,13 @@ def torch_like(request, monkeypatch):
         tensor=torch.tensor,
         numpy=lambda tensor: tensor.detach().numpy(),
     )
+
+
+@pytest.fixture
+def bindings(monkeypatch):
+    """Schedules that are bound, each time that they are."""
+    from arraycon.pipeline import Bound
+
+    found, bind = [], Bound._bind
+    monkeypatch.setattr(Bound, "_bind", lambda self: found.append(self) or bind(self))
+    return found

@@ -157,6 +157,15 @@ def test_cdtools_hands_rules_its_loss(torch_like):
     assert ran == [4, 5]
 
 
+@pytest.mark.parametrize("exponentiate", [False, True])
+def test_cdtools_is_bound_once(torch_like, bindings, exponentiate):
+    model = FancyPtycho(torch_like, exponentiate=exponentiate)
+    blocks = ("probe_mask_r", "ortho_pmode", "fix_probe_int", "obja_thresh", "pos_recenter")
+    step = cdtools.step(model, only({name: {"start_iter": 1} for name in blocks}))
+    assert [len(step()) for _ in model.optimize(4)] == [5] * 4
+    assert len(bindings) == 1
+
+
 @pytest.mark.usefixtures("versions")
 def test_cdtools_refuses(torch_like):
     mixing = only({"ortho_pmode": {"start_iter": 1}})

@@ -16,8 +16,10 @@ from arraycon.adapters._hooks import Attachment
 
 def test_nothing_foreign_is_imported_before_it_is_needed():
     code = (
-        "import sys; from arraycon.adapters import py4dstem, ptylab, ptyrad;"
-        "foreign = {'torch', 'cupy', 'ptyrad', 'py4DSTEM', 'PtyLab', 'numba', 'pydantic'};"
+        "import sys; from arraycon.adapters import cdtools, phaser, ptychi, ptylab, ptypy, ptyrad;"
+        "from arraycon.adapters import py4dstem, quantem, tike;"
+        "foreign = {'torch', 'jax', 'cupy', 'numba', 'pydantic', 'ptyrad', 'py4DSTEM', 'PtyLab',"
+        "'ptychi', 'phaser', 'quantem', 'cdtools', 'tike', 'ptypy'};"
         "sys.exit(', '.join(foreign & set(sys.modules)) or None)"
     )
     processes.run([sys.executable, "-c", code], check=True)

@@ -90,6 +90,7 @@ class Task:
         self.probe = SimpleNamespace(
             tensor=SimpleNamespace(data=torch.parameter(pairs(self.waves))),
             options=SimpleNamespace(pixel_size_m=None, pixel_size_aspect_ratio=None),
+            optimizer=None,
         )
         self.start = real_array((6, 2), mean=1)
         self.probe_positions = SimpleNamespace(
@@ -209,6 +210,30 @@ def test_ptychi_momentum_turns_with_the_modes(torch_like):
         assert relative_error(torch_like.numpy(array), expected) < 1e-6
 
 
+def test_ptychi_moments_turn_with_the_modes():
+    torch = pytest.importorskip("torch")
+    task = Task(SimpleNamespace(
+        parameter=lambda array: torch.nn.Parameter(torch.tensor(array)),
+        tensor=torch.tensor, numpy=lambda tensor: tensor.detach().numpy(),
+    ))  # fmt: skip
+    parameter = task.probe.tensor.data
+    task.probe.optimizer = torch.optim.Adam([parameter])
+    gradient = complex_array((1, 2, 8, 8), seed=7)
+    parameter.grad = torch.tensor(pairs(gradient))
+    task.probe.optimizer.step()
+    task.waves = task.probe_now().copy()
+    step = ptychi.step(task, only({"ortho_pmode": {"start_iter": 1}}))
+    _, rotation = arraycon.ortho_pmode(task.waves[0], return_rotation=True)
+    task.run(1)
+    step()
+    state = task.probe.optimizer.state[parameter]
+    moment = state["exp_avg"].numpy().view("complex64")[..., 0]
+    expected = 0.1 * np.tensordot(rotation, gradient[0], axes=1)
+    assert relative_error(moment[0], expected) < 1e-5
+    total = 0.001 * np.sum(abs(gradient[0]) ** 2)
+    assert float(state["exp_avg_sq"].sum()) == pytest.approx(total, rel=1e-5)
+
+
 @pytest.mark.parametrize("attached", [True, False])
 def test_ptychi_hands_rules_its_loss(torch_like, attached):
     task, ran = Task(torch_like), []
@@ -235,6 +260,16 @@ def test_ptychi_says_where_two_scale_the_probe(torch_like, caplog):
         ptychi.step(task, only({"fix_probe_int": {"start_iter": 1}}))
     assert "remove_object_probe_ambiguity scales object and probe" in caplog.text
     assert "fix_probe_int scales the probe alone" in caplog.text
+
+
+def test_ptychi_is_bound_once(torch_like, bindings):
+    made = Task(torch_like)
+    blocks = ("probe_mask_r", "ortho_pmode", "fix_probe_int", "obja_thresh", "pos_recenter")
+    step = ptychi.step(made, only({name: {"start_iter": 1} for name in blocks}))
+    for _ in range(4):
+        made.run(1)
+        assert len(step()) == 5
+    assert len(bindings) == 1
 
 
 @pytest.mark.usefixtures("versions")

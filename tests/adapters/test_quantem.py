@@ -198,6 +198,16 @@ def test_quantem_hands_rules_its_loss(torch_like, attached):
     assert ran == [4, 5]
 
 
+def test_quantem_is_bound_once(torch_like, bindings):
+    made = Ptychography(torch_like)
+    blocks = ("probe_mask_r", "ortho_pmode", "fix_probe_int", "obja_thresh", "pos_recenter")
+    step = quantem.step(made, only({name: {"start_iter": 1} for name in blocks}))
+    for _ in range(4):
+        made.reconstruct(1)
+        assert len(step()) == 5
+    assert len(bindings) == 1
+
+
 @pytest.mark.usefixtures("versions")
 def test_quantem_refuses(torch_like):
     constraints = only({"objp_thresh": {"start_iter": 1}})

@@ -69,7 +69,7 @@ class Reconstruction:
 
 
 @pytest.mark.parametrize("gpus", [1, 2])
-def test_tike_changes_its_arrays(library, gpus):
+def test_tike_changes_its_arrays(library, bindings, gpus):
     context = Reconstruction(library, gpus)
     blocks = {
         "probe_mask_r": {"start_iter": 1, "radius": 0.5},
@@ -95,6 +95,7 @@ def test_tike_changes_its_arrays(library, gpus):
     clipped = np.clip(abs(context.psi), 0.5, 1.5) * np.exp(1j * np.angle(context.psi))
     for gpu in range(gpus):
         assert relative_error(context.now("psi", gpu), clipped) < 1e-6
+    assert len(bindings) == 1
     assert context.parameters.psi[0] is first[0]
     assert context.parameters.probe[0] is first[1]
     drift = (context.now("scan") - context.places).mean(0)
