@@ -193,9 +193,11 @@ class _Lowering:
         if constraint.by_parts:  # each has what it shares apart
             owner = f"{owner} {next(iter(arrays.values()))}"
         own = self._steps(constraint, block, call, arrays, options)
-        outside, first = dict(arrays), next(iter(arrays.values()))
+        outside = dict(arrays)
         for name, like in {k: v for step in own for k, v in step.makes.items()}.items():
-            outside[name] = f"{arrays.get(name.partition('.')[0], first)}.{name.partition('.')[2]}"
+            own_name, _, what = name.partition(".")
+            # named after the constraint: another one's may be of another kind
+            outside[name] = f"{constraint.name}.{arrays[own_name]}.{what}"
             self.likes[outside[name]] = like
         names = Names(outside, f"{owner}.", frozenset(call.discarded))
         return [(bind(step, names), owner) for step in own]

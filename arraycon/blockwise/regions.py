@@ -139,13 +139,12 @@ def cut(
         return Cut(tuple(found), row * max(rows), sum(rows) / ny)
     plane = -(-whole // nz)
     many = min(limit // plane, -(-nz // each))
-    if many >= 1:
-        starts = range(0, nz, many)
-        cuts = (slice(z, min(z + many, nz)) for z in starts)
+    if many >= 1 and (layout == "slices" or each <= nz):
+        cuts = (slice(z, min(z + many, nz)) for z in range(0, nz, many))
         return Cut(tuple(Region((nz, ny, nx), z, slice(0, ny)) for z in cuts), plane * many)
     _require(layout == "any", plane, limit, "one slice", what)
     row = -(-plane // ny)
-    many = min(limit // row, ny)
+    many = min(limit // row, -(-ny * nz // each), ny)
     _require(many >= 1, row, limit, "one row", what)
     cuts = (slice(z, z + 1) for z in range(nz))
     found = [region for z in cuts for region in _rows((nz, ny, nx), z, many, 0)]
