@@ -92,10 +92,10 @@ class Cluster:
     client : distributed.Client
     """
 
-    travels = True
-
     def __init__(self, client: Any) -> None:
         self.client = client
+        # one whose workers are threads of this process has its arrays
+        self.travels = not str(client.scheduler.address).startswith("inproc:")
         found = client.scheduler_info(n_workers=-1)["workers"].values()
         if not found:
             raise ValueError("executor: expected a cluster with workers, got one without any")
