@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,16 @@ class ObjaThresh(RampedBlock):
     thresh: Pair = Field((0.96, 1.04), description="lowest and highest amplitude")
 
 
-@register(clamp.objp_postiv, on="object_phase", layout="any")
+def _by_minimum(block: Any) -> bool:
+    return bool(block.mode == "subtract_min" and block.relax < 1)
+
+
+@register(
+    clamp.objp_postiv,
+    on="object_phase",
+    layout=lambda block: ("any", "any") if _by_minimum(block) else "any",
+    reduces=_by_minimum,
+)
 class ObjpPostiv(RampedBlock):
     """Make the object's phase positive."""
 

@@ -10,7 +10,12 @@ from arraycon.constraints.declare import register
 from arraycon.kernels import coupling
 
 
-@register(coupling.complex_ratio, on=["object_amplitude", "object_phase"], layout=["any", "any"])
+@register(
+    coupling.complex_ratio,
+    on=["object_amplitude", "object_phase"],
+    layout=["any", "any"],
+    reduces=True,
+)
 class ComplexRatio(Block):
     """Couple amplitude and phase by one ratio of absorption to phase shift."""
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 from arraycon.blocks import Block
-from arraycon.constraints.registry import Advice, Constraint, Layout, Smooths, add
+from arraycon.constraints.registry import Advice, Constraint, Layout, Layouts, Smooths, add
 from arraycon.constraints.wiring import (
     NOT_OPTIONS,
     Apart,
@@ -34,6 +34,9 @@ Run: TypeAlias = Callable[..., "Updates | tuple[Updates, Mapping[str, Any]]"]
 Given: TypeAlias = "Mapping[str, str] | Sequence[str]"
 """Fields by argument, or fields that arguments are named after."""
 
+Cut: TypeAlias = "Layout | Sequence[Layout]"
+"""How one pass may cut the object, or each of several."""
+
 M = TypeVar("M", bound=type[Block])
 
 
@@ -49,7 +52,8 @@ def register(
     memory: bool = ...,
     returns: Sequence[str] = ...,
     figures: Mapping[str, str] | None = ...,
-    layout: Layout | Sequence[Layout] = ...,
+    layout: Cut | Callable[[Any], Cut] = ...,
+    reduces: bool | Callable[[Any], bool] = ...,
     advice: Advice | None = ...,
     typical: Mapping[str, Any] | None = ...,
     smooths: Smooths | None = ...,
@@ -87,7 +91,8 @@ def register(
     memory: bool = False,
     returns: Sequence[str] = (),
     figures: Mapping[str, str] | None = None,
-    layout: Layout | Sequence[Layout] = (),
+    layout: Cut | Callable[[Any], Cut] = (),
+    reduces: bool | Callable[[Any], bool] = False,
     advice: Advice | None = None,
     typical: Mapping[str, Any] | None = None,
     smooths: Smooths | None = None,
@@ -146,8 +151,12 @@ def register(
         ``return_NAME`` is asked for it.
     figures : mapping of str to str, optional
         By-products that are numbers and belong among the record's figures, with their titles.
-    layout : {"any", "slices", "columns"} or a sequence of them
-        How each pass of a kernel may cut the object.
+    layout : {"any", "slices", "columns", "whole"}, a sequence of them, or function
+        How each pass of a kernel may cut the object, weights of its pixels along with it; or a
+        function from a block to that.
+    reduces : bool or function
+        Whether it needs something of the whole object first, a minimum or a sum, however the object
+        is cut; or a function from a block to that.
     advice : callable, optional
         Gets the name, all blocks by name, and the names of those that were given; returns warnings.
     typical : mapping, optional
@@ -215,8 +224,28 @@ def register(
     told.update(without=without or {}, flat=flat)
     told["by_parts"] = on == "object"
     told.update(typical=typical or {}, smooths=smooths, idle=idle)
-    told["layout"] = (layout,) if isinstance(layout, str) else tuple(layout)
+    told.update(layout=_layouts(layout, idle), reduces=_reduces(reduces, idle))
     return _of_kernel(what, wired, apart.uses, {**told, "returns": tuple(returns)})
+
+
+def _layouts(cut: Cut | Callable[[Any], Cut], idle: Callable[[Any], bool] | None) -> Layouts:
+    def layouts(block: Any) -> tuple[Layout, ...]:
+        found = cut(block) if callable(cut) else cut
+        found = (found,) if isinstance(found, str) else tuple(found)
+        # what changes nothing may be cut anywhere
+        return ("any",) if found and idle is not None and idle(block) else found
+
+    return layouts
+
+
+def _reduces(
+    needed: bool | Callable[[Any], bool], idle: Callable[[Any], bool] | None
+) -> Callable[[Any], bool]:
+    def reduces(block: Any) -> bool:
+        found = needed(block) if callable(needed) else needed
+        return bool(found) and not (idle is not None and idle(block))
+
+    return reduces
 
 
 def _apart(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from arraycon.blocks import Block
 from arraycon.blocks.kinds import AnyObjType, ObjType
 from arraycon.constraints.advising import beyond_nyquist
 from arraycon.constraints.declare import register
+from arraycon.constraints.registry import Layout
 from arraycon.kernels import fourier
 
 
@@ -28,10 +29,16 @@ class KrFilter(Block):
     width: float = Field(0.05, ge=0, description="soft edge, fraction of Nyquist; 0: hard edge")
 
 
+def _cut(block: Any) -> tuple[Layout, ...]:
+    if block.beta > 0:
+        return "slices", "columns", "slices"
+    return ("slices",) if block.alpha > 0 else ("any",)
+
+
 @register(
     fourier.kz_filter,
     on="object",
-    layout=["slices", "columns", "slices"],
+    layout=_cut,
     smooths=lambda block: ("z",) if block.beta > 0 else (),
     idle=lambda block: block.beta == block.alpha == 0 and block.obj_type == "phase",
 )

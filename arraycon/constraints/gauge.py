@@ -21,7 +21,8 @@ from arraycon.kernels import gauge
     spares=lambda block: () if block.counter_probe else ("probe",),
     without={"illumination": {"region": "all"}, "probe": {"counter_probe": False}},
     returns=["slope"],
-    layout=["slices", "slices"],
+    layout="slices",
+    reduces=lambda block: block.counter_probe,  # the probe takes the ramps of all slices
     idle=lambda block: block.relax == 1,
 )
 class PhaseRamp(RampedBlock):
@@ -39,7 +40,14 @@ class PhaseRamp(RampedBlock):
     relax: Relax = 0.0
 
 
-@register(gauge.ortho_omode, on=["object"], returns=["rotation"], layout=["any", "any"], flat=True)
+@register(
+    gauge.ortho_omode,
+    on=["object"],
+    returns=["rotation"],
+    layout=["any", "any"],
+    reduces=True,
+    flat=True,
+)
 class OrthoOmode(Block):
     """Make the object modes orthogonal and sort them by power; one slice only."""
 
@@ -58,7 +66,8 @@ def _rescaled(name: str, blocks: Mapping[str, Any], given: frozenset[str]) -> li
     region="weight",
     without={"illumination": {"region": "all"}},
     returns=["factor"],
-    layout=["slices", "slices"],
+    layout="slices",
+    reduces=True,  # the probe takes the factors of all slices
     advice=_rescaled,
     idle=lambda block: block.relax == 1,
 )

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from arraycon.blocks import RampedBlock
 from arraycon.blocks.kinds import AnyObjType, Relax
 from arraycon.constraints.declare import register
+from arraycon.constraints.registry import Layout
 from arraycon.kernels import linear
 
 
@@ -21,6 +22,15 @@ def _blurred(block: Any) -> tuple[Literal["laterally", "z"], ...]:
     return (*lateral, "z") if block.sigma_z > 0 else lateral
 
 
+def _cut_by_sigmas(block: Any) -> tuple[Layout, ...]:
+    depth: tuple[Layout, ...] = ("columns",) if block.sigma_z > 0 else ()
+    return ("slices", *depth) if block.sigma > 0 else depth or ("any",)
+
+
+def _cut_by_dims(block: Any) -> tuple[Layout, ...]:
+    return ("slices", "columns", "slices") if block.dims == "volume" else ("slices",)
+
+
 def _by_dims(block: Any) -> tuple[str, ...]:
     return ("dx", "slice_thickness") if block.dims == "volume" else ("dx",)
 
@@ -29,7 +39,7 @@ def _by_dims(block: Any) -> tuple[str, ...]:
     linear.obj_gaussian,
     on="object",
     scalars=_with_depth,
-    layout=["slices", "columns"],
+    layout=_cut_by_sigmas,
     smooths=_blurred,
     idle=lambda block: block.relax == 1 or not _blurred(block),
 )
@@ -64,7 +74,7 @@ class ObjSmooth(RampedBlock):
     linear.obj_bandpass,
     on="object",
     scalars=_by_dims,
-    layout=["slices", "columns", "slices"],
+    layout=_cut_by_dims,
     typical={"q_lowpass": 1.0},
     smooths=lambda block: ("laterally",) if block.q_lowpass is not None else (),
     idle=lambda block: block.relax == 1 or block.q_lowpass is block.q_highpass is None,

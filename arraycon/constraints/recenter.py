@@ -16,7 +16,8 @@ from arraycon.kernels import recenter
     scalars=["dx", "wavelength", "slice_thickness"],
     returns=["shift"],
     figures={"shift": "shift (slices)"},
-    layout=["slices", "columns"],
+    layout=["any", "columns"],
+    reduces=True,
 )
 class ObjZRecenter(Block):
     """Shift the object along z so that its phase is centred in depth."""

@@ -17,8 +17,12 @@ from arraycon.constraints.wiring import OBJECT, Calls, Kernel, Memory, Names, Pr
 Advice: TypeAlias = Callable[[str, Mapping[str, Block], frozenset[str]], list[str]]
 """From a constraint's name, all blocks, and the names of those that were given, to warnings."""
 
-Layout: TypeAlias = Literal["any", "slices", "columns"]
-"""How arrays may be cut: anywhere, into whole slices, or into columns of full depth."""
+Layout: TypeAlias = Literal["any", "slices", "columns", "whole"]
+"""How an object may be cut: anywhere, into groups of whole slices, into columns of full depth, or
+not at all. Object modes stay together."""
+
+Layouts: TypeAlias = Callable[[Any], tuple[Layout, ...]]
+"""From a block to how each pass over the object may cut it."""
 
 Smooths: TypeAlias = Callable[[Any], tuple[Literal["laterally", "z"], ...]]
 """Where a block is a low-pass: two of them one after the other are hardly ever meant."""
@@ -57,8 +61,12 @@ class Constraint:
         Whether it keeps something from one iteration to the next, which its `run` then takes.
     returns : tuple of str
         By-products of the kernel, which the record keeps.
-    layout : tuple of str
-        How each of its passes may cut the object; empty where the arrays are small.
+    layout : callable
+        From a block to how each of its passes may cut the object. One pass that reduces nothing
+        gives each piece what the whole object gives there. Empty where it takes no object, or
+        where nobody has said how.
+    reduces : callable
+        From a block to whether it needs something of the whole object first, however it is cut.
     advice : callable or None
         Warnings about parameters that are valid but probably not meant so.
     by_parts : bool
@@ -88,7 +96,8 @@ class Constraint:
     centre: bool | None = None
     memory: bool = False
     returns: tuple[str, ...] = ()
-    layout: tuple[Layout, ...] = ()
+    layout: Layouts = lambda _: ()
+    reduces: Callable[[Any], bool] = lambda _: False
     advice: Advice | None = None
     by_parts: bool = False
     typical: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,8 @@ _VACUUM = {"amplitude": 1.0, "phase": 0.0, "object": 1.0}
     values.obj_baseline,
     on="object",
     region="mask",
-    layout=["slices", "slices"],
+    layout=lambda block: ("any", "any") if block.scope == "global" else "slices",
+    reduces=lambda block: block.scope == "global",
     idle=lambda block: block.relax == 1 or block.factor == 0,
 )
 class ObjBaseline(RampedBlock):
@@ -74,7 +75,8 @@ class ObjShrink(RampedBlock):
     region="mask",
     uses=["amplitude", "phase"],
     given=lambda block, part: {"value": getattr(block, part)},
-    layout="slices",
+    # slices are numbered from the top of the whole object
+    layout=lambda block: "any" if block.slices is None else "columns",
     idle=lambda block: block.relax == 1 or block.slices == (),
 )
 class ObjFill(RampedBlock):

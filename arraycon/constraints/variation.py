@@ -9,6 +9,7 @@ from pydantic import Field
 from arraycon.blocks import RampedBlock
 from arraycon.blocks.kinds import AnyObjType, Relax
 from arraycon.constraints.declare import register
+from arraycon.constraints.registry import Layout
 from arraycon.kernels import variation
 from arraycon.kernels.common import limits
 
@@ -19,8 +20,15 @@ def _changes_nothing(block: Any) -> bool:
     return block.relax == 1 or not (block.weight and block.n_iter and any(block.axes_weight))
 
 
-# whole slices as long as z has no weight, which is the default; with one there is no cut
-@register(variation.obj_tv, on="object", layout="slices", idle=_changes_nothing)
+def _cut(block: Any) -> Layout:
+    """All differences are coupled along the axes that have a weight."""
+    z, y, x = block.axes_weight
+    if z == 0:
+        return "slices"
+    return "whole" if y or x else "columns"
+
+
+@register(variation.obj_tv, on="object", layout=_cut, idle=_changes_nothing)
 class ObjTv(RampedBlock):
     """Reduce the object's total variation: flatten noise and keep edges."""
 

@@ -5,15 +5,9 @@ from __future__ import annotations
 import math
 
 from arraycon.kernels.agnostic import modes
-from arraycon.kernels.agnostic.tools import optics
+from arraycon.kernels.agnostic.tools import optics, planes
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array, Namespace
-
-# Singular values of the normal matrix below this share of the largest count as 0: along an axis of
-# size 1 there is no slope. And below this share of the square of a size there is no extent: the
-# rounded centroid of a single pixel lies beside it, and gave a slope of 10¹⁵ rad/px.
-_CUT = 1e-12
-_EXTENT = 1e-20
 
 
 def ortho_omode(obj: Array, *, xp: Namespace) -> tuple[Array, Array]:
@@ -88,12 +82,12 @@ def phase_ramp(
         fitted.append(xp.where(nothing, xp.zeros_like(found), found))
     slopes = xp.stack(fitted)
     c, gy, gx = (((1 - relax) * slopes[:, i])[:, None, None] for i in range(3))
-    planes = [
+    levelled = [
         phase[..., z, :, :]
         - xp.astype(c[z, ...] + gy[z, ...] * y[:, None] + gx[z, ...] * x, phase.dtype)
         for z in range(nz)
     ]
-    straight = xp.stack(planes, axis=-3)
+    straight = xp.stack(levelled, axis=-3)
     if not counter_probe:
         return straight, slopes
     return straight, turned(others[0], slopes, relax, xp=xp), slopes
@@ -131,19 +125,8 @@ def _fit_plane(slices: Array, w: Array, y: Array, x: Array, *, ramp: bool, xp: N
     right = [xp.sum(xp.sum(weighted, axis=1) * dy), xp.sum(xp.sum(weighted, axis=0) * dx)]
     square_y, square_x = xp.sum(rows * dy**2), xp.sum(columns * dx**2)
     left = xp.stack([xp.stack([square_y, mixed]), xp.stack([mixed, square_x])])
-    ny, nx = w.shape
-    extended = xp.stack([square_y > _EXTENT * ny**2 * total, square_x > _EXTENT * nx**2 * total])
-    there = xp.astype(extended, left.dtype)  # NaN stays NaN
-    slope = _pseudo_inverse(left * there[:, None] * there, xp) @ (xp.stack(right) * there)
+    slope = planes.slopes(left, xp.stack(right), total, w.shape, xp=xp)
     return xp.stack([centre - slope[0] * y0 - slope[1] * x0, slope[0], slope[1]])
-
-
-def _pseudo_inverse(matrix: Array, xp: Namespace) -> Array:
-    # a decomposition may fail or hang on NaN
-    finite = xp.all(xp.isfinite(matrix))
-    safe = xp.where(finite, matrix, xp.zeros_like(matrix))
-    inverse = xp.linalg.pinv(safe, rtol=_CUT)
-    return xp.where(finite, inverse, xp.full_like(inverse, math.nan))
 
 
 def _fit_gradient(

@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from arraycon.kernels.common import processors
+
 SETTING = "ARRAYCON_THREADS"
 
 _chosen: contextvars.ContextVar[int | None] = contextvars.ContextVar(
@@ -168,6 +170,7 @@ class _Job:
         self._ranges = ranges
         self._next = itertools.count()
         self._done: list[int] = []
+        self.processors: list[int] = []
         self.failures: list[BaseException] = []
         self.finished = _thread.allocate_lock()
         self.finished.acquire()
@@ -198,6 +201,7 @@ class _Helper:
 
     def serve(self) -> None:
         while self.job is not None:
+            processors.keep_apart(self.job.processors)
             self.job.take_part()
             self.job = None  # its arrays may be gone long before the next one comes
             _idle.append(self)

@@ -1,4 +1,4 @@
-"""Freedoms of the model that the intensities do not fix: object modes, scale."""
+"""Freedoms of the model that the intensities do not fix: phase ramps, object modes, scale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu import modes
+from arraycon.kernels.cpu.tools import fitting, ramps
 from arraycon.kernels.cpu.tools.compiled import kernel, summing
 from arraycon.kernels.cpu.tools.planes import GRAIN, piece_from, run, split, weights_of
 from arraycon.kernels.cpu.tools.sums import BLOCK, CHUNK, as_real, keep_values, squares
@@ -54,6 +55,34 @@ def obj_probe_scale(
     values = as_real(probe).reshape(1, -1)
     run(lambda *part: _scale(values, every, *part), values, own[1])
     return factor
+
+
+def phase_ramp(
+    phase: Array,
+    *others: Array,
+    counter_probe: bool,
+    terms: str,
+    method: str,
+    relax: float,
+    sums: Array | None = None,
+) -> Generator[None, None, Array]:
+    """Subtract a plane from every slice, and turn the probe the other way; return the planes."""
+    probe = others[0] if counter_probe else None
+    weight = others[-1] if len(others) > counter_probe else None
+    fit = fitting.Fit(phase, weight, ramp=terms == "ramp")
+    ny, nx = phase.shape[-2:]
+    yield
+    with np.errstate(all="ignore"):  # what is not finite shows in the result
+        slopes = fit.by_plane() if method == "plane" else fit.by_gradient()
+        lost = (1 - relax) * slopes
+        rows = phase.reshape(-1, nx)
+        run(lambda *part: ramps.subtract(rows, ny, lost, *part), rows, sums)
+        if probe is not None:
+            pairs = as_real(probe).reshape(-1, 2 * probe.shape[-1])
+            along = ramps.turns(*probe.shape[-2:], *lost[:, 1:].sum(axis=0))
+            own = None if sums is None else sums[1:]
+            run(lambda *part: ramps.turn(pairs, probe.shape[-2], *along, *part), probe, own)
+    return slopes
 
 
 @kernel

@@ -8,6 +8,7 @@ import warnings
 import in_regions
 import numpy as np
 import pytest
+from libraries import Library
 from schedules import fitting, make_state, only, snapshot
 
 import arraycon
@@ -242,6 +243,21 @@ def test_ties_and_negative_zeros_are_selected_as_in_memory():
     constraints.apply(expected, 1)
     in_regions.run(constraints, state, least(constraints, state))
     np.testing.assert_array_equal(state.object_phase, expected.object_phase)
+
+
+@pytest.mark.parametrize(("name", "options"), CALLS, ids=IDS)
+def test_blocks_of_cupy(name, options):
+    library = Library("cupy")
+    if why := library.available():
+        pytest.skip(why)
+    constraints = only(**{name: options})
+    for dtype, form, tolerance in (("float32", "parts", 2e-6), ("float64", "complex", 1e-11)):
+        expected, state = (state_of(name, dtype, form) for _ in range(2))
+        constraints.apply(expected, 1)
+        in_regions.run(constraints, state, 2 * least(constraints, state), library=library)
+        for field, target in snapshot(expected).items():
+            error = np.linalg.norm(getattr(state, field) - target)
+            assert error <= tolerance * np.linalg.norm(target), field
 
 
 @pytest.mark.parametrize(("name", "options"), CALLS, ids=IDS)

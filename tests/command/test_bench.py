@@ -126,6 +126,10 @@ def test_floor_transforms_are_pairs(engine: type, monkeypatch: pytest.MonkeyPatc
     for name, expected in (
         ("kr_filter", ["real_forward", "real_inverse"] * 2),
         ("kr_thresh", ["cosine"] * 4),
+        ("obj_gaussian", ["cosine"] * 4),
+        ("obj_bandpass", ["real_forward", "real_inverse"] * 2),
+        ("obj_wedge", ["real_forward", "real_inverse"] * 2),
+        ("grid_notch", ["real_forward", "real_inverse"]),  # of the phase alone
         ("probe_mask_k", ["forward", "inverse"]),
         ("obj_z_recenter", ["forward", "inverse"] * 2),
     ):

@@ -128,7 +128,7 @@ BAD = [
     ("obj_probe_scale", (OBJ, PROBE), {"relax": 2}, ValueError, r"relax: expected .* \[0, 1\]"),
 ]
 
-LIMITS = {"phase_ramp": Limit(3.0), "ortho_omode": Limit(0.02), "obj_probe_scale": Limit(0.02)}
+LIMITS = {"phase_ramp": Limit(0.02), "ortho_omode": Limit(0.02), "obj_probe_scale": Limit(0.02)}
 
 
 def intensities(probe, objects, place):

@@ -29,14 +29,17 @@ def planned(constraints, state, memory, workers=1, iteration=1):
     return planning.plan(steps, memory=memory, workers=workers)
 
 
-def run(constraints, state, memory, workers=1, iteration=1):
-    """Run what is due; the state gets new arrays. Returns the plan and what was shared."""
+def run(constraints, state, memory, workers=1, iteration=1, library=None):
+    """Run what is due; the state gets new arrays. Returns the plan and what was shared.
+
+    Blocks are arrays of a library, if one is given.
+    """
     steps, arrays = lowered(constraints, state, iteration)
     plan = planning.plan(steps, memory=memory, workers=workers)
     store = {**arrays, **steps.planes}
     shared = {}
     for each in plan.passes:
-        run_pass(each, steps.likes, store, shared)
+        run_pass(each, steps.likes, store, shared, library=library)
     for name in arrays:
         setattr(state, name, store[name])
     return plan, shared
@@ -58,7 +61,7 @@ def peak_of_pass(each, likes, store, shared):
     return max(peaks)
 
 
-def run_pass(each, likes, store, shared, watch=lambda work: work()):
+def run_pass(each, likes, store, shared, watch=lambda work: work(), library=None):
     """Run one pass on a store of arrays, which gets new versions of those that it writes."""
     steps = [placed.step for placed in each.steps]
     new = {name: np.full(likes[name].shape, np.nan, likes[name].dtype) for name in each.writes}
@@ -68,12 +71,14 @@ def run_pass(each, likes, store, shared, watch=lambda work: work()):
         def read(name, region=region):
             assert name in each.reads
             seen.add(name)
-            return np.array(store[name][region.of(store[name].shape)])
+            block = np.array(store[name][region.of(store[name].shape)])
+            return block if library is None else library.array(block)
 
         work = functools.partial(working.run_steps, steps, each.writes, read, shared, region)
         blocks, parts = watch(work)
         assert blocks.keys() == new.keys()
-        for name, block in blocks.items():
+        for name, made in blocks.items():
+            block = made if library is None else library.numpy(made)
             target = new[name][region.without_halo().of(new[name].shape)]
             assert block.dtype == target.dtype
             assert block.shape == target.shape

@@ -49,24 +49,24 @@ def _copy(array: Array) -> Run:
     return lambda: threads.run(part, source.size, grain=_GRAIN)
 
 
-def _objects(fields: Fields) -> list[Array]:
-    return [fields[name] for name in OBJECT]
+def _parts(case: Case, fields: Fields) -> list[Array]:
+    return [fields[name] for name in OBJECT if name in case.writes]
 
 
-def _lateral_pairs(_: Case, fields: Fields) -> list[Run]:
-    return _real_pairs(_objects(fields), _LATERAL)
+def _lateral_pairs(case: Case, fields: Fields) -> list[Run]:
+    return _real_pairs(_parts(case, fields), _LATERAL)
 
 
-def _volume_pairs(_: Case, fields: Fields) -> list[Run]:
-    return _real_pairs(_objects(fields), _VOLUME)
+def _volume_pairs(case: Case, fields: Fields) -> list[Run]:
+    return _real_pairs(_parts(case, fields), _VOLUME)
 
 
 def _masked_pairs(case: Case, fields: Fields) -> list[Run]:
     return [_complex_pair(_strongest(case, fields), _LATERAL)]
 
 
-def _depth_pair(_: Case, fields: Fields) -> list[Run]:
-    amplitude, phase = _objects(fields)
+def _depth_pair(case: Case, fields: Fields) -> list[Run]:
+    amplitude, phase = _parts(case, fields)
     return [
         _complex_pair(amplitude * np.exp(1j * phase), _DEPTH),
         _complex_pair(fields["probe"], _LATERAL),
@@ -174,33 +174,44 @@ def _complex_pair(x: Array, axes: tuple[int, ...]) -> Run:
     return pair
 
 
-def _cosine_pairs(_: Case, fields: Fields) -> list[Run]:
-    """Transform both parts, by way of one buffer."""
-    engine, spectrum = _engine(), np.empty_like(_objects(fields)[0])
+def _cosine_pairs(case: Case, fields: Fields) -> list[Run]:
+    """Transform the parts, by way of one buffer."""
+    parts = _parts(case, fields)
+    engine, spectrum = _engine(), np.empty_like(parts[0])
 
     def pair(x: Array) -> None:
         engine.cosine(x, spectrum, 2)
         engine.cosine(spectrum, spectrum, 3)
 
-    return [functools.partial(pair, x) for x in _objects(fields)]
+    return [functools.partial(pair, x) for x in parts]
 
 
 FLOORS: dict[str, tuple[str, Callable[[Case, Fields], list[Run]]]] = {
     "probe_mask_k": ("fft2 pair (masked)", _masked_pairs),
     "probe_mask_r": ("ifft2 per plane", _focus_search),
-    "kr_filter": ("rfft2 pair", _lateral_pairs),
-    "kz_filter": ("rfft3 pair", _volume_pairs),
-    "kr_thresh": ("DCT pair", _cosine_pairs),
+    **dict.fromkeys(("kr_filter", "obj_bandpass", "grid_notch"), ("rfft2 pair", _lateral_pairs)),
+    **dict.fromkeys(("kz_filter", "obj_wedge"), ("rfft3 pair", _volume_pairs)),
+    **dict.fromkeys(("kr_thresh", "obj_gaussian"), ("DCT pair", _cosine_pairs)),
     "obj_z_recenter": ("depth FFT pair", _depth_pair),
     **dict.fromkeys(
         (
             "ortho_pmode",
             "fix_probe_int",
+            "obj_probe_scale",
+            "phase_ramp",
             "obj_rblur",
             "obj_zblur",
+            "obj_smooth",
+            "identical_slices",
+            "obj_tv",
+            "ortho_omode",
+            "obj_baseline",
+            "obj_shrink",
             "complex_ratio",
             "mirrored_amp",
+            "obj_fill",
             "obja_thresh",
+            "objp_thresh",
             "objp_postiv",
             "pos_recenter",
             "tilt_smooth",

@@ -7,6 +7,7 @@ what the door selects.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, TypeAlias
 
 import array_api_compat
@@ -31,7 +32,7 @@ def forward(x: Array, kind: Kind, *, xp: Namespace) -> Array:
     """Return the spectra of slices; what was given may be overwritten."""
     own = _own(xp)
     if kind == "cosine":
-        return parts.each(lambda part: _cosines(part, own, xp, inverse=False), x, xp=xp)
+        return _cosines(x, own, xp, inverse=False)
     if kind == "half":
         return own.rfft2(x) if own else fft.rfftn(x, axes=fft.LATERAL, xp=xp)
     if own is None:
@@ -44,7 +45,7 @@ def inverse(spectrum: Array, kind: Kind, nx: int, *, xp: Namespace) -> Array:
     """Return the slices, `nx` wide, of what `forward` gave, which may be overwritten."""
     own = _own(xp)
     if kind == "cosine":
-        return parts.each(lambda part: _cosines(part, own, xp, inverse=True), spectrum, xp=xp)
+        return _cosines(spectrum, own, xp, inverse=True)
     if kind == "half":
         shape = spectrum.shape[-2], nx
         return (
@@ -59,9 +60,18 @@ def inverse(spectrum: Array, kind: Kind, nx: int, *, xp: Namespace) -> Array:
 
 
 def _cosines(x: Array, own: Any, xp: Namespace, *, inverse: bool) -> Array:
+    """Transform; real and imaginary part by themselves."""
     if own is None:
-        return (fft.idctn if inverse else fft.dctn)(x, xp=xp)
-    own.dct2(x := arrays.contiguous(x), inverse=inverse)
+        work = functools.partial(fft.idctn if inverse else fft.dctn, xp=xp)
+        return parts.each(work, x, xp=xp)
+    x = arrays.contiguous(x)
+    if x.dtype.kind != "c":
+        own.dct2(x, inverse=inverse)
+        return x
+    for view in (x.real, x.imag):
+        part = arrays.contiguous_copy(view)
+        own.dct2(part, inverse=inverse)
+        view[...] = part
     return x
 
 

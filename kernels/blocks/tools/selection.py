@@ -61,7 +61,7 @@ def steps(
                 tuple(reads),
                 part=_Count(values, i, single),
                 conclude=conclude,
-                scratch=0.5,
+                scratch=0.7,
             )
         )
     return made

@@ -203,7 +203,7 @@ def exponential(x, t):
 @kernel
 def sines_and_cosines(x, sines, cosines, t):
     """Both, of any numbers."""
-    if _none_above(x, t.largest_angle):
+    if none_above(x, t.largest_angle):
         for i in range(x.size):
             sines[i], cosines[i] = sine_and_cosine(x[i], t)
     else:
@@ -214,7 +214,7 @@ def sines_and_cosines(x, sines, cosines, t):
 @kernel
 def exponentiate(x, t):
     """Replace numbers, any numbers, by their natural exponentials."""
-    if _none_above(x, t.largest_exponent):
+    if none_above(x, t.largest_exponent):
         for i in range(x.size):
             x[i] = exponential(x[i], t)
     else:
@@ -223,7 +223,7 @@ def exponentiate(x, t):
 
 
 @kernel
-def _none_above(x, limit):
+def none_above(x, limit):
     """Whether no modulus exceeds a limit; NaN does."""
     fine = True
     for i in range(x.size):
