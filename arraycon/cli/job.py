@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -271,18 +272,42 @@ def run(
         constraints.check(state, iteration=iterations[0])
     except MissingInputError as error:
         raise MissingInputError(f"{job.source}: {'; '.join(str(error).splitlines())}") from None
-    before = _drawn(state)[0] if job.figure is not None else None
+    with large.scratch(job.target, job.blocks) if is_large(state) else nullcontext() as folder:
+        before = _drawn(state)[0] if job.figure is not None else None
+        with _applying(job, state, constraints, showing, folder) as (apply, peak):
+            ran, skipped = _iterate(apply, progress(iterations))
+            highest = peak()
+        changed = _write(job, state, iterations, before)
+    waiting = {
+        name: next_due(block, iterations[-1])
+        for name, block in constraints.params.blocks().items()
+        if block.enabled and name not in ran and name not in skipped
+    }
+    return Outcome(
+        constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state, highest
+    )
+
+
+def _iterate(
+    apply: Callable[[int], Report], iterations: Iterable[int]
+) -> tuple[dict[str, Ran], dict[str, Skipped]]:
+    """Apply iterations; return what ran and what did not."""
     ran: dict[str, Ran] = {}
     skipped: dict[str, Skipped] = {}
-    with _applying(job, state, constraints, showing) as (apply, peak):
-        for iteration in signals.between(progress(iterations)):
-            report = apply(iteration)
-            # between the first and the last only the count is kept: records hold arrays
-            for record in report:
-                known = ran.get(record.name, Ran(0, record, record))
-                ran[record.name] = Ran(known.times + 1, known.first, record)
-            skipped |= {item.name: item for item in report.skipped}
-        highest = peak()
+    for iteration in signals.between(iterations):
+        report = apply(iteration)
+        # between the first and the last only the count is kept: records hold arrays
+        for record in report:
+            known = ran.get(record.name, Ran(0, record, record))
+            ran[record.name] = Ran(known.times + 1, known.first, record)
+        skipped |= {item.name: item for item in report.skipped}
+    return ran, skipped
+
+
+def _write(
+    job: Job, state: State, iterations: range, before: figure.Snapshot | None
+) -> tuple[str, ...]:
+    """Write the result, and the figure if there is one; return the datasets that have changed."""
     with contextlib.ExitStack() as stack:
         if job.figure is not None and before is not None:
             after, note = _drawn(state, before.row)
@@ -295,14 +320,7 @@ def run(
                        in_place=job.in_place, replace=job.force)
         )  # fmt: skip
         signals.hold()
-    waiting = {
-        name: next_due(block, iterations[-1])
-        for name, block in constraints.params.blocks().items()
-        if block.enabled and name not in ran and name not in skipped
-    }
-    return Outcome(
-        constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state, highest
-    )
+    return changed
 
 
 def is_large(state: State) -> bool:
@@ -317,10 +335,14 @@ def _drawn(state: State, row: int | None = None) -> tuple[figure.Snapshot, str]:
 
 @contextlib.contextmanager
 def _applying(
-    job: Job, state: State, constraints: Constraints, showing: large.Progress | None
+    job: Job,
+    state: State,
+    constraints: Constraints,
+    showing: large.Progress | None,
+    folder: Path | None,
 ) -> Iterator[tuple[Callable[[int], Report], Callable[[], int | None]]]:
     """Give what applies an iteration, in memory or by blocks, and what tells the memory it took."""
-    if not is_large(state):
+    if folder is None:
         with on_backend(state, job.backend) as working:
             yield lambda at: constraints.apply(working, at, measure=True), lambda: None
         return
@@ -330,7 +352,7 @@ def _applying(
         options: dict[str, Any] = {
             "executor": executor,
             "memory": job.blocks.memory,
-            "scratch": job.blocks.scratch or job.target.resolve().parent,
+            "scratch": folder,
             "backend": job.backend,
             "progress": showing,
         }
