@@ -160,6 +160,29 @@ def test_regions_lead_to_what_the_constraint_does(name, options, dtype, form):
     assert not last.passes or max(len(each.regions) for each in last.passes) > 3
 
 
+@pytest.mark.quick(when=lambda shape, **_: len(shape) == 3)
+@pytest.mark.parametrize(
+    "shape", [(5, 9, 8), (1, 1, 9, 8), (1, 6, 1, 7), (2, 4, 7, 1), (2, 2, 3, 6, 5)]
+)
+@pytest.mark.parametrize(("name", "options"), CALLS, ids=IDS)
+def test_objects_of_any_shape(name, options, shape):
+    if name == "ortho_omode":
+        pytest.skip("takes one slice and one axis of modes")
+    constraints = only(**{name: clipped(options, shape[-3])})
+    expected, state = (make_state("float64", shape=shape) for _ in range(2))
+    constraints.apply(expected, 1)
+    in_regions.run(constraints, state, least(constraints, state))
+    for field, target in snapshot(expected).items():
+        np.testing.assert_allclose(getattr(state, field), target, rtol=1e-11, atol=1e-12)
+
+
+def clipped(options, nz):
+    """Return options for an object of so many slices."""
+    if "slices" not in options:
+        return options
+    return {**options, "slices": tuple(z for z in options["slices"] if -nz <= z < nz)}
+
+
 def test_every_constraint_of_the_object_is_tried():
     of_object = {
         name

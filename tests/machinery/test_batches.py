@@ -52,11 +52,19 @@ BATCHES = [
     Batch("obj_baseline", SLICES),
     Batch("obj_baseline", VOLUMES, {"statistic": "percentile", "obj_type": "amplitude"}),
 ]
-CALLS_AND_SHAPES = [
-    pytest.param(batch, shape, id=f"{batch}-{'x'.join(map(str, shape))}")
-    for batch in BATCHES
-    for shape in batch.shapes
-]
+TRANSFORMED = "kr_filter", "kr_thresh", "kz_filter"
+
+
+def calls_and_shapes(*, transformed):
+    return [
+        pytest.param(batch, shape, id=f"{batch}-{'x'.join(map(str, shape))}")
+        for batch in BATCHES
+        for shape in batch.shapes
+        if (batch.name in TRANSFORMED) == transformed
+    ]
+
+
+QUICK = pytest.mark.quick(when=lambda dtype, threads, **_: dtype == "float32" and threads == 1)
 
 
 def neighbours(values, rng):
@@ -76,13 +84,27 @@ def some(shape, dtype, rng):
     return values.astype(dtype) if dtype in REAL else (values * (1 - 0.5j)).astype(dtype)
 
 
+@QUICK
+@pytest.mark.filterwarnings("ignore:(invalid|overflow):RuntimeWarning")
+@pytest.mark.usefixtures("divided")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize(("batch", "shape"), calls_and_shapes(transformed=False))
+def test_each_item_alone_and_in_a_batch(batch, shape, dtype, threads):
+    compare_alone_and_in_a_batch(batch, shape, dtype, threads)
+
+
+@QUICK
 @pytest.mark.filterwarnings("ignore:(invalid|overflow):RuntimeWarning")
 @pytest.mark.usefixtures("engine", "divided")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", REAL)
-@pytest.mark.parametrize(("batch", "shape"), CALLS_AND_SHAPES)
-@pytest.mark.quick(when=lambda dtype, threads, **_: dtype == "float32" and threads == 1)
-def test_each_item_alone_and_in_a_batch(batch, shape, dtype, threads):
+@pytest.mark.parametrize(("batch", "shape"), calls_and_shapes(transformed=True))
+def test_each_transformed_item_alone_and_in_a_batch(batch, shape, dtype, threads):
+    compare_alone_and_in_a_batch(batch, shape, dtype, threads)
+
+
+def compare_alone_and_in_a_batch(batch, shape, dtype, threads):
     rng = np.random.default_rng(20)
     items = some(shape, COMPLEX[dtype] if batch.complex else dtype, rng)
     function = getattr(arraycon, batch.name)
