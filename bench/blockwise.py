@@ -188,7 +188,7 @@ def sizes(folder: Path, client: Any) -> Model:
     kinds = {"serial": "serial", "threads, 2": executors.Threads(2), "2 processes": client}
     empty = {name: per_block(kind) for name, kind in kinds.items()}
     model = None
-    for shape in ((1, 16, 1024, 1024), (1, 32, 1024, 1024), (1, 64, 1024, 1024)):
+    for shape in ((1, 16, 1024, 1024), (1, 48, 1024, 1024)):
         found, size = stored(folder, shape), 2 * int(np.prod(shape)) * 4
         cases = [(limit, name) for limit in (50, 200) for name in kinds]
         measured: dict[Any, list[Cost]] = {case: [] for case in cases}
