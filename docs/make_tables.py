@@ -68,8 +68,8 @@ def pages() -> Iterator[str]:
             yield "- keeps arrays from one iteration to the next"
         if one.returns:
             yield f"- leaves {names(one.returns)} in the report's record (`record.returned`)"
-        if one.layout:
-            yield f"- passes over the object: {', '.join(one.layout)}"
+        if layouts := one.layout(one.model(**one.typical)):
+            yield f"- passes over the object: {', '.join(layouts)}"
         yield from rows(one)
         yield ""
 

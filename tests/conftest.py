@@ -11,7 +11,7 @@ import pytest
 
 # before any of them is imported: their assertions are to say what failed
 pytest.register_assert_rewrite(
-    "contract", "filters", "libraries", "probes_cpu", "processes", "properties"
+    "contract", "filters", "in_regions", "libraries", "probes_cpu", "processes", "properties"
 )
 
 from cases import first  # noqa: E402

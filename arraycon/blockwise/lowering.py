@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from arraycon.constraints.wiring import Call
 from arraycon.kernels import blocks as kernels_in_steps
 from arraycon.kernels.blocks.tools import whole
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.common.steps import Blocks, Layout, Like, Region, Shared, Step
+from arraycon.kernels.common.steps import Blocks, Like, Region, Shared, Step
 
 LARGE = (*OBJECTS, "vacuum_mask", "illumination")
 """Fields of the state that are as large as the object, or one of its slices."""
@@ -135,6 +135,9 @@ class _Lowering:
         if not set(OBJECTS).intersection(needs):
             self._take_small(constraint, block, note, owner)
             return
+        if constraint.idle is not None and constraint.idle(block) and not constraint.returns:
+            self.jobs.append(Job(constraint, block, note, targets))
+            return
         if constraint.calls is None or constraint.memory:
             raise NotInBlocksError(_refusal(constraint))
         self._between(self.parts.needed(needs))
@@ -193,9 +196,11 @@ class _Lowering:
         if constraint.by_parts:  # each has what it shares apart
             owner = f"{owner} {next(iter(arrays.values()))}"
         own = self._steps(constraint, block, call, arrays, options)
-        outside, first = dict(arrays), next(iter(arrays.values()))
+        outside = dict(arrays)
         for name, like in {k: v for step in own for k, v in step.makes.items()}.items():
-            outside[name] = f"{arrays.get(name.partition('.')[0], first)}.{name.partition('.')[2]}"
+            own_name, _, what = name.partition(".")
+            # named after the constraint: another one's may be of another kind
+            outside[name] = f"{constraint.name}.{arrays[own_name]}.{what}"
             self.likes[outside[name]] = like
         names = Names(outside, f"{owner}.", frozenset(call.discarded))
         return [(bind(step, names), owner) for step in own]
@@ -233,21 +238,13 @@ def _by_kernel(
     options: Mapping[str, Any],
 ) -> Step:
     """Return the one step that runs a kernel on each region as it is."""
-    layouts = layout_of(constraint, block)
-    kernel = constraint.kernel
-    if len(layouts) != 1 or kernel is None:
+    layouts, kernel = constraint.layout(block), constraint.kernel
+    if len(layouts) != 1 or constraint.reduces(block) or layouts[0] == "whole" or kernel is None:
         raise NotInBlocksError(_refusal(constraint))
     if constraint.in_place:
         return whole.step(kernel, layouts[0], reads, call.written, options)
     work = _Foreign(kernel, reads, call.written, dict(options))
     return Step(layouts[0], reads, call.written, work=work, scratch=2.0)
-
-
-def layout_of(constraint: Constraint, block: Block) -> tuple[Layout, ...]:
-    """Return how each pass of a constraint may cut the object, with these parameters."""
-    layout: Any = constraint.layout
-    found = layout(block) if callable(layout) else layout
-    return cast("tuple[Layout, ...]", (found,) if isinstance(found, str) else tuple(found))
 
 
 def _refusal(constraint: Constraint) -> str:
@@ -257,7 +254,7 @@ def _refusal(constraint: Constraint) -> str:
     elif constraint.memory:
         why = "it keeps a memory from one iteration to the next"
     else:
-        why = "its declaration has no layout of one pass"
+        why = "its declaration says nothing of one pass over pieces of it"
     return (
         f"{name}: expected a constraint that can be run on regions of the object, but {why}; "
         f"declare a kernel with layout any, slices or columns, or use arrays that fit into memory"

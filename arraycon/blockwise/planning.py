@@ -205,8 +205,8 @@ def _pass(
     steps, likes = [each.step for each in group.steps], lowered.likes
     touched = dict.fromkeys(name for step in steps for name in (*step.reads, *step.writes))
     written = {name for step in steps for name in step.writes}
-    reads = tuple(name for name in touched if _is_read(name, steps))
-    live = {name for name in touched if _is_read(name, later, at_end=name not in made)}
+    reads = tuple(name for name in touched if regions.is_read(name, steps))
+    live = {name for name in touched if regions.is_read(name, later, at_end=name not in made)}
     writes = tuple(name for name in touched if name in written & live)
     cut = regions.cut(
         group.layout,
@@ -229,16 +229,6 @@ def _pass(
         sum(regions.nbytes(likes[name]) for name in writes),
         cut.memory,
     )
-
-
-def _is_read(name: str, steps: Sequence[Step], *, at_end: bool = False) -> bool:
-    """Whether steps read an array as it is in front of them, or leave it as it is."""
-    for step in steps:
-        if name in step.reads:
-            return True
-        if name in step.writes:
-            return False
-    return at_end
 
 
 def _blocks(each: Pass) -> str:

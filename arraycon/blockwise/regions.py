@@ -45,6 +45,24 @@ def nbytes(like: Like) -> int:
     return math.prod(like.shape) * np.dtype(like.dtype).itemsize
 
 
+def is_read(name: str, steps: Sequence[Step], *, at_end: bool = False) -> bool:
+    """Whether steps read an array as it is in front of them, or leave it for what comes then.
+
+    Parameters
+    ----------
+    name : str
+    steps : sequence of Step
+    at_end : bool
+        Whether it is of use behind the last of them.
+    """
+    for step in steps:
+        if name in step.reads:
+            return True
+        if name in step.writes:
+            return False
+    return at_end
+
+
 def working_set(
     layout: Layout, steps: Sequence[Step], writes: Sequence[str], likes: Mapping[str, Like]
 ) -> int:
@@ -73,7 +91,7 @@ def working_set(
         held |= own
         work = int(step.scratch * max((size[name] for name in own), default=0))
         most = max(most, sum(size[name] for name in held) + work)
-        held &= {name for each in steps[i + 1 :] for name in each.reads}.union(writes)
+        held = {name for name in held if is_read(name, steps[i + 1 :], at_end=name in writes)}
     return most
 
 
@@ -138,22 +156,27 @@ def cut(
         rows = [region.y.stop - region.y.start for region in found]
         return Cut(tuple(found), row * max(rows), sum(rows) / ny)
     plane = -(-whole // nz)
-    many = min(limit // plane, -(-nz // each))
-    if many >= 1:
-        starts = range(0, nz, many)
-        cuts = (slice(z, min(z + many, nz)) for z in starts)
+    many = _even(nz, min(limit // plane, -(-nz // each)))
+    if many >= 1 and (layout == "slices" or each <= nz):
+        cuts = (slice(z, min(z + many, nz)) for z in range(0, nz, many))
         return Cut(tuple(Region((nz, ny, nx), z, slice(0, ny)) for z in cuts), plane * many)
     _require(layout == "any", plane, limit, "one slice", what)
     row = -(-plane // ny)
-    many = min(limit // row, ny)
+    many = min(limit // row, -(-ny * nz // each), ny)
     _require(many >= 1, row, limit, "one row", what)
     cuts = (slice(z, z + 1) for z in range(nz))
     found = [region for z in cuts for region in _rows((nz, ny, nx), z, many, 0)]
     return Cut(tuple(found), row * many)
 
 
+def _even(n: int, most: int) -> int:
+    """Return how many of n to take at a time, so that the last time is no leftover."""
+    return -(-n // -(-n // most)) if most else 0
+
+
 def _rows(shape: tuple[int, int, int], z: slice, rows: int, halo: int) -> list[Region]:
     ny, found = shape[1], []
+    rows = _even(ny, rows)
     for start in range(0, ny, rows):
         stop = min(start + rows, ny)
         first, last = max(start - halo, 0), min(stop + halo, ny)

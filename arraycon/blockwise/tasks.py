@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -120,9 +123,14 @@ def squares(new: Any, old: Any) -> Any:
 
 def peak() -> int:
     """Return the most bytes that this process has had in memory; 0 where that is not known."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        # what `getrusage` gives begins with what the parent had when it made this process
+        text = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return 1024 * int(text.partition("VmHWM:")[2].split()[0])
     if resource is None:
         return 0
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 class _Host:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from arraycon.blockwise.regions import is_read
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.steps import Blocks, Region, Shared, Step
 
@@ -52,8 +53,10 @@ def run_steps(
             blocks.update(step.work(blocks, shared, where))
         if step.part is not None:
             parts.append(step.part(blocks, shared, where))
-        later = {name for each in steps[i + 1 :] for name in each.reads}.union(writes)
-        blocks = {name: x for name, x in blocks.items() if name in later}
+        later = steps[i + 1 :]
+        blocks = {
+            name: x for name, x in blocks.items() if is_read(name, later, at_end=name in writes)
+        }
     return {
         name: x if inside else _inner(x, region) for name, x in blocks.items() if name in writes
     }, parts

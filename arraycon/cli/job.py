@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -292,23 +293,41 @@ def run(
     """
     iterations, state = iterations_of(job, found), found.state
     _checked(job, state, constraints, iterations)
-    before = _drawn(state)[0] if job.drawn else None
+    with large.scratch(job.target, job.blocks) if is_large(state) else nullcontext() as folder:
+        before = _drawn(state)[0] if job.drawn else None
+        with _applying(job, state, constraints, showing, folder) as (apply, peak):
+            ran, skipped = _iterate(apply, progress(iterations))
+            highest = peak()
+        waiting = {
+            name: next_due(block, iterations[-1])
+            for name, block in constraints.params.blocks().items()
+            if block.enabled and name in constraints and name not in ran and name not in skipped
+        }
+        done = Outcome(
+            constraints, iterations, ran, tuple(skipped.values()), waiting, (), state, highest
+        )
+        return _write(job, done, before, page)
+
+
+def _iterate(
+    apply: Callable[[int], Report], iterations: Iterable[int]
+) -> tuple[dict[str, Ran], dict[str, Skipped]]:
+    """Apply iterations; return what ran and what did not."""
     ran: dict[str, Ran] = {}
     skipped: dict[str, Skipped] = {}
-    with _applying(job, state, constraints, showing) as (apply, peak):
-        for iteration in signals.between(progress(iterations)):
-            report = apply(iteration)
-            # between the first and the last only the count is kept: records hold arrays
-            for record in report:
-                known = ran.get(record.name, Ran(0, record, record))
-                ran[record.name] = Ran(known.times + 1, known.first, record)
-            skipped |= {item.name: item for item in report.skipped}
-        highest = peak()
-    waiting = {
-        name: next_due(block, iterations[-1])
-        for name, block in constraints.params.blocks().items()
-        if block.enabled and name in constraints and name not in ran and name not in skipped
-    }
+    for iteration in signals.between(iterations):
+        report = apply(iteration)
+        # between the first and the last only the count is kept: records hold arrays
+        for record in report:
+            known = ran.get(record.name, Ran(0, record, record))
+            ran[record.name] = Ran(known.times + 1, known.first, record)
+        skipped |= {item.name: item for item in report.skipped}
+    return ran, skipped
+
+
+def _write(job: Job, done: Outcome, before: figure.Snapshot | None, page: Page | None) -> Outcome:
+    """Write the result, and figure and report if there are any; add the datasets that changed."""
+    state, iterations = done.state, done.iterations
     with contextlib.ExitStack() as stack:
         after, note = (None, "") if before is None else _drawn(state, before.row)
         if job.figure is not None and before is not None and after is not None:
@@ -324,9 +343,7 @@ def run(
             io.written(job.target, state, source=job.source,
                        in_place=job.in_place, replace=job.force)
         )  # fmt: skip
-        done = Outcome(
-            constraints, iterations, ran, tuple(skipped.values()), waiting, changed, state, highest
-        )
+        done = replace(done, changed=changed)
         if job.report is not None and page is not None:
             draft.write_text(page(done, before, after), encoding="utf-8")
         signals.hold()
@@ -392,10 +409,14 @@ def _drawn(state: State, row: int | None = None) -> tuple[figure.Snapshot, str]:
 
 @contextlib.contextmanager
 def _applying(
-    job: Job, state: State, constraints: Constraints, showing: large.Progress | None
+    job: Job,
+    state: State,
+    constraints: Constraints,
+    showing: large.Progress | None,
+    folder: Path | None,
 ) -> Iterator[tuple[Callable[[int], Report], Callable[[], int | None]]]:
     """Give what applies an iteration, in memory or by blocks, and what tells the memory it took."""
-    if not is_large(state):
+    if folder is None:
         with on_backend(state, job.backend) as working:
             yield lambda at: constraints.apply(working, at, measure=True), lambda: None
         return
@@ -405,7 +426,7 @@ def _applying(
         options: dict[str, Any] = {
             "executor": executor,
             "memory": job.blocks.memory,
-            "scratch": job.blocks.scratch or job.target.resolve().parent,
+            "scratch": folder,
             "backend": job.backend,
             "progress": showing,
         }

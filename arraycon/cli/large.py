@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from arraycon.blockwise import executors, regions, tasks
 from arraycon.blockwise.stores import Stored, source
 from arraycon.io import ptyrad
-from arraycon.io.errors import ReadError
+from arraycon.io.errors import ReadError, reason
 from arraycon.kernels.common.threads import cores
 from arraycon.state import State
 
@@ -86,6 +87,26 @@ def stored(path: Path, fields: Collection[str]) -> dict[str, Stored]:
     with ptyrad.datasets(path, fields) as found:
         sources = {field: source(item, travels=True) for field, item in found.items()}
     return {field: Stored(each) for field, each in sources.items() if each is not None}
+
+
+@contextlib.contextmanager
+def scratch(target: Path, blocks: Blocks) -> Iterator[Path]:
+    """Give a folder for what is written on the way and between iterations, removed at the end.
+
+    Raises
+    ------
+    ReadError
+        It cannot be made where it is to be.
+    """
+    above = blocks.scratch or target.resolve().parent
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=".arraycon-", dir=above)
+    except OSError as error:
+        raise ReadError(
+            f"--scratch {above}: expected a folder that can be written to: {reason(error)}"
+        ) from None
+    with folder as path:
+        yield Path(path)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def objp_postiv(phase: Like, *, relax: float = 0.0, mode: str = "clip_neg") -> l
         return [whole.step(doors.objp_postiv, "any", ("phase",), ("phase",), options)]
     return [
         Step("any", ("phase",), part=_lowest, combine=np.minimum, conclude=_minimum, scratch=0.0),
-        Step("any", ("phase",), ("phase",), work=_Subtract(relax), scratch=2.0),
+        Step("any", ("phase",), ("phase",), work=_Subtract(relax)),
     ]
 
 
@@ -39,5 +39,6 @@ class _Subtract:
     relax: float
 
     def __call__(self, blocks: Blocks, shared: Shared, region: Region) -> Blocks:
-        new = agnostic.above_minimum(blocks["phase"], shared["minimum"], relax=self.relax)
-        return {"phase": new}
+        for plane in placed.planes(blocks["phase"]):
+            plane[...] = agnostic.above_minimum(plane, shared["minimum"], relax=self.relax)
+        return {"phase": blocks["phase"]}

@@ -20,7 +20,7 @@ def complex_ratio(
     """Sum both up slice by slice, then mix them."""
     return [
         Step("slices", _BOTH, part=_sums, conclude=_ratio, scratch=0.5),
-        Step("any", _BOTH, _BOTH, work=_Mix(alpha1, alpha2), scratch=3.0),
+        Step("any", _BOTH, _BOTH, work=_Mix(alpha1, alpha2)),
     ]
 
 
@@ -48,7 +48,10 @@ class _Mix:
     def __call__(self, blocks: Blocks, shared: Shared, region: Region) -> Blocks:
         amplitude, phase = (blocks[name] for name in _BOTH)
         xp = arrays.namespace(amplitude=amplitude, phase=phase)
-        logs = agnostic.log_amplitude(amplitude, xp=xp)
         ratio = xp.asarray(shared["ratio"], device=arrays.device(amplitude))
-        mixed = agnostic.mixed(logs, phase, ratio, alpha1=self.alpha1, alpha2=self.alpha2, xp=xp)
-        return dict(zip(_BOTH, mixed, strict=True))
+        given = {"alpha1": self.alpha1, "alpha2": self.alpha2, "xp": xp}
+        pairs = zip(placed.planes(amplitude), placed.planes(phase), strict=True)
+        for a, p in pairs:  # the logarithms of a plane stay in the cache
+            logs = agnostic.log_amplitude(a, xp=xp)
+            a[...], p[...] = agnostic.mixed(logs, p, ratio, **given)
+        return {"amplitude": amplitude, "phase": phase}

@@ -27,7 +27,7 @@ def kr_thresh(obj: Like, *, thresh: float = 0.05, scope: str = "global") -> list
     ranks = functools.partial(_ranks, n_keep)
     first, *others = selection.steps(("obj",), _moduli, ranks, single=obj.single, layout="slices")
     return [
-        dataclasses.replace(first, writes=("obj",), work=_transform),
+        dataclasses.replace(first, writes=("obj",), work=_transform, scratch=1.0),
         *others,
         Step("slices", ("obj",), ("obj",), work=_sparse),
     ]

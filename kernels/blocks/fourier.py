@@ -6,6 +6,8 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from arraycon.kernels import fourier as doors
 from arraycon.kernels.agnostic import fourier as agnostic
 from arraycon.kernels.blocks.tools import volume, whole
@@ -29,22 +31,29 @@ def kz_filter(
 ) -> list[Step]:
     """Filter the volume."""
     mirror = boundary == "mirror"
-    settle = functools.partial(agnostic.settled, obj_type=obj_type)
-    wedge = _Wedge(obj.shape, beta, alpha, mirror)
+    amplitude = obj_type == "amplitude"
+    settle = functools.partial(agnostic.settled, obj_type=obj_type) if amplitude else None
+    wedge = _Wedge(obj, beta, alpha, mirror)
     return volume.steps(obj, "half", wedge, mirror=mirror, settle=settle)
 
 
 @dataclass(frozen=True)
 class _Wedge:
-    shape: tuple[int, ...]
+    obj: Like
     beta: float
     alpha: float
     mirror: bool
 
     def __call__(self, like: Array, rows: slice, *, xp: Namespace) -> Array:
-        nz = self.shape[-3]
+        nz = self.obj.shape[-3]
         kz = arrays.frequencies(2 * nz if self.mirror else nz, like, xp=xp)
-        ky, kx = agnostic.lateral(self.shape, like, xp=xp)
+        ky, kx = agnostic.lateral(self.obj.shape, like, xp=xp)
         dtype = arrays.real_dtype(like, xp=xp)
         where = kz[:nz], ky[rows], kx
         return agnostic.wedge(*where, self.beta, self.alpha, dtype=dtype, xp=xp)
+
+    def table(self) -> Any:
+        from arraycon.kernels.cpu import fourier
+
+        shape, dtype = self.obj.shape, np.dtype(self.obj.dtype)
+        return fourier.wedge(shape, dtype, beta=self.beta, alpha=self.alpha, mirror=self.mirror)

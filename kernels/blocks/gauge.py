@@ -120,6 +120,7 @@ def phase_ramp(
             work=_Flatten({"relax": relax, **others}),
             part=_Placed("slope"),
             conclude=_Found("slope"),
+            scratch=2.5,
             local=None if probe is None else _Turn(relax),
             small=() if probe is None else ("probe",),
         )

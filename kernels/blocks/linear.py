@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from arraycon.kernels import linear as doors
 from arraycon.kernels.agnostic import linear as agnostic
 from arraycon.kernels.agnostic.tools.transfer import Filter
@@ -77,7 +79,7 @@ def _volume(
         return []
     periodic: Kind = "full" if obj.is_complex else "half"
     kind: Kind = "cosine" if all_mirrored else periodic
-    factors = _Factors(make, dict(options), obj.shape, kind == "half")
+    factors = _Factors(make, dict(options), obj, kind == "half")
     return volume.steps(obj, kind, factors, mirror=options["boundary"] == "mirror")
 
 
@@ -85,9 +87,16 @@ def _volume(
 class _Factors:
     make: Callable[..., Filter]
     options: Mapping[str, Any]
-    shape: tuple[int, ...]
+    obj: Like
     half: bool
 
     def __call__(self, like: Array, rows: slice, *, xp: Namespace) -> Array:
         made = self.make(**self.options, xp=xp)
-        return made.factors(self.shape, like, half=self.half, rows=rows, xp=xp)
+        return made.factors(self.obj.shape, like, half=self.half, rows=rows, xp=xp)
+
+    def table(self) -> Any:
+        from arraycon.kernels.cpu import linear
+
+        # what the table is made for is not looked into: it takes no memory
+        like = np.broadcast_to(np.zeros((), self.obj.dtype), self.obj.shape)
+        return getattr(linear, self.make.__name__)(like, **self.options)

@@ -23,7 +23,7 @@ def split(obj: Like, parts: Collection[str]) -> list[Step]:
         return [Step("any", ("obj",), tuple(makes), makes, work=_amplitude, scratch=0.5)]
     return [
         Step("slices", ("obj",), part=_sums, conclude=_references, scratch=0.1),
-        Step("any", ("obj",), tuple(makes), makes, work=_Split("amplitude" in parts), scratch=1.5),
+        Step("any", ("obj",), tuple(makes), makes, work=_Split("amplitude" in parts), scratch=0.5),
     ]
 
 
@@ -50,14 +50,18 @@ class _Split:
         obj = blocks["obj"]
         xp = arrays.namespace(obj=obj)
         reference = placed.there(shared["reference"][..., region.z], obj, xp=xp)
-        made = {"phase": agnostic.phase_about(obj, reference[..., None, None], xp=xp)}
+        phase = arrays.new(obj, arrays.real_dtype(obj, xp=xp), xp=xp)
+        planes = zip(placed.planes(phase), placed.planes(obj), strict=True)
+        for (new, plane), about in zip(planes, xp.reshape(reference, (-1,)), strict=True):
+            new[...] = agnostic.phase_about(plane, about, xp=xp)
+        made = {"phase": phase}
         return {"amplitude": polar.amplitude(obj), **made} if self.amplitude else made
 
 
 def join(amplitude: Like, phase: Like, *, made: bool = True) -> list[Step]:
     """Make a complex object of both parts, a new one or in the place of the one that is there."""
     makes = {"obj": amplitude.complex} if made else {}
-    return [Step("any", ("amplitude", "phase"), ("obj",), makes, work=_join)]
+    return [Step("any", ("amplitude", "phase"), ("obj",), makes, work=_join, scratch=0.5)]
 
 
 def _join(blocks: Blocks, shared: Shared, region: Region) -> Blocks:

@@ -140,4 +140,6 @@ class _Level:
         level, known = self.find(shared)
         device, dtype = arrays.device(obj), arrays.wide(obj, xp=xp)
         found = xp.asarray(level, dtype=dtype, device=device), xp.asarray(known, device=device)
-        return {"obj": agnostic.levelled(obj, *found, **self.options, xp=xp)}
+        for plane in placed.planes(obj):
+            plane[...] = agnostic.levelled(plane, *found, **self.options, xp=xp)
+        return {"obj": obj}

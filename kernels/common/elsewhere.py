@@ -24,6 +24,8 @@ def kind(x: Any) -> str:
     A memory map is none: it is NumPy's, and whoever computes with it reads what he touches.
     """
     name = _of_module(type(x).__module__)
+    if _is_closed(x):
+        return ""
     return name if name and hasattr(x, "shape") and hasattr(x, "dtype") else ""
 
 
@@ -38,8 +40,14 @@ def is_dask(x: Any) -> bool:
     return kind(x) == _MODULES["dask"]
 
 
+def _is_closed(x: Any) -> bool:
+    return type(x).__module__.startswith("h5py.") and not x
+
+
 def advice(x: Any) -> str:
     """Say what to do with such an array instead; empty for others."""
+    if _is_closed(x):
+        return "an HDF5 dataset of a file that is closed"
     found = kind(x)
     return found and (
         f"{found}, whose values lie elsewhere: hand it over in a State, which "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -47,19 +48,33 @@ def kz_filter(
     sums: Array | None = None,
 ) -> Iterator[None]:
     """Missing-wedge filter over the last three axes."""
-    nz, ny, nx = obj.shape[-3:]
+    ny, nx = obj.shape[-2:]
     mirror, scale = boundary == "mirror", 0.9 if obj_type == "amplitude" else 1.0
-    table = Transfer(
+    table = wedge(obj.shape, obj.dtype, beta=beta, alpha=alpha, mirror=mirror, scale=scale)
+    offset = (1 - scale) * ny * nx  # 1 + 0.9 (F - 1) of an amplitude
+    yield from volume.filtered(obj, table, mirror=mirror, offset=offset, sums=sums)
+
+
+def wedge(
+    shape: tuple[int, ...],
+    dtype: Any,
+    *,
+    beta: float,
+    alpha: float,
+    mirror: bool,
+    scale: float = 1.0,
+) -> Transfer:
+    """Return the transfer function of `kz_filter`, of a real object of a shape."""
+    nz, ny, nx = shape[-3:]
+    return Transfer(
         frequencies(ny) ** 2,
         frequencies(nx)[: nx // 2 + 1] ** 2,
-        (transfer.without_repetition(nz, mirror=mirror) ** 2).astype(obj.dtype),
+        (transfer.without_repetition(nz, mirror=mirror) ** 2).astype(dtype),
         transfer.WEDGE,
         0.0,
         scale,
-        elementary.tables(obj.dtype),
+        elementary.tables(dtype),
         beta=beta,
         alpha=alpha,
         floor=_AXIS,
     )
-    offset = (1 - scale) * ny * nx  # 1 + 0.9 (F - 1) of an amplitude
-    yield from volume.filtered(obj, table, mirror=mirror, offset=offset, sums=sums)

@@ -40,14 +40,16 @@ def obj_gaussian(
     sums: Array | None = None,
 ) -> Iterator[None]:
     """Gaussian blur along the axes that have a width."""
-    mirror = boundary == "mirror"
-    nz, (ny, nx) = obj.shape[-3] if sigma_z > 0 else 1, obj.shape[-2:]
-    y, x = (_exponents(n, dx, sigma, mirror=mirror) for n in (ny, nx))
-    z = _exponents(nz, slice_thickness, sigma_z, mirror=mirror)
-    if not mirror:
-        z = z[: nz // 2 + 1]
-        x = x if obj.dtype.kind == "c" else x[: nx // 2 + 1]
-    table = _table(obj, y, x, z, transfer.GAUSSIAN, relax)
+    mirror, (ny, nx) = boundary == "mirror", obj.shape[-2:]
+    table = gaussian(
+        obj,
+        dx=dx,
+        sigma=sigma,
+        sigma_z=sigma_z,
+        slice_thickness=slice_thickness,
+        boundary=boundary,
+        relax=relax,
+    )
     depth = table._replace(ky2=np.zeros(ny), kx2=np.zeros(nx + 1))
     plane = table._replace(kz2=np.zeros(1))
     if sigma == 0:
@@ -58,6 +60,27 @@ def obj_gaussian(
         yield from lateral.by_mask(obj, _half_mask(plane, obj), sums)
     else:
         yield from volume.filtered(obj, table, mirror=mirror, lateral_mirror=mirror, sums=sums)
+
+
+def gaussian(
+    obj: Array,
+    *,
+    dx: float,
+    sigma: float,
+    sigma_z: float,
+    slice_thickness: float,
+    boundary: str,
+    relax: float,
+) -> Transfer:
+    """Return the transfer function of `obj_gaussian`, of which the object's values are no part."""
+    mirror = boundary == "mirror"
+    nz, (ny, nx) = obj.shape[-3] if sigma_z > 0 else 1, obj.shape[-2:]
+    y, x = (_exponents(n, dx, sigma, mirror=mirror) for n in (ny, nx))
+    z = _exponents(nz, slice_thickness, sigma_z, mirror=mirror)
+    if not mirror:
+        z = z[: nz // 2 + 1]
+        x = x if obj.dtype.kind == "c" else x[: nx // 2 + 1]
+    return _table(obj, y, x, z, transfer.GAUSSIAN, relax)
 
 
 def obj_bandpass(
@@ -76,14 +99,17 @@ def obj_bandpass(
 ) -> Iterator[None]:
     """Low-pass, high-pass or both, laterally or over the volume."""
     mirror = boundary == "mirror"
-    ny, nx = obj.shape[-2:]
-    nz = obj.shape[-3] if dims == "volume" else 1
-    y, x = (_squares(n, dx, mirror=mirror) for n in (ny, nx))
-    z = _squares(nz, slice_thickness, mirror=mirror)[: nz if mirror else nz // 2 + 1]
-    if not (mirror or obj.dtype.kind == "c"):
-        x = x[: nx // 2 + 1]
-    table = _table(obj, y, x, z, transfer.BAND, relax)._replace(
-        low=q_lowpass or 0.0, high=q_highpass or 0.0, edge=_EDGES[shape], order=order
+    table = band(
+        obj,
+        dx=dx,
+        q_lowpass=q_lowpass,
+        q_highpass=q_highpass,
+        shape=shape,
+        order=order,
+        dims=dims,
+        slice_thickness=slice_thickness,
+        boundary=boundary,
+        relax=relax,
     )
     if dims == "volume":
         yield from volume.filtered(obj, table, mirror=mirror, lateral_mirror=mirror, sums=sums)
@@ -91,6 +117,32 @@ def obj_bandpass(
         yield from lateral.by_cosines(obj, transfer.mask(table, obj.real.dtype), sums)
     else:
         yield from lateral.by_mask(obj, _half_mask(table, obj), sums)
+
+
+def band(
+    obj: Array,
+    *,
+    dx: float,
+    q_lowpass: float | None,
+    q_highpass: float | None,
+    shape: str,
+    order: float,
+    dims: str,
+    slice_thickness: float,
+    boundary: str,
+    relax: float,
+) -> Transfer:
+    """Return the transfer function of `obj_bandpass`."""
+    mirror = boundary == "mirror"
+    ny, nx = obj.shape[-2:]
+    nz = obj.shape[-3] if dims == "volume" else 1
+    y, x = (_squares(n, dx, mirror=mirror) for n in (ny, nx))
+    z = _squares(nz, slice_thickness, mirror=mirror)[: nz if mirror else nz // 2 + 1]
+    if not (mirror or obj.dtype.kind == "c"):
+        x = x[: nx // 2 + 1]
+    return _table(obj, y, x, z, transfer.BAND, relax)._replace(
+        low=q_lowpass or 0.0, high=q_highpass or 0.0, edge=_EDGES[shape], order=order
+    )
 
 
 def obj_wedge(
@@ -105,6 +157,30 @@ def obj_wedge(
     sums: Array | None = None,
 ) -> Iterator[None]:
     """Damp depth frequencies: in cycles per sample it is the wedge of `kz_filter`."""
+    mirror = boundary == "mirror"
+    table = wedge(
+        obj,
+        dx=dx,
+        slice_thickness=slice_thickness,
+        semiangle=semiangle,
+        q_floor=q_floor,
+        boundary=boundary,
+        relax=relax,
+    )
+    yield from volume.filtered(obj, table, mirror=mirror, sums=sums)
+
+
+def wedge(
+    obj: Array,
+    *,
+    dx: float,
+    slice_thickness: float,
+    semiangle: float,
+    q_floor: float,
+    boundary: str,
+    relax: float,
+) -> Transfer:
+    """Return the transfer function of `obj_wedge`."""
     nz, ny, nx = obj.shape[-3:]
     mirror = boundary == "mirror"
     y, x = (transfer.frequencies(n) ** 2 for n in (ny, nx))
@@ -112,10 +188,9 @@ def obj_wedge(
     x = x if obj.dtype.kind == "c" else x[: nx // 2 + 1]
     # beyond these the limits are reached, and products of them would be NaN
     tangent, floor = max(math.tan(semiangle / 1000), 1e-150), min(q_floor * dx, HIGHEST)
-    table = _table(obj, y, x, z, transfer.WEDGE, relax)._replace(
+    return _table(obj, y, x, z, transfer.WEDGE, relax)._replace(
         beta=min(dx / slice_thickness, HIGHEST) / tangent, floor=floor * floor
     )
-    yield from volume.filtered(obj, table, mirror=mirror, sums=sums)
 
 
 def grid_notch(

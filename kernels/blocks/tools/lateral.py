@@ -7,6 +7,7 @@ what the door selects.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, TypeAlias
 
 import array_api_compat
@@ -29,43 +30,52 @@ def like(obj: Like, kind: Kind) -> Like:
 
 def forward(x: Array, kind: Kind, *, xp: Namespace) -> Array:
     """Return the spectra of slices; what was given may be overwritten."""
-    own = _own(xp)
+    fast = own(xp)
     if kind == "cosine":
-        return parts.each(lambda part: _cosines(part, own, xp, inverse=False), x, xp=xp)
+        return _cosines(x, fast, xp, inverse=False)
     if kind == "half":
-        return own.rfft2(x) if own else fft.rfftn(x, axes=fft.LATERAL, xp=xp)
-    if own is None:
+        return fast.rfft2(x) if fast else fft.rfftn(x, axes=fft.LATERAL, xp=xp)
+    if fast is None:
         return fft.fftn(x, axes=fft.LATERAL, xp=xp)
-    own.fft2(x := arrays.contiguous(x))
+    fast.fft2(x := arrays.contiguous(x))
     return x
 
 
 def inverse(spectrum: Array, kind: Kind, nx: int, *, xp: Namespace) -> Array:
     """Return the slices, `nx` wide, of what `forward` gave, which may be overwritten."""
-    own = _own(xp)
+    fast = own(xp)
     if kind == "cosine":
-        return parts.each(lambda part: _cosines(part, own, xp, inverse=True), spectrum, xp=xp)
+        return _cosines(spectrum, fast, xp, inverse=True)
     if kind == "half":
         shape = spectrum.shape[-2], nx
         return (
-            own.irfft2(spectrum, nx)
-            if own
+            fast.irfft2(spectrum, nx)
+            if fast
             else fft.irfftn(spectrum, shape=shape, axes=fft.LATERAL, xp=xp)
         )
-    if own is None:
+    if fast is None:
         return fft.ifftn(spectrum, axes=fft.LATERAL, xp=xp)
-    own.fft2(spectrum := arrays.contiguous(spectrum), inverse=True)
+    fast.fft2(spectrum := arrays.contiguous(spectrum), inverse=True)
     return spectrum
 
 
-def _cosines(x: Array, own: Any, xp: Namespace, *, inverse: bool) -> Array:
-    if own is None:
-        return (fft.idctn if inverse else fft.dctn)(x, xp=xp)
-    own.dct2(x := arrays.contiguous(x), inverse=inverse)
+def _cosines(x: Array, fast: Any, xp: Namespace, *, inverse: bool) -> Array:
+    """Transform; real and imaginary part by themselves."""
+    if fast is None:
+        work = functools.partial(fft.idctn if inverse else fft.dctn, xp=xp)
+        return parts.each(work, x, xp=xp)
+    x = arrays.contiguous(x)
+    if x.dtype.kind != "c":
+        fast.dct2(x, inverse=inverse)
+        return x
+    for view in (x.real, x.imag):
+        part = arrays.contiguous_copy(view)
+        fast.dct2(part, inverse=inverse)
+        view[...] = part
     return x
 
 
-def _own(xp: Namespace) -> Any:
+def own(xp: Namespace) -> Any:
     """Return the transforms of the kernels for NumPy, None where others serve."""
     if not array_api_compat.is_numpy_namespace(xp) or dispatch.fast("fourier", xp) is None:
         return None

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from arraycon.kernels.blocks.tools import lateral
 from arraycon.kernels.blocks.tools.placed import here
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array, Namespace
@@ -61,7 +62,7 @@ def steps(
                 tuple(reads),
                 part=_Count(values, i, single),
                 conclude=conclude,
-                scratch=0.5,
+                scratch=0.7,
             )
         )
     return made
@@ -80,10 +81,20 @@ class _Count:
         counts = np.zeros((len(prefixes), 1 << _DIGIT), np.int64)
         for x in self.values(blocks, region):
             xp = arrays.namespace(x=x)
+            if lateral.own(xp):
+                self._add_own(counts, x, prefixes)
+                continue
             keys = _keys(x, self.single, xp)
             for row, prefix in zip(counts, prefixes, strict=True):
                 row += self._count(keys, prefix, xp)
         return counts
+
+    def _add_own(self, counts: np.ndarray, x: Array, prefixes: Sequence[int]) -> None:
+        from arraycon.kernels.cpu.tools import histogram  # Numba may be missing
+
+        x = arrays.contiguous(x)
+        for row, prefix in zip(counts, prefixes, strict=True):
+            histogram.add_counts(row, x, digits=self.digits, prefix=prefix)
 
     def _count(self, keys: Array, prefix: int, xp: Namespace) -> np.ndarray:
         bits = 32 if self.single else 64

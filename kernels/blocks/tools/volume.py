@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import array_api_compat
 
 from arraycon.kernels.agnostic.tools import parts
-from arraycon.kernels.blocks.tools import lateral
+from arraycon.kernels.blocks.tools import lateral, placed
 from arraycon.kernels.blocks.tools.lateral import Kind
 from arraycon.kernels.common import arrays, fft
 from arraycon.kernels.common.arrays import Array, Namespace
@@ -21,6 +21,9 @@ class Factors(Protocol):
 
     def __call__(self, like: Array, rows: slice, *, xp: Namespace) -> Array:
         """Return the factors (kz, ky, kx) of some rows ky, in the precision of `like`."""
+
+    def table(self) -> Any:
+        """Return them as the kernels for NumPy make them, for all rows."""
 
 
 def steps(
@@ -43,7 +46,7 @@ def steps(
     mirror : bool
         Whether it is the half-sample even extension that is filtered along z.
     settle : callable, optional
-        From what is filtered to what the object becomes.
+        From a plane of what is filtered to what becomes of the object's.
     """
     spectrum, nx = "obj.spectrum", obj.shape[-1]
     return [
@@ -79,7 +82,10 @@ class _Back:
         spectrum = blocks["obj.spectrum"]
         xp = arrays.namespace(spectrum=spectrum)
         obj = lateral.inverse(spectrum, self.kind, self.nx, xp=xp)
-        return {"obj": obj if self.settle is None else self.settle(obj)}
+        if self.settle is not None:
+            for plane in placed.planes(obj):
+                plane[...] = self.settle(plane)
+        return {"obj": obj}
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,12 @@ class _Depth:
     def __call__(self, blocks: Blocks, shared: Shared, region: Region) -> Blocks:
         spectrum = blocks["obj.spectrum"]
         xp = arrays.namespace(spectrum=spectrum)
+        if lateral.own(xp):
+            from arraycon.kernels.cpu.tools import volume  # Numba may be missing
+
+            spectrum = arrays.contiguous(spectrum)
+            volume.filter_rows(spectrum, self.factors.table(), region.y, mirror=self.mirror)
+            return {"obj.spectrum": spectrum}
         rows = spectrum.shape[-2]
         # Row by row they stay in the cache, and come out the same whatever else is in the block:
         # libraries take some columns of a call together and the rest one by one, rounded otherwise.

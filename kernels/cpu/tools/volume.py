@@ -92,6 +92,32 @@ def filtered_depth(
         sums[0] = changes
 
 
+def filter_rows(spectrum: Array, table: Transfer, rows: slice, *, mirror: bool) -> None:
+    """Filter some rows of the lateral spectra of volumes along z, in place.
+
+    Each by itself, so that it comes out the same whichever others are there.
+
+    Parameters
+    ----------
+    spectrum : array, shape (..., nz, n, nx)
+        Complex, or real ones of cosines.
+    table : Transfer
+        Of all rows ky.
+    rows : slice
+        Which of these there are.
+    mirror : bool
+        Whether it is the even extension that is filtered along z.
+    """
+    volumes = spectrum.reshape(-1, *spectrum.shape[-3:])
+    single = volumes.dtype.kind != "c"
+    volumes = volumes.view(volumes.real.dtype)
+    own = table._replace(ky2=table.ky2[rows])
+    counts = 1.0, 1.0
+    work = _DepthFilter(volumes[0], own, mirror, 0.0, counts, False, single=single, apart=True)
+    for volume in volumes:
+        work(volume)
+
+
 class _Real:
     """The filter of one real volume."""
 
@@ -229,6 +255,8 @@ class _DepthFilter:
         Whether the sums of the change are asked for; otherwise they come out as 0.
     single : bool
         Whether each number has a weight of its own, and ky no negative ones: those of cosines.
+    apart : bool
+        Whether rows have nothing to do with each other, even if there are negative ky.
     """
 
     def __init__(
@@ -241,9 +269,10 @@ class _DepthFilter:
         measured: bool,
         *,
         single: bool = False,
+        apart: bool = False,
     ) -> None:
         nz, ny, nx = like.shape
-        self._single = single
+        self._single, self._paired = single, not (single or apart)
         self._table, self._mirror, self._counts = table, mirror, counts
         self._offset, self._measured = like.dtype.type(offset), measured
         self._changes = np.zeros((ny, 2))
@@ -251,11 +280,12 @@ class _DepthFilter:
         if nz <= _DENSE:
             self._basis = _basis(nz, mirror, like.dtype)
             # ky and -ky have the same weights
-            self._rows = ny if single else ny // 2 + 1
+            self._rows = ny // 2 + 1 if self._paired else ny
             self._grain = max(1, _GRAIN // (2 * nz * nx))
             return
         self._rows, self._grain = ny, max(1, _GRAIN // (nz * nx))
-        self._at_a_time = max(1, min(ny, _BLOCK // like[:, 0].nbytes))
+        # a library takes some columns of a call together, the rest one by one and rounded otherwise
+        self._at_a_time = 1 if apart else max(1, min(ny, _BLOCK // like[:, 0].nbytes))
         self._which = np.arange(nz) if mirror else np.minimum(np.arange(nz), nz - np.arange(nz))
         size = nz * self._at_a_time * (nx + nx % 2)
         self._memory = threads.memory(
@@ -270,7 +300,7 @@ class _DepthFilter:
         return total
 
     def _by_basis(self, x: Array, first: int, last: int) -> None:
-        numbers = self._offset, self._counts, self._measured, self._single
+        numbers = self._offset, self._counts, self._measured, self._single, self._paired
         _filter_rows(x, first, last, self._basis, self._table, *numbers, self._changes)
 
     def _by_fft(self, x: Array, first: int, last: int, memory: Array) -> None:
@@ -330,8 +360,11 @@ def _basis(nz: int, mirror: bool, dtype: Any) -> _Basis:
 
 
 @kernel
-def _filter_rows(x, first, last, basis, table, offset, counts, measured, single, changes):
-    """Filter the rows ky and -ky of x (nz, ny, nx), first <= ky < last; write each row's sums."""
+def _filter_rows(x, first, last, basis, table, offset, counts, measured, single, paired, changes):
+    """Filter the rows ky of x (nz, ny, nx), first <= ky < last; write each row's sums.
+
+    Where they are paired, also the rows -ky, which have the same weights.
+    """
     nz, ny, width = x.shape
     pairs = basis.partner.size
     slice_rows = np.empty((nz, 1, width), x.dtype)  # 41 kB at 20 slices of 512 pixels
@@ -360,7 +393,7 @@ def _filter_rows(x, first, last, basis, table, offset, counts, measured, single,
                 _fold(slice_rows, 0, x, row, basis.partner)
                 if row == 0:
                     _add_offset(x, offset)
-            if single or (ny - ky) % ny == ky:
+            if not paired or (ny - ky) % ny == ky:
                 break
 
 

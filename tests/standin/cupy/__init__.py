@@ -167,8 +167,14 @@ def wrapped(function):
     return inner
 
 
-def asnumpy(array):
-    return array.get() if isinstance(array, ndarray) else np.asarray(array)
+def asnumpy(array, *, out=None):
+    found = array.get() if isinstance(array, ndarray) else np.asarray(array)
+    if out is None:
+        return found
+    if out.dtype != found.dtype or out.shape != found.shape or not out.flags.c_contiguous:
+        raise ValueError("out: expected a contiguous array of the same shape and dtype")
+    out[...] = found
+    return out
 
 
 def may_share_memory(a, b):
