@@ -14,8 +14,10 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.progress import Progress, track
 
-from arraycon.cli import as_json, job, large, page, tables
+from arraycon.cli import as_json, job, large, page, rehearsing, tables
+from arraycon.cli.backends import Backend
 from arraycon.cli.errors import console, reported, shown_warnings, stopped, warn
+from arraycon.cli.iterations import parse_iterations, say
 from arraycon.cli.options import Debug, Force, Json, Quiet
 from arraycon.io import atomic
 from arraycon.io.errors import ReadError
@@ -90,8 +92,8 @@ def command(
         ),
     ] = None,
     backend: Annotated[
-        job.Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
-    ] = job.Backend.numpy,
+        Backend, typer.Option(help="Array library that computes; cupy needs an NVIDIA GPU.")
+    ] = Backend.numpy,
     in_place: Annotated[
         bool, typer.Option("--in-place", help="Replace FILE itself, atomically, instead of --out.")
     ] = False,
@@ -179,7 +181,7 @@ def command(
                 raise atomic.OutputError(
                     f"{name} {path}: expected a name with {{stem}} for {len(sources)} files"
                 )
-        told = job.parse_iterations(iterations) if iterations is not None else None
+        told = parse_iterations(iterations) if iterations is not None else None
         if iteration is not None:
             if told is not None:
                 raise atomic.OutputError(
@@ -269,7 +271,7 @@ def rehearse(todo: job.Job, *, silent: bool = False) -> dict[str, Any]:
     """Check a job and print what it would do."""
     with shown_warnings():
         found, constraints = job.load(todo)
-        plan = job.rehearse(todo, found, constraints)
+        plan = rehearsing.rehearse(todo, found, constraints)
     if not silent:
         _announce(todo, found)
         console().print(tables.rehearsal(plan))
@@ -286,7 +288,7 @@ def _announce(todo: job.Job, found: Any) -> None:
     if todo.iterations is None:
         why = " (where the file ended)" if found.iteration else " (the file records none)"
     how = ", block by block" if job.is_large(found.state) else ""
-    out.print(f"{job.say(due)}{why}, on {todo.backend}{how}", soft_wrap=True)
+    out.print(f"{say(due)}{why}, on {todo.backend}{how}", soft_wrap=True)
 
 
 def _progress(iterations: range) -> Iterable[int]:

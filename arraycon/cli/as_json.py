@@ -14,7 +14,8 @@ from arraycon.blocks import describe_schedule
 
 if TYPE_CHECKING:
     from arraycon.cli.doctor import Report
-    from arraycon.cli.job import Job, Outcome, Ran, Rehearsal
+    from arraycon.cli.job import Job, Outcome, Ran
+    from arraycon.cli.rehearsing import Rehearsal
     from arraycon.params import ConstraintParams
 
 

@@ -12,8 +12,8 @@ import typer
 from rich.progress import track
 
 from arraycon.cli import as_json, signals
+from arraycon.cli.backends import require_gpu
 from arraycon.cli.errors import console, reported, shown_warnings
-from arraycon.cli.job import require_gpu
 from arraycon.cli.options import Json
 from arraycon.io import atomic
 from arraycon.plain import plain

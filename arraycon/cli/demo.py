@@ -15,8 +15,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from arraycon.cli import signals
+from arraycon.cli.backends import Backend, require_gpu
 from arraycon.cli.errors import console, reported, shown_warnings, warn
-from arraycon.cli.job import Backend, existing, require_gpu
+from arraycon.cli.job import existing
 from arraycon.io import atomic, ptyrad
 from arraycon.params.files import READERS
 from arraycon.pipeline import Constraints

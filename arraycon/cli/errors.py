@@ -15,7 +15,7 @@ from rich.text import Text
 
 from arraycon.adapters import InterfaceError
 from arraycon.blocks import ParameterError
-from arraycon.cli.job import BackendError
+from arraycon.cli.backends import BackendError
 from arraycon.io.atomic import OutputError, ReadError, WriteError, reason
 from arraycon.pipeline import MissingInputError
 

@@ -8,15 +8,15 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from arraycon import figure, io
-from arraycon.blocks import Block
 from arraycon.blockwise.stores import Stored
 from arraycon.cli import large, signals
+from arraycon.cli.backends import Backend, on_backend, require_gpu
 from arraycon.cli.choosing import chosen
+from arraycon.cli.iterations import next_due, say
 from arraycon.io import memory, ptyrad, single
 from arraycon.io.errors import ReadError
 from arraycon.io.outline import Outline
@@ -24,7 +24,7 @@ from arraycon.io.regular import require_regular
 from arraycon.params import files
 from arraycon.params.files import READERS
 from arraycon.pipeline import Constraints, MissingInputError, Record, Report, Skipped
-from arraycon.state import ARRAYS, READ_ONLY, State
+from arraycon.state import READ_ONLY, State
 
 PARAMETER_SUFFIXES = tuple(READERS)
 # bytes that loading and compiling the kernels takes beside the arrays: measured as 0.32 GB, and
@@ -33,17 +33,6 @@ _COMPILING, _MAPPED = 320 * 2**20, 560 * 2**20
 _PARTS = frozenset({"object_amplitude", "object_phase"})
 Progress = Callable[[range], Iterable[int]]
 Page = Callable[["Outcome", Any, Any], str]
-
-
-class Backend(str, Enum):
-    """Array libraries that the command can compute with."""
-
-    numpy = "numpy"
-    cupy = "cupy"
-
-
-class BackendError(RuntimeError):
-    """The array library that was asked for does not answer."""
 
 
 @dataclass(frozen=True)
@@ -292,7 +281,7 @@ def run(
         Writing failed.
     """
     iterations, state = iterations_of(job, found), found.state
-    _checked(job, state, constraints, iterations)
+    checked(job, state, constraints, iterations)
     with large.scratch(job.target, job.blocks) if is_large(state) else nullcontext() as folder:
         before = _drawn(state)[0] if job.drawn else None
         with _applying(job, state, constraints, showing, folder) as (apply, peak):
@@ -350,47 +339,16 @@ def _write(job: Job, done: Outcome, before: figure.Snapshot | None, page: Page |
     return done
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """What a job would do.
-
-    Parameters
-    ----------
-    iterations : range
-        Those that it would go through.
-    due : dict of str to int
-        Constraints that would run, and how often.
-    skipped : tuple of Skipped
-        Constraints that are on only by default and lack an input.
-    """
-
-    iterations: range
-    due: dict[str, int]
-    skipped: tuple[Skipped, ...]
-
-
-def rehearse(job: Job, found: io.Reconstruction, constraints: Constraints) -> Rehearsal:
-    """Check what `run` would check, and say what it would do.
+def checked(
+    job: Job, state: State, constraints: Constraints, iterations: range
+) -> tuple[Skipped, ...]:
+    """Check a state; an error names the file.
 
     Raises
     ------
     MissingInputError
-        As `run`.
+        An input is missing that a constraint needs at these iterations or later.
     """
-    iterations = iterations_of(job, found)
-    skipped = _checked(job, found.state, constraints, iterations)
-    missing = {skip.name for skip in skipped}
-    due: dict[str, int] = {}
-    for iteration in iterations:
-        for name in constraints.due(iteration):
-            if name not in missing:
-                due[name] = due.get(name, 0) + 1
-    return Rehearsal(iterations, due, skipped)
-
-
-def _checked(
-    job: Job, state: State, constraints: Constraints, iterations: range
-) -> tuple[Skipped, ...]:
     try:
         return constraints.check(state, iteration=iterations[0])
     except MissingInputError as error:
@@ -434,95 +392,6 @@ def _applying(
             lambda at: constraints.apply(state, at, **options),
             lambda: large.peak(executor),
         )
-
-
-def say(iterations: range) -> str:
-    """Name a range of iterations."""
-    if len(iterations) == 1:
-        return f"iteration {iterations[0]}"
-    return f"iterations {iterations[0]} to {iterations[-1]} ({len(iterations)} in all)"
-
-
-def parse_iterations(text: str) -> range:
-    """Read ``A:B``, both included and counted from 1.
-
-    Raises
-    ------
-    ValueError
-        It is something else.
-    """
-    first, colon, last = text.partition(":")
-    try:
-        numbers = int(first), int(last)
-    except ValueError:
-        numbers = (0, 0)
-    if not colon or not 1 <= numbers[0] <= numbers[1] < 2**53:
-        raise ValueError(
-            f"--iterations: expected A:B with 1 ≤ A ≤ B, from A to B with both included, "
-            f"got {text!r}"
-        )
-    return range(numbers[0], numbers[1] + 1)
-
-
-def next_due(block: Block, after: int) -> int | None:
-    """First iteration later than `after` at which a constraint runs; None if there is none."""
-    if block.start_iter is None:
-        return None
-    steps = max(0, (after - block.start_iter) // block.step + 1)
-    due = block.start_iter + steps * block.step
-    return due if block.is_due(due) else None
-
-
-@contextlib.contextmanager
-def on_backend(state: State, name: str) -> Iterator[State]:
-    """Give the state with its arrays in another library, and bring the results back.
-
-    Parameters
-    ----------
-    state : State
-        NumPy arrays; they hold the results when the block has ended well.
-    name : {'numpy', 'cupy'}
-        Array library.
-
-    Raises
-    ------
-    BackendError
-        CuPy is missing, or no GPU answers.
-    """
-    if name == "numpy":
-        yield state
-        return
-    cupy = require_gpu("--backend cupy")
-    arrays = {field: getattr(state, field) for field in ARRAYS}
-    hosts = {field: array for field, array in arrays.items() if array is not None}
-    working = replace(state, **{field: cupy.asarray(array) for field, array in hosts.items()})
-    yield working
-    for field, host in hosts.items():
-        host[...] = cupy.asnumpy(getattr(working, field))
-
-
-def require_gpu(option: str) -> Any:
-    """Return CuPy, if it can be imported and a device answers.
-
-    Raises
-    ------
-    BackendError
-        Otherwise; the message begins with `option`.
-    """
-    try:
-        import cupy
-    except Exception as error:  # a CuPy built for another CUDA fails in many ways
-        raise BackendError(
-            f"{option}: CuPy cannot be imported ({str(error).splitlines()[0]}); "
-            f"`arraycon doctor` says how to install it"
-        ) from error
-    try:
-        count = int(cupy.cuda.runtime.getDeviceCount())
-    except Exception as error:
-        raise BackendError(f"{option}: no GPU answers: {error}") from error
-    if count == 0:
-        raise BackendError(f"{option}: no GPU answers: CuPy finds 0 devices")
-    return cupy
 
 
 def existing(path: Path) -> Path:

@@ -16,8 +16,9 @@ from rich.text import Text
 from arraycon.blocks import SCHEDULE, describe_schedule
 from arraycon.cli.comparing import Differences
 from arraycon.cli.doctor import Fact, Report
-from arraycon.cli.job import Outcome, Ran, Rehearsal
+from arraycon.cli.job import Outcome, Ran
 from arraycon.cli.looking import Contents
+from arraycon.cli.rehearsing import Rehearsal
 from arraycon.params import ConstraintParams
 from arraycon.plain import number
 

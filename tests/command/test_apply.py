@@ -14,7 +14,8 @@ from command import ESCAPE, OFF, PARAMS, apply, names, run
 
 from arraycon import Constraints, io, params, pipeline
 from arraycon.cli import apply as apply_command
-from arraycon.cli import job, tables
+from arraycon.cli import tables
+from arraycon.cli.iterations import next_due
 from arraycon.kernels.common import threads as kernel_threads
 
 pytestmark = pytest.mark.usefixtures("plain", "folder")
@@ -171,7 +172,7 @@ def test_narrow_terminals(monkeypatch: pytest.MonkeyPatch, columns: str) -> None
 )
 def test_next_due(block: dict[str, Any], after: int, expected: int | None) -> None:
     found = params.Block(**block)
-    assert job.next_due(found, after) == expected
+    assert next_due(found, after) == expected
     brute = [i for i in range(after + 1, after + 50) if found.is_due(i)]
     assert (brute[0] if brute else None) == expected
 

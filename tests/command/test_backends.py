@@ -12,7 +12,7 @@ import pytest
 from command import apply, names
 
 from arraycon import io
-from arraycon.cli import job
+from arraycon.cli import backends
 
 pytestmark = pytest.mark.usefixtures("plain", "folder")
 
@@ -38,7 +38,7 @@ def test_cupy_gives_its_results_back() -> None:
     before = phase.copy()
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "cupy", stand_in(1))
-        with job.on_backend(state, "cupy") as working:
+        with backends.on_backend(state, "cupy") as working:
             working.object_phase[...] += 1
             assert working.dx == state.dx
             np.testing.assert_array_equal(phase, before)

@@ -11,7 +11,7 @@ import yaml
 from command import OFF, names, run
 
 from arraycon import Constraints, io
-from arraycon.cli import job
+from arraycon.cli.iterations import parse_iterations
 from arraycon.io import memory
 
 pytestmark = pytest.mark.usefixtures("plain", "folder")
@@ -150,4 +150,4 @@ def test_iterations_without_end() -> None:
     assert code == 2
     assert "1 ≤ A ≤ B" in output
     with pytest.raises(ValueError, match="1 ≤ A ≤ B"):
-        job.parse_iterations("1:" + "9" * 5000)
+        parse_iterations("1:" + "9" * 5000)
