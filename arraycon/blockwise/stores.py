@@ -22,6 +22,9 @@ from arraycon.blockwise import files
 from arraycon.blockwise.files import Empty, Index, Numbers
 from arraycon.kernels.common import arrays, elsewhere
 
+# zarr's stores of one process alone, of its versions 2 and 3
+_IN_MEMORY = ("dict", "KVStore", "MemoryStore", "GpuMemoryStore", "ManagedMemoryStore")
+
 
 class Source(Protocol):
     """An array that is read region by region."""
@@ -152,7 +155,7 @@ def _of_dataset(array: Any, *, travels: bool) -> Source | None:
 
 def _in_files(array: Any) -> bool:
     """Whether a zarr array's store is the same in another process."""
-    return "memory" not in type(array.store).__name__.lower() and not isinstance(array.store, dict)
+    return type(array.store).__name__ not in _IN_MEMORY
 
 
 def location(array: Any) -> Path | None:

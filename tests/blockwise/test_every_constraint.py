@@ -11,6 +11,9 @@ from arraycon.constraints import declared
 
 SHAPE = 2, 9, 24, 26
 OBJECTS = ("object_amplitude", "object_phase", "object")
+# one of each kind; `test_steps` has all of them without files and threads
+FEW = ("kz_filter", "kr_thresh", "complex_ratio", "obj_z_recenter", "phase_ramp", "obja_thresh")
+QUICK = (True, "float32", "parts")
 LIMITS = {"float32": 1e-6, "float64": 1e-12}
 
 
@@ -28,7 +31,7 @@ def made(name, dtype, how):
     return complex_object(state) if how == "complex" else state
 
 
-@pytest.mark.quick(when=lambda dtype, how, **_: (dtype, how) == ("float32", "parts"))
+@pytest.mark.quick(when=lambda name, dtype, how, **_: (name in FEW, dtype, how) == QUICK)
 @pytest.mark.parametrize("how", ["parts", "complex"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=IDS)
