@@ -266,6 +266,17 @@ def test_ptylab_errors(versions):
         ptylab.attach(engine, only())
 
 
+def test_ptylab_an_engine_that_runs_others_is_refused():
+    class Scan(Engine):
+        def _createCandidateReconstruction(self):
+            raise NotImplementedError
+
+    engine = Scan()
+    with pytest.raises(ValueError, match="Scan makes engines of its own for what it scans"):
+        ptylab.attach(engine, only(obja_thresh={}))
+    assert "applyConstraints" not in vars(engine)
+
+
 def test_ptylab_switches_come_back_after_an_error():
     engine = Engine()
     engine.reconstruction.object = engine.reconstruction.object.astype("complex64")
