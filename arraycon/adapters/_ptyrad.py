@@ -55,7 +55,7 @@ class PtyRADStep(Step):
     ) -> None:
         super().__init__(constraints, measure=measure, monitor=monitor)
         self.model, self.optimizer = model, optimizer
-        self._measure, self._monitor, self._feed = measure, monitor, Feed(monitor)
+        self._monitor, self._feed = monitor, Feed(monitor)
         self._loan: Loan | None = None
         self._tensors: dict[str, Any] = {}
         self._memory: list[Any] = []

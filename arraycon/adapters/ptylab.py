@@ -135,8 +135,8 @@ def attach(
     MissingInputError
         A constraint needs what the reconstruction does not have.
     ValueError
-        The engine is set up for Fourier ptychography, whose object is a spectrum, or is OPR, and a
-        constraint needs a single probe.
+        The engine is set up for Fourier ptychography, whose object is a spectrum; or is purityPIE,
+        which runs engines that it makes itself; or is OPR, and a constraint needs a single probe.
 
     Examples
     --------
@@ -144,6 +144,11 @@ def attach(
     >>> with ptylab.attach(engine, constraints):
     ...     engine.reconstruct()
     """
+    if hasattr(engine, "_createCandidateReconstruction"):
+        raise ValueError(
+            f"engine: {type(engine).__name__} makes engines of its own for what it scans, which "
+            f"nothing that is attached to it reaches"
+        )
     made = _checked(engine, constraints, measure)
     return PtyLabAttachment(engine, made, instead=instead)
 

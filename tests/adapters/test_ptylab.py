@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from foreign import DX, THICKNESS, WAVELENGTH, complex_array, only, real_array
-from libraries import relative_error
+from libraries import Library, relative_error
 
 import arraycon
 from arraycon.adapters import InterfaceError, ptylab
@@ -266,6 +266,17 @@ def test_ptylab_errors(versions):
         ptylab.attach(engine, only())
 
 
+def test_ptylab_an_engine_that_runs_others_is_refused():
+    class Scan(Engine):
+        def _createCandidateReconstruction(self):
+            raise NotImplementedError
+
+    engine = Scan()
+    with pytest.raises(ValueError, match="Scan makes engines of its own for what it scans"):
+        ptylab.attach(engine, only(obja_thresh={}))
+    assert "applyConstraints" not in vars(engine)
+
+
 def test_ptylab_switches_come_back_after_an_error():
     engine = Engine()
     engine.reconstruction.object = engine.reconstruction.object.astype("complex64")
@@ -311,3 +322,33 @@ def test_ptylab_hands_rules_its_error():
             engine.reconstruct()
             ran += [record.iteration for record in attached.reports[0]]
     assert ran == [7, 8, 9]
+
+
+@pytest.mark.parametrize("kind", [Engine, OPR])
+def test_ptylab_on_cupy(kind):
+    """As on the CPU, where the engine has moved its arrays after the constraints were attached."""
+    library = Library("cupy")
+    if reason := library.available():
+        pytest.skip(reason)
+    blocks = {"ortho_pmode": {}, "fix_probe_int": {}, "obja_thresh": {"thresh": [0.5, 1.5]}}
+    if kind is Engine:
+        blocks |= {"probe_mask_r": {"radius": 0.5}, "pos_recenter": {}}
+    found = []
+    for moves in (False, True):
+        engine = kind(modes=2)
+        engine.params.absObjectSwitch, engine.params.momentumAcceleration = False, True
+        names = ["object", "probe", "probeBuffer"]
+        with ptylab.attach(engine, only(**blocks)):
+            if kind is OPR:
+                engine.reconstruct(0)
+                names += ["probe_stack"]
+            for name in names if moves else ():
+                array = library.array(getattr(engine.reconstruction, name))
+                setattr(engine.reconstruction, name, array)
+            for iteration in range(2):
+                engine.applyConstraints(iteration)
+        arrays = [getattr(engine.reconstruction, name) for name in names]
+        found.append([array.get() if moves else array for array in arrays])
+        found[-1].append(engine.reconstruction.encoder_corrected)
+    for ours, expected in zip(*found, strict=True):
+        assert relative_error(ours, expected) < 1e-5

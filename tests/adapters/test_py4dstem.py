@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy
 from foreign import DX, THICKNESS, complex_array, only, real_array
-from libraries import aligned, relative_error
+from libraries import Library, aligned, relative_error
 from scipy import constants
 
 import arraycon
@@ -431,3 +431,30 @@ def test_py4dstem_knows_where_its_field_of_view_is():
     inside = expected > 0.25 * expected.max()
     assert 4 < np.sum(inside) < 20
     assert relative_error(made._object, np.where(inside, before, 1)) < 1e-6
+
+
+@pytest.mark.parametrize("object_type", ["potential", "complex"])
+def test_py4dstem_on_cupy(object_type):
+    """As on the CPU; positions may stay in the host's memory."""
+    library = Library("cupy")
+    if reason := library.available():
+        pytest.skip(reason)
+    part = {"obj_type": "phase"}
+    constraints = only(probe_mask_r={"radius": 0.5}, ortho_pmode={}, fix_probe_int={},
+                       obj_rblur=part, pos_recenter={})  # fmt: skip
+    found = []
+    for moves in (False, True):
+        made = MultislicePtychography(object_type, modes=2)
+        arrays = ("_object", "_probe", "_probe_initial")
+        if moves:
+            made._xp = library.module
+            for name in arrays:
+                setattr(made, name, library.array(getattr(made, name)))
+        with py4dstem.attach(made, constraints):
+            made.reconstruct(2)
+        found.append([getattr(made, name) for name in arrays])
+        found[-1] = [array.get() if moves else array for array in found[-1]]
+        found[-1].append(made._positions_px)
+    for ours, expected in zip(*found, strict=True):
+        assert isinstance(ours, np.ndarray)
+        assert relative_error(ours, expected) < 1e-5

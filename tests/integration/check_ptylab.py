@@ -240,6 +240,7 @@ HARMLESS = {
     [
         *((engine, modes, 1) for engine in (Engines.ePIE, Engines.mPIE, Engines.qNewton,
                                             Engines.mqNewton) for modes in (1, 3)),
+        (Engines.zPIE, 3, 1),
         (Engines.e3PIE, 1, 3),
     ],
     ids=lambda value: getattr(value, "__name__", value),
@@ -303,6 +304,11 @@ def test_what_frames_of_opr_cannot_have(make_opr):
     with ptylab.attach(made, only(obja_thresh={"thresh": [0.9, 1.1]})):
         made.reconstruct()
     assert np.ptp(abs(made.reconstruction.object)) < 0.2001
+
+
+def test_an_engine_that_runs_others_is_refused(make):
+    with pytest.raises(ValueError, match="purityPIE makes engines of its own"):
+        ptylab.attach(make(Engines.purityPIE, modes=3), only(fix_probe_int={}))
 
 
 def test_momenta_after_a_mask(make, record_figure):
