@@ -246,10 +246,10 @@ def sizes(folder: Path, client: Any) -> Model:
             )
         for array in found.values():
             shutil.rmtree(Path(array.source.path).parent)
-    told = ", ".join(f"{name}: {statistics.median(each):.2f}" for name, each in gains.items())
     costs = ", ".join(f"{name}: {1e3 * each:.1f} ms" for name, each in empty.items())
     print(
-        f"\nWork that shares nothing is done so many times as fast, {told}. A block costs {costs}."
+        f"\nTwo threads do {statistics.median(gains):.2f} times as much as one of work that shares "
+        f"nothing. A block without work takes {costs}."
     )
     assert model is not None
     return replace(model, block=empty["2 processes"])
