@@ -59,6 +59,31 @@ def complex_ratio(
         run_blocks(measure, amplitude.size, sums.reshape(-1), grain=_GRAIN)
 
 
+def moduli(amplitude: Array, phase: Array) -> Array:
+    """Return Σ|ln A| and Σ|φ| of C-contiguous arrays, which stay as they are."""
+    amplitude, phase = amplitude.reshape(-1), phase.reshape(-1)
+    floor, tables = amplitude.dtype.type(SMALLEST_AMPLITUDE), elementary.tables(amplitude.dtype)
+    totals = np.empty((-(-amplitude.size // BLOCK), 2))
+    return _moduli(amplitude, phase, floor, tables, totals, keep=True)
+
+
+def mix(amplitude: Array, phase: Array, ratio: float, *, alpha1: float, alpha2: float) -> None:
+    """Do what `complex_ratio` does when it knows the ratio, in place on C-contiguous arrays."""
+    amplitude, phase = amplitude.reshape(-1), phase.reshape(-1)
+    cast, tables = amplitude.dtype.type, elementary.tables(amplitude.dtype)
+    floor = cast(SMALLEST_AMPLITUDE)
+    with np.errstate(over="ignore"):
+        weights = cast(1 - alpha1), cast(alpha1 * ratio)
+        phase_weights = cast(1 - alpha2), cast(alpha2 / (ratio + GUARD))
+
+    def work(part: slice) -> None:
+        a, p = amplitude[part], phase[part]
+        _to_logarithms(a, floor, tables)
+        _mix(a, p, *weights, *phase_weights, tables)
+
+    _run_chunks(work, amplitude.size, grain=_GRAIN)
+
+
 def mirrored_amp(
     amplitude: Array,
     phase: Array,
@@ -133,6 +158,20 @@ def _ratio(
     keep: bool,
 ) -> float:
     """Σ|ln A| / (Σ|φ| + 10⁻⁸); without `keep` the amplitude becomes its logarithm."""
+    absorbed, shifted = _moduli(amplitude, phase, floor, tables, totals, keep=keep)
+    return float(absorbed / (shifted + GUARD))
+
+
+def _moduli(
+    amplitude: Array,
+    phase: Array,
+    floor: Any,
+    tables: elementary.Tables,
+    totals: Array,
+    *,
+    keep: bool,
+) -> Array:
+    """Σ|ln A| and Σ|φ|, those of blocks in `totals`."""
     absorption = _sum_logarithms if keep else _take_logarithms
 
     def work(first: int, last: int) -> None:
@@ -141,8 +180,8 @@ def _ratio(
             totals[i] = absorption(amplitude[block], floor, tables), _sum(phase[block])
 
     threads.run(work, len(totals), grain=_GRAIN // BLOCK)
-    absorbed, shifted = np.sum(totals, axis=0)
-    return float(absorbed / (shifted + GUARD))
+    total: Array = np.sum(totals, axis=0)
+    return total
 
 
 @kernel
