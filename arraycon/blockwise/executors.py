@@ -96,11 +96,11 @@ class Cluster:
         self.client = client
         # one whose workers are threads of this process has its arrays
         self.travels = not str(client.scheduler.address).startswith("inproc:")
-        found = client.scheduler_info(n_workers=-1)["workers"].values()
-        if not found:
+        # what the scheduler tells of its workers leaves out all but five, or not, by its version
+        self._threads = [int(number) for number in client.nthreads().values()]
+        if not self._threads:
             raise ValueError("executor: expected a cluster with workers, got one without any")
-        self._threads = [int(worker["nthreads"]) for worker in found]
-        self._limits = [int(worker["memory_limit"] or 0) for worker in found]
+        self._limits = [int(limit or 0) for limit in client.run(_limit).values()]
         self.workers = sum(self._threads)
 
     @property
@@ -126,6 +126,12 @@ class Cluster:
                 future.release()
         finally:
             self.client.cancel(futures)
+
+
+def _limit(dask_worker: Any) -> int | None:
+    """Return the memory that a worker allows itself."""
+    limit: int | None = dask_worker.memory_manager.memory_limit
+    return limit
 
 
 def _alone(function: Callable[[T], R], item: T) -> R:
