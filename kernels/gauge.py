@@ -237,7 +237,7 @@ def phase_ramp(
     >>> import arraycon, numpy
     >>> ramp = 0.1 + 0.02 * numpy.arange(-2, 2.0)[None, :] * numpy.ones((1, 4, 1))
     >>> flat, _, slope = arraycon.phase_ramp(ramp)
-    >>> slope.round(12).tolist()
+    >>> (slope.round(12) + 0.0).tolist()
     [[0.1, 0.0, 0.02]]
     """
     others = {"probe": probe, "weight": weight}

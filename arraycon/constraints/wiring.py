@@ -212,9 +212,11 @@ def wire(
         )
         return answer if isinstance(answer, tuple) else (answer,)
 
-    def outcome(results: tuple[Any, ...], written: tuple[str, ...]) -> Outcome:
-        new = dict(zip(on, results, strict=False))
-        returned = dict(zip(returns, results[len(on) :], strict=True))
+    def outcome(
+        results: tuple[Any, ...], written: tuple[str, ...], fields: tuple[str, ...] = on
+    ) -> Outcome:
+        new = dict(zip(fields, results, strict=False))
+        returned = dict(zip(returns, results[len(fields) :], strict=True))
         return Outcome(
             {name: new[name] for name in written},
             {title: returned[name] for name, title in figures.items()},
@@ -230,8 +232,10 @@ def wire(
         if not apart.lasting(block):
             return None
         start = dispatch.prepare(lambda: call(inputs, block, outs, None))
-        written = writes(block)
-        return None if start is None else lambda: outcome(start()(), written)
+        written, spared = writes(block), apart.spares(block)
+        # behind the door nothing stands for the fields that are spared
+        fields = tuple(name for name in on if name not in spared)
+        return None if start is None else lambda: outcome(start()(), written, fields)
 
     def writes(block: Any) -> tuple[str, ...]:
         untouched = set(OBJECT) - set(parts(block)) | set(apart.spares(block))

@@ -158,3 +158,24 @@ def test_changes_are_summed_up(method, dtype):
     for name, old in (("object_phase", phase), ("probe", probe)):
         expected = np.linalg.norm(getattr(state, name) - old) / np.linalg.norm(old)
         assert record.metrics[f"{name}: relative change"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("probe", [False, True])
+@pytest.mark.parametrize("counter_probe", [False, True])
+def test_bound_as_applied_with_and_without_a_probe(probe, counter_probe):
+    rng = np.random.default_rng(0)
+    phase, modes = rng.normal(0, 1, (1, 2, 16, 16)), rng.normal(0, 1, (2, 8, 8)) + 0j
+    constraints = arraycon.Constraints(
+        {"phase_ramp": {"start_iter": 1, "counter_probe": counter_probe}}
+    )
+    results = []
+    for bind in (False, True):
+        state = arraycon.State(object_phase=phase.copy(), probe=modes.copy() if probe else None)
+        report = (constraints.bind(state) if bind else constraints).apply(
+            *(() if bind else (state,)), 1
+        )
+        results.append((state.object_phase, state.probe, report[0].returned["slope"]))
+    for applied, bound in zip(*results, strict=True):
+        if applied is not None:
+            np.testing.assert_array_equal(applied, bound)
+    assert (results[0][1] is None) is not probe
