@@ -291,6 +291,8 @@ def state(shape: tuple[int, ...]) -> Any:
         illumination=rng.random(shape[-2:]).astype("float32"),
         vacuum_mask=(rng.random(shape[-2:]) > 0.7).astype("float32"),
         position_shifts=rng.normal(size=(12, 2)).astype("float32"),
+        tilts=rng.normal(size=(12, 2)).astype("float32"),
+        scan_shape=(3, 4),
         **NUMBERS,
     )
 
@@ -344,7 +346,7 @@ def small_workers(folder: Path) -> None:
 
 def prediction(model: Model) -> None:
     """Print what the model says of 1 TB on 64 nodes."""
-    shape, nodes, threads = (1, 256, 22096, 22096), 64, 32
+    shape, nodes, threads = (1, 256, 22096, 22096), 64, 16
     found = {name: Stored(npy("absent", shape, "float32")) for name in FIELDS}
     size = 2 * int(np.prod(shape)) * 4
     due = [(a, b, "") for a, b in arraycon.Constraints(SCHEDULE).steps if b.enabled]
