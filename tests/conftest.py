@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import signal
@@ -26,6 +27,9 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
     _number = getattr(signal, _name, None)
     if _number is not None and signal.getsignal(_number) == signal.SIG_IGN:
         signal.signal(_number, _handler)
+
+# of a test with more sets of parameters than this, one in so many is quick beyond the first ones
+_SWEEP, _ONE_IN = 4, 10
 
 os.environ.pop("ARRAYCON_BACKEND", None)
 os.environ.pop("ARRAYCON_FFT", None)
@@ -56,12 +60,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what a test with the marker `quick` does beyond the parameters named there."""
+    """Mark as slow what a test with the marker `quick` does beyond the parameters named there.
+
+    And of a test with many sets of parameters all but one in so many: the whole suite has them all.
+    """
+    swept: collections.Counter[str] = collections.Counter()
     for item in items:
         quick = item.get_closest_marker("quick")
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         if quick is not None and not quick.kwargs["when"](**parameters):
             item.add_marker("slow")
+        elif parameters and item.get_closest_marker("slow") is None:
+            test = item.nodeid.partition("[")[0]
+            if swept[test] >= _SWEEP and swept[test] % _ONE_IN:
+                item.add_marker("slow")
+            swept[test] += 1
 
 
 def _name_of(bad: tuple) -> str:
