@@ -27,7 +27,7 @@ from arraycon.cli import (
     tables,
     tune,
 )
-from arraycon.cli.errors import Spoken, console, reported, shown_warnings
+from arraycon.cli.errors import REFUSED, Spoken, console, reported, shown_warnings, stop
 from arraycon.cli.options import Debug, Force, Json
 from arraycon.io import atomic
 from arraycon.params import templates
@@ -48,7 +48,31 @@ class Verbs(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+class Root(TyperGroup):
+    """The command; wrong usage is told in one line, as every other error."""
+
+    def main(self, args: Any = None, *rest: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Run, and where it stands alone exit."""
+        options: dict[str, Any] = {**more, "standalone_mode": False}
+        if not standalone_mode:
+            return super().main(args, *rest, **options)
+        try:
+            code = super().main(args, *rest, **options)
+        except Exception as error:
+            # typer brings click's errors from elsewhere, by its version
+            if not hasattr(error, "format_message"):
+                raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()  # type: ignore[attr-defined]
+                sys.exit(REFUSED)
+            context = getattr(error, "ctx", None)
+            hint = f" ({context.command_path} --help)" if context is not None else ""
+            sys.exit(stop(f"{error.format_message().rstrip('.')}{hint}", REFUSED).exit_code)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
 app = typer.Typer(
+    cls=Root,
     help="Physical constraints for ptychographic reconstructions.",
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,

@@ -335,8 +335,9 @@ def matching(files: list[str]) -> list[Path]:
             found[Path(name)] = None
             continue
         hits = sorted(glob.glob(name, recursive=True))
-        if not hits:
+        if not hits and not set(name).isdisjoint("*?"):
             raise ReadError(f"{name}: no file matches")
+        hits = hits or [name]  # brackets alone may just be meant
         found.update(dict.fromkeys(map(Path, hits)))
     return list(found)
 

@@ -57,11 +57,11 @@ def reported(*, debug: bool = False) -> Iterator[None]:
     except (typer.Exit, typer.Abort, BrokenPipeError):
         raise
     except KeyboardInterrupt:
-        raise _stop("interrupted", INTERRUPTED) from None
+        raise stop("interrupted", INTERRUPTED) from None
     except Exception as error:
         if debug:
             raise
-        raise _stop(*_explain(error)) from None
+        raise stop(*_explain(error)) from None
 
 
 def stopped(end: typer.Exit) -> bool:
@@ -87,7 +87,8 @@ def warn(text: str) -> None:
     console(stderr=True).print(line, soft_wrap=True)
 
 
-def _stop(text: str, code: int) -> typer.Exit:
+def stop(text: str, code: int) -> typer.Exit:
+    """Print an error in one line; return what ends the command."""
     console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
     return typer.Exit(code)
 
