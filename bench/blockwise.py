@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 import arraycon
-from arraycon.blockwise import arriving, executors, lowering, planning, running, tasks
+from arraycon.blockwise import arriving, executors, lowering, planning, resident, running, tasks
 from arraycon.blockwise.files import npy
 from arraycon.blockwise.stores import Stored
 from arraycon.constraints import declared
@@ -97,7 +97,7 @@ def run(found: dict[str, Stored], executor: Any, limit: int, folder: Path) -> Co
     start = time.perf_counter()
     with arriving.opened(folder, {}) as store:
         arriving.arrive(store, found, counting, plan.limit)
-        one = running.Run(plan, store, {}, counting)
+        one = running.Run(plan, store, {}, running.Streamed(store, counting))
         one()
         seconds = time.perf_counter() - start
     return Cost(seconds, plan, one.tally, counting.travelled)
@@ -255,6 +255,65 @@ def sizes(folder: Path, client: Any) -> Model:
     return replace(model, block=empty["2 processes"])
 
 
+def residents(folder: Path, client: Any) -> None:
+    """Print what it takes when arrays stay with the workers, beside files on the same cluster."""
+    from dask import array as dask_array
+    from distributed import wait
+
+    shape = 1, 16, 1024, 1024
+    found, size = stored(folder, shape), 2 * int(np.prod(shape)) * 4
+    chunks = 1, 4, 1024, 1024
+    print("\n| arrays in | passes | blocks | exchanged | time / in memory |\n|---|--:|--:|--:|--:|")
+    kinds = "files", "workers, in chunks as made", "workers, in chunks as left"
+    rows: dict[str, list[tuple[float, int, int, float]]] = {kind: [] for kind in kinds}
+    whole = []
+    for _ in range(ROUNDS + 1):
+        whole.append(in_memory(found, 1))
+        cost = run(found, client, int(500 * MB), folder)
+        passes = len(cost.passes.passes)
+        rows[kinds[0]].append((cost.seconds, passes, cost.tally.blocks, 0.0))
+        arrays = {
+            name: client.persist(dask_array.from_array(array[...], chunks=chunks))
+            for name, array in found.items()
+        }
+        wait(list(arrays.values()))
+        for kind in kinds[1:]:
+            arrays, *figures, exchanged = keep(arrays, client, folder)
+            rows[kind].append((*figures, exchanged / size))
+        del arrays
+    for kind, each in rows.items():
+        seconds, passes, blocks, exchanged = (
+            statistics.median(column[1:]) for column in zip(*each, strict=True)
+        )
+        print(
+            f"| {kind} | {passes:.0f} | {blocks:.0f} | {exchanged:.2f} objects | "
+            f"{seconds / statistics.median(whole[1:]):.2f} |",
+            flush=True,
+        )
+
+
+def keep(arrays: dict[str, Any], client: Any, folder: Path) -> tuple[Any, ...]:
+    """Run the schedule once on dask's arrays; return the new ones and what that has taken."""
+    due = [(a, b, "") for a, b in arraycon.Constraints(SCHEDULE).steps if b.enabled]
+    cluster = executors.Cluster(client)
+    plan = planning.plan(
+        lowering.lower(due, lowering.likes(arrays), NUMBERS),
+        memory=cluster.share(int(1000 * MB)),
+        workers=cluster.workers,
+        resident=list(arrays),
+    )
+    start = time.perf_counter()
+    with arriving.opened(folder, {}) as store:
+        way = resident.Resident(store, cluster)
+        for name, array in arrays.items():
+            store.sources[name] = way.spread(array)
+        one = running.Run(plan, store, {}, way)
+        one()
+        made = {name: way.as_dask(name) for name in arrays}
+        seconds = time.perf_counter() - start
+    return made, seconds, len(plan.passes), one.tally.blocks, way.bytes_exchanged
+
+
 def every_constraint(folder: Path, client: Any) -> None:
     """Print every constraint by executor."""
     print("\n| constraint | passes | transposes | serial | threads, 2 | 2 processes |")
@@ -373,7 +432,7 @@ def cluster(folder: Path, limit: str) -> Iterator[Any]:
     """Two processes of one thread."""
     from distributed import Client, LocalCluster
 
-    place = {"dashboard_address": None, "local_directory": str(folder / "dask")}
+    place = {"dashboard_address": ":0", "local_directory": str(folder / "dask")}
     made = LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=limit, **place)
     with made as found, Client(found) as client:
         yield client
@@ -385,6 +444,7 @@ def main() -> None:
     try:
         with cluster(folder, "2GB") as client:
             model = sizes(folder, client)
+            residents(folder, client)
             every_constraint(folder, client)
         small_workers(folder)
         prediction(model)

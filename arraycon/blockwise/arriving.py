@@ -10,8 +10,6 @@ import contextlib
 import importlib
 import math
 import os
-import shutil
-import tempfile
 import uuid
 import weakref
 from collections.abc import Iterator, Mapping
@@ -24,6 +22,7 @@ from arraycon.blockwise import files
 from arraycon.blockwise.executors import Cluster, Executor
 from arraycon.blockwise.files import Index, Numbers
 from arraycon.blockwise.stores import Held, Scratch, Source, Store, Stored, chunks, source
+from arraycon.io.folders import Passing
 from arraycon.io.pieces import pieces
 from arraycon.kernels.common import elsewhere
 
@@ -139,12 +138,12 @@ def leave(store: Store, name: str, array: Any, limit: int) -> Any:
 def _lasting(scratch: Scratch, found: Source) -> Stored:
     """Return a result whose file is removed when nobody in this process has it any more."""
     assert isinstance(found, Numbers)
-    folder = tempfile.mkdtemp(prefix=".arraycon-kept-", dir=scratch.path.parent)
-    path = str(Path(folder) / Path(found.path).name)
+    folder = Passing(scratch.path.parent)
+    path = str(folder.path / Path(found.path).name)
     os.replace(found.path, path)
     stored = Stored(Numbers(path, found.offset, found.shape, found.dtype))
     # dask's graphs and the runs that read it have the source, the array itself may be gone
-    weakref.finalize(stored.source, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(stored.source, folder.remove)
     return stored
 
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # A region is tried so often more, where what it reads or writes fails for a while.
-_RETRIES = 2
+RETRIES = 2
 
 
 class Executor(Protocol):
@@ -66,7 +66,7 @@ class Threads:
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """Yield what the function gives, as it comes."""
         rest = iter(items)
-        alone = functools.partial(_alone, function)
+        alone = functools.partial(with_one_thread, function)
         pool = concurrent.futures.ThreadPoolExecutor(self.workers)
         try:
             # no more than are worked on: what is done and not yet asked for takes memory
@@ -100,13 +100,17 @@ class Cluster:
         self._threads = [int(number) for number in client.nthreads().values()]
         if not self._threads:
             raise ValueError("executor: expected a cluster with workers, got one without any")
-        self._limits = [int(limit or 0) for limit in client.run(_limit).values()]
+        self._limits = [int(limit or 0) for limit in _asked(client, _limit)]
         self.workers = sum(self._threads)
 
     @property
     def limit(self) -> int | None:
         """Least memory that one of the workers has by its own limit; None without any."""
         return min((limit for limit in self._limits if limit), default=None)
+
+    def device(self) -> int:
+        """Return the least memory that is free on one of the workers' devices."""
+        return int(min(_asked(self.client, on_device)))
 
     def share(self, memory: int) -> int:
         """Return what all have together, where each process has so much."""
@@ -117,8 +121,8 @@ class Cluster:
         """Yield what the function gives, as it comes."""
         from distributed import as_completed
 
-        alone = functools.partial(_alone, function)
-        futures = self.client.map(alone, list(items), pure=False, retries=_RETRIES)
+        alone = functools.partial(with_one_thread, function)
+        futures = self.client.map(alone, list(items), pure=False, retries=RETRIES)
         try:
             arriving: Any = as_completed(futures)  # type: ignore[no-untyped-call]
             for future in arriving:
@@ -128,13 +132,30 @@ class Cluster:
             self.client.cancel(futures)
 
 
+def _asked(client: Any, function: Callable[..., Any]) -> list[Any]:
+    """Return what each worker answers, those left out that are lost meanwhile."""
+    answers = client.run(function, on_error="return").values()
+    for each in answers:
+        if isinstance(each, Exception) and not isinstance(each, OSError):
+            raise each
+    return [each for each in answers if not isinstance(each, OSError)]
+
+
+def on_device() -> int:
+    """Return the memory that is free on the current device, what CuPy keeps for itself included."""
+    import cupy
+
+    free, _ = cupy.cuda.runtime.memGetInfo()
+    return int(free) + int(cupy.get_default_memory_pool().free_bytes())
+
+
 def _limit(dask_worker: Any) -> int | None:
     """Return the memory that a worker allows itself."""
     limit: int | None = dask_worker.memory_manager.memory_limit
     return limit
 
 
-def _alone(function: Callable[[T], R], item: T) -> R:
+def with_one_thread(function: Callable[[T], R], item: T) -> R:
     """Call a function whose kernels use this thread only: the others have regions of their own."""
     with use_threads(1):
         return function(item)

@@ -47,11 +47,11 @@ class Numbers:
 
     def read(self, index: Index, *, empty: Empty = np.empty) -> Any:
         """Return the values of a region, in memory that `empty` gives."""
-        bounds = _bounds(self.shape, index)
-        out = empty(tuple(stop - start for start, stop in bounds), self.dtype)
+        region = bounds(self.shape, index)
+        out = empty(tuple(stop - start for start, stop in region), self.dtype)
         memory = _bytes(out)
         with open(self.path, "rb", buffering=0) as file:
-            for start, stop, offset in _runs(self.shape, bounds, self.dtype.itemsize):
+            for start, stop, offset in _runs(self.shape, region, self.dtype.itemsize):
                 file.seek(self.offset + offset)
                 while start < stop:
                     got = file.readinto(memory[start:stop])
@@ -65,14 +65,14 @@ class Numbers:
 
         Several may do so at once, and one may do it again: all write the same bytes.
         """
-        bounds = _bounds(self.shape, index)
+        region = bounds(self.shape, index)
         values = np.ascontiguousarray(values, self.dtype)
         memory = _bytes(values)
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | (os.O_CREAT if self.header else 0)
         with open(os.open(self.path, flags, 0o600), "r+b", buffering=0) as file:
             if self.header:
                 file.write(self.header)
-            for start, stop, offset in _runs(self.shape, bounds, self.dtype.itemsize):
+            for start, stop, offset in _runs(self.shape, region, self.dtype.itemsize):
                 file.seek(self.offset + offset)
                 while start < stop:
                     start += file.write(memory[start:stop])
@@ -110,26 +110,27 @@ def _bytes(values: Any) -> memoryview:
     return memoryview(values.reshape(-1).view(np.uint8))
 
 
-def _bounds(shape: tuple[int, ...], index: Index) -> list[tuple[int, int]]:
-    return [cut.indices(n)[:2] for cut, n in zip(index, shape, strict=True)]
+def bounds(shape: tuple[int, ...], index: Index) -> tuple[tuple[int, int], ...]:
+    """Return from where to where an index goes along each axis."""
+    return tuple(cut.indices(n)[:2] for cut, n in zip(index, shape, strict=True))
 
 
 def _runs(
-    shape: tuple[int, ...], bounds: list[tuple[int, int]], size: int
+    shape: tuple[int, ...], region: Sequence[tuple[int, int]], size: int
 ) -> Iterator[tuple[int, int, int]]:
     """Yield the bytes of a region that lie together in the file: from, to, and where in the file.
 
     From and to count in the region's own memory.
     """
     inner = len(shape) - 1
-    while inner > 0 and bounds[inner] == (0, shape[inner]):
+    while inner > 0 and region[inner] == (0, shape[inner]):
         inner -= 1
     steps = [math.prod(shape[axis + 1 :]) * size for axis in range(len(shape))]
-    first, last = bounds[inner] if shape else (0, 1)
+    first, last = region[inner] if shape else (0, 1)
     length = (last - first) * steps[inner] if shape else size
     begin = first * steps[inner] if shape else 0
     start = 0
-    for outer in itertools.product(*(range(*each) for each in bounds[:inner])):
+    for outer in itertools.product(*(range(*each) for each in region[:inner])):
         offset = begin + sum(i * step for i, step in zip(outer, steps, strict=False))
         yield start, start + length, offset
         start += length

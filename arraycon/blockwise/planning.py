@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from arraycon.blockwise import ordering, regions
 from arraycon.blockwise.lowering import Lowered, Placed
-from arraycon.kernels.common.steps import Layout, Region, Step
+from arraycon.kernels.common.steps import Layout, Like, Region, Step
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,15 @@ class Plan:
     limit : int
         Bytes that each worker may take.
     workers : int
+    resident : bool
+        Whether arrays stay in the memory of the workers between passes.
     """
 
     lowered: Lowered
     passes: tuple[Pass, ...]
     limit: int
     workers: int = 1
+    resident: bool = False
 
     @property
     def bytes_read(self) -> int:
@@ -103,15 +106,23 @@ class Plan:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         workers = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        where = ", in the workers' memory" if self.resident else ""
         lines.append(
-            f"{_megabytes(self.bytes_read)} read, {_megabytes(self.bytes_written)} written, "
+            f"{_megabytes(self.bytes_read)} read, {_megabytes(self.bytes_written)} written{where}, "
             f"{self.transposes} transpose{'' if self.transposes == 1 else 's'}; "
             f"{workers} of {_megabytes(self.limit)}, {_megabytes(self.memory)} needed"
         )
         return "\n".join(lines)
 
 
-def plan(lowered: Lowered, *, memory: int, workers: int = 1, apart: bool = False) -> Plan:
+def plan(
+    lowered: Lowered,
+    *,
+    memory: int,
+    workers: int = 1,
+    apart: bool = False,
+    resident: Collection[str] | None = None,
+) -> Plan:
     """Arrange steps into passes, and cut each.
 
     Parameters
@@ -123,6 +134,9 @@ def plan(lowered: Lowered, *, memory: int, workers: int = 1, apart: bool = False
         How many have them.
     apart : bool
         Whether no two constraints share a pass, so that what each of them changes can be told.
+    resident : collection of str, optional
+        Arrays stay in the workers' memory between passes, and these are there at the beginning and
+        to the end; by default all lie in files.
 
     Raises
     ------
@@ -132,11 +146,49 @@ def plan(lowered: Lowered, *, memory: int, workers: int = 1, apart: bool = False
     steps = list(lowered.steps) if apart else ordering.behind_transforms(lowered.steps)
     groups, limit = _groups(steps, apart), memory // workers
     made = {name for placed in steps for name in placed.step.makes}
+    kept = None if resident is None else _Kept(lowered.likes, resident)
     passes = []
     for i, group in enumerate(groups):
         later = [each.step for others in groups[i + 1 :] for each in others.steps]
-        passes.append(_pass(group, later, made, lowered, workers, limit))
-    return Plan(lowered, tuple(passes), limit, workers)
+        passes.append(_pass(group, later, made, lowered, workers, limit, kept))
+    return Plan(lowered, tuple(passes), limit, workers, resident is not None)
+
+
+class _Kept:
+    """What arrays that stay in memory take of it, pass by pass.
+
+    Parameters
+    ----------
+    likes : mapping of str to Like
+    there : collection of str
+        Those that are there at the beginning, and stay, as nothing of theirs may be lost.
+    """
+
+    def __init__(self, likes: Mapping[str, Like], there: Collection[str]) -> None:
+        self._likes = likes
+        self._before = frozenset(there)
+        self._made: dict[str, Layout] = {}
+
+    def take(
+        self, layout: Layout, reads: Sequence[str], writes: Sequence[str], drops: Sequence[str]
+    ) -> int:
+        """Return how many bytes all workers together have beside the blocks of a pass."""
+        given = [name for name in reads if name in self._before or name in self._made]
+        # dask's chunks are cut as the user likes it
+        moved = [name for name in given if _across(self._made.get(name, ""), layout)]
+        found = self._size([*self._before, *self._made, *writes, *moved])
+        self._made.update(dict.fromkeys(writes, layout))
+        for name in drops:
+            del self._made[name]
+        return found
+
+    def _size(self, names: Iterable[str]) -> int:
+        return sum(regions.nbytes(self._likes[name]) for name in names)
+
+
+def _across(before: str, now: Layout) -> bool:
+    """Whether arrays that were cut in one way have to be exchanged to be cut in the other."""
+    return (before == "columns") != (now == "columns") or not before
 
 
 @dataclass
@@ -198,7 +250,13 @@ def _fits(group: _Group, step: Step) -> bool:
 
 
 def _pass(
-    group: _Group, later: Sequence[Step], made: set[str], lowered: Lowered, workers: int, limit: int
+    group: _Group,
+    later: Sequence[Step],
+    made: set[str],
+    lowered: Lowered,
+    workers: int,
+    limit: int,
+    kept: _Kept | None,
 ) -> Pass:
     if not group.steps:
         return Pass(group.layout, (), tuple(group.locals), (), (), (), (), 0, 0, 0)
@@ -208,13 +266,17 @@ def _pass(
     reads = tuple(name for name in touched if regions.is_read(name, steps))
     live = {name for name in touched if regions.is_read(name, later, at_end=name not in made)}
     writes = tuple(name for name in touched if name in written & live)
+    drops = tuple(name for name in reads if name in made - live)
+    held = 0 if kept is None else kept.take(group.layout, reads, writes, drops)
     cut = regions.cut(
         group.layout,
         next(likes[name].shape[-3:] for name in touched if len(likes[name].shape) > 2),
         regions.working_set(group.layout, steps, writes, likes),
         limit,
         halo=max(step.halo for step in steps),
-        workers=workers,
+        held=-(-held // workers),
+        # two for each of several workers, so that none waits long for the others
+        least=1 if workers == 1 else workers if kept is not None else 2 * workers,
         what=" and ".join(dict.fromkeys(each.title for each in group.steps)),
     )
     return Pass(
@@ -223,7 +285,7 @@ def _pass(
         tuple(group.locals),
         reads,
         writes,
-        tuple(name for name in reads if name in made - live),
+        drops,
         cut.regions,
         int(cut.overlap * sum(regions.nbytes(likes[name]) for name in reads)),
         sum(regions.nbytes(likes[name]) for name in writes),

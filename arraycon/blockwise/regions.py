@@ -102,7 +102,7 @@ class Cut(NamedTuple):
     ----------
     regions : tuple of Region
     memory : int
-        Bytes that work on the largest of them takes.
+        Bytes that work on the largest of them takes, with what a worker holds beside it.
     overlap : float
         How often each row is read.
     """
@@ -119,7 +119,8 @@ def cut(
     limit: int,
     *,
     halo: int = 0,
-    workers: int = 1,
+    held: int = 0,
+    least: int = 1,
     what: str = "",
 ) -> Cut:
     """Cut arrays into regions.
@@ -135,8 +136,10 @@ def cut(
         Bytes that there are.
     halo : int
         Rows on either side that are needed beside those that count.
-    workers : int
-        Each of several gets two regions or more, as far as there are as many slices or rows.
+    held : int
+        Bytes of them that are taken already.
+    least : int
+        How many regions there are at least, as far as there are as many slices or rows.
     what : str
         Whose pass it is, for the error.
 
@@ -146,27 +149,28 @@ def cut(
         Not even one slice or one row fits; says what would.
     """
     nz, ny, nx = shape
-    each = 1 if workers == 1 else 2 * workers
+    free = limit - held
     if layout == "columns":
         row = -(-whole // ny)
-        least = min(row * (1 + 2 * halo), whole)
-        _require(limit >= least, least, limit, "one row of all slices", what)
-        many = ny if workers == 1 and limit >= whole else max(limit // row - 2 * halo, 1)
-        found = _rows((nz, ny, nx), slice(0, nz), min(many, -(-ny // each)), halo)
+        needed = min(row * (1 + 2 * halo), whole)
+        _require(free >= needed, held + needed, limit, "one row of all slices", what)
+        many = ny if least == 1 and free >= whole else max(free // row - 2 * halo, 1)
+        found = _rows((nz, ny, nx), slice(0, nz), min(many, -(-ny // least)), halo)
         rows = [region.y.stop - region.y.start for region in found]
-        return Cut(tuple(found), row * max(rows), sum(rows) / ny)
+        return Cut(tuple(found), held + row * max(rows), sum(rows) / ny)
     plane = -(-whole // nz)
-    many = _even(nz, min(limit // plane, -(-nz // each)))
-    if many >= 1 and (layout == "slices" or each <= nz):
+    many = _even(nz, min(max(free, 0) // plane, -(-nz // least)))
+    if many >= 1 and (layout == "slices" or least <= nz):
         cuts = (slice(z, min(z + many, nz)) for z in range(0, nz, many))
-        return Cut(tuple(Region((nz, ny, nx), z, slice(0, ny)) for z in cuts), plane * many)
-    _require(layout == "any", plane, limit, "one slice", what)
+        found = [Region((nz, ny, nx), z, slice(0, ny)) for z in cuts]
+        return Cut(tuple(found), held + plane * many)
+    _require(layout == "any", held + plane, limit, "one slice", what)
     row = -(-plane // ny)
-    many = min(limit // row, -(-ny * nz // each), ny)
-    _require(many >= 1, row, limit, "one row", what)
+    many = min(free // row, -(-ny * nz // least), ny)
+    _require(many >= 1, held + row, limit, "one row", what)
     cuts = (slice(z, z + 1) for z in range(nz))
     found = [region for z in cuts for region in _rows((nz, ny, nx), z, many, 0)]
-    return Cut(tuple(found), row * many)
+    return Cut(tuple(found), held + row * many)
 
 
 def _even(n: int, most: int) -> int:
@@ -185,10 +189,10 @@ def _rows(shape: tuple[int, int, int], z: slice, rows: int, halo: int) -> list[R
     return found
 
 
-def _require(fits: bool, least: int, limit: int, unit: str, what: str) -> None:
+def _require(fits: bool, needed: int, limit: int, unit: str, what: str) -> None:
     if not fits:
         raise ValueError(
-            f"memory: expected at least {_ceiling(least)} for each worker, which {unit} takes in "
+            f"memory: expected at least {_ceiling(needed)} for each worker, which {unit} takes in "
             f"{what or 'a pass'}, got {limit / 1e6:.3g} MB"
         )
 

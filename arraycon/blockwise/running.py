@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -15,11 +15,50 @@ from arraycon.blockwise.planning import Pass, Plan
 from arraycon.blockwise.stores import Source, Store
 from arraycon.blockwise.tasks import Done, Squares, Task, squares
 from arraycon.blockwise.working import combined, concluded
+from arraycon.kernels.common.steps import Like, Shared
 
 logger = logging.getLogger("arraycon")
 
 Progress: TypeAlias = Callable[[int, int, int, int], None]
 """Called with a pass, how many there are, and of how many blocks how many are done."""
+
+
+class Way(Protocol):
+    """How regions get their blocks, and where new ones go."""
+
+    def work(
+        self, each: Pass, likes: Mapping[str, Like], shared: Shared, before: Mapping[str, Source]
+    ) -> Iterator[Done]:
+        """Work on all regions of a pass; behind the last one the store has the new versions."""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """Blocks are read from files and written to files.
+
+    Parameters
+    ----------
+    store : Store
+    executor : Executor
+    backend : {"numpy", "cupy"}
+    """
+
+    store: Store
+    executor: Executor
+    backend: str = "numpy"
+
+    def work(
+        self, each: Pass, likes: Mapping[str, Like], shared: Shared, before: Mapping[str, Source]
+    ) -> Iterator[Done]:
+        """Work on all regions of a pass; behind the last one the store has the new versions."""
+        targets = {
+            name: self.store.new(name, likes[name].shape, likes[name].dtype) for name in each.writes
+        }
+        sources = {name: self.store.sources[name] for name in each.reads}
+        steps = [placed.step for placed in each.steps]
+        task = Task(steps, sources, targets, shared, before, self.backend)
+        yield from self.executor.map(task, each.regions)
+        self.store.swap(targets)
 
 
 @dataclass
@@ -61,8 +100,8 @@ class Run:
         Every array that the plan reads. Afterwards it has the new versions.
     small : dict of str to array
         Small arrays by field, which are replaced by new ones.
-    executor : Executor
-    backend : {"numpy", "cupy"}
+    way : Way
+        Where the arrays lie between passes.
     measure : bool
         Whether to compare what constraints change with what it was; the plan has to have each of
         them in passes of its own.
@@ -82,8 +121,7 @@ class Run:
     plan: Plan
     store: Store
     small: dict[str, Any]
-    executor: Executor
-    backend: str = "numpy"
+    way: Way
     measure: bool = False
     progress: Progress | None = None
     shared: dict[str, Any] = field(default_factory=dict)
@@ -108,21 +146,15 @@ class Run:
 
     def _pass(self, number: int, each: Pass, before: Mapping[str, Source]) -> None:
         steps = [placed.step for placed in each.steps]
-        likes = self.plan.lowered.likes
-        targets = {
-            name: self.store.new(name, likes[name].shape, likes[name].dtype) for name in each.writes
-        }
-        sources = {name: self.store.sources[name] for name in each.reads}
-        task = Task(steps, sources, targets, self.shared, before, self.backend)
         totals: list[Any] | None = None
         planes = {name: _zeros(each) for name in before}
         self._tell(number, 0, each)
-        for count, done in enumerate(self.executor.map(task, each.regions), 1):
+        working = self.way.work(each, self.plan.lowered.likes, self.shared, before)
+        for count, done in enumerate(working, 1):
             self.tally.add(done)
             totals = done.parts if totals is None else combined(steps, totals, done.parts)
             _place(planes, done.changes)
             self._tell(number, count, each)
-        self.store.swap(targets)
         self.shared = concluded(steps, totals or [], self.shared)
         for name, found in planes.items():
             self._changed(each, name, float(found[0].sum()), float(found[1].sum()))

@@ -10,7 +10,6 @@ import contextlib
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from arraycon.blockwise import files
 from arraycon.blockwise.files import Empty, Index, Numbers
+from arraycon.io.folders import Passing
 from arraycon.kernels.common import arrays, elsewhere
 
 # zarr's stores of one process alone, of its versions 2 and 3
@@ -195,13 +195,15 @@ class Scratch:
         places = (place for place in map(location, near) if place is not None)
         self.above = Path(folder) if folder is not None else next(places, None)
         self.path = Path()
+        self._folder: Passing | None = None
         self._number = itertools.count()
 
     def __enter__(self) -> Scratch:
         above = self.above
         if above is not None and not (above.is_dir() and os.access(above, os.W_OK)):
             raise ValueError(f"scratch: expected a folder that can be written to, got {above}")
-        self.path = Path(tempfile.mkdtemp(prefix=".arraycon-blocks-", dir=above))
+        self._folder = Passing(above)
+        self.path = self._folder.path
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -209,7 +211,8 @@ class Scratch:
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        if self._folder is not None:
+            self._folder.remove()
 
     def require(self, needed: int) -> None:
         """Refuse to begin what its disk has no room for."""

@@ -6,17 +6,18 @@ import contextlib
 import importlib
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from arraycon.blockwise.files import Empty, Index, Numbers
+from arraycon.blockwise.files import Empty, Index
 from arraycon.blockwise.stores import Source
 from arraycon.blockwise.working import run_steps
-from arraycon.kernels.common.steps import Region, Step
+from arraycon.kernels.common import arrays
+from arraycon.kernels.common.steps import Blocks, Region, Step
 
 resource: Any
 try:
@@ -26,6 +27,10 @@ except ImportError:  # Windows
 
 Squares: TypeAlias = "tuple[Index, Any]"
 """Where a block lies, and per slice and row Σ|new - old|² and Σ|old|² of it."""
+
+
+Target: TypeAlias = Any
+"""Where a new version of an array goes, with its shape."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,9 @@ class Task:
     steps : sequence of Step
     sources : mapping of str to Source
         What is read.
-    targets : mapping of str to Numbers
-        Where what is written goes, which nobody reads before all of it is there.
+    targets : mapping of str to Numbers or Like
+        Where what is written goes, which nobody reads before all of it is there; what is known of
+        it where that is in the memory of whoever asks.
     shared : mapping
         What earlier passes have concluded.
     before : mapping of str to Source
@@ -73,14 +79,35 @@ class Task:
 
     steps: Sequence[Step]
     sources: Mapping[str, Source]
-    targets: Mapping[str, Numbers]
+    targets: Mapping[str, Target]
     shared: Mapping[str, Any]
     before: Mapping[str, Source] = field(default_factory=dict)
     backend: str = "numpy"
 
     def __call__(self, region: Region) -> Done:
         """Work on one region."""
-        start, moved, place = time.perf_counter(), 0, _PLACES[self.backend]()
+        place = _PLACES[self.backend]()
+
+        def leave(name: str, index: Index, block: Any) -> Any:
+            block = place.here(block)
+            self.targets[name].write(index, block)
+            return block
+
+        return self._work(region, place, leave)
+
+    def kept(self, region: Region) -> tuple[Done, Blocks]:
+        """Work on one region, and return the new blocks instead of writing them anywhere."""
+        made: Blocks = {}
+
+        def leave(name: str, _: Index, block: Any) -> Any:
+            # a view would keep all that it was taken from
+            made[name] = arrays.contiguous(block)
+            return block
+
+        return self._work(region, _PLACES[self.backend](), leave), made
+
+    def _work(self, region: Region, place: Any, leave: Callable[[str, Index, Any], Any]) -> Done:
+        start, moved, written = time.perf_counter(), 0, 0
 
         def read(name: str) -> Any:
             nonlocal moved
@@ -89,16 +116,15 @@ class Task:
             return place.there(block)
 
         blocks, parts = run_steps(self.steps, tuple(self.targets), read, self.shared, region)
-        own, written, changes = region.without_halo(), 0, {}
+        own, changes = region.without_halo(), {}
         for name, target in self.targets.items():
-            block = place.here(blocks.pop(name))
             index = own.of(target.shape)
-            target.write(index, block)
+            block = leave(name, index, blocks.pop(name))
             written += block.nbytes
             if name in self.before:
-                old = _read(self.before[name], own, place.empty)
+                old = place.here(_read(self.before[name], own, place.empty))
                 moved += old.nbytes
-                changes[name] = (own.of(target.shape)[-3:-1], squares(block, old))
+                changes[name] = (index[-3:-1], squares(place.here(block), old))
         return Done(parts, moved, written, changes, peak(), time.perf_counter() - start)
 
 
@@ -156,6 +182,8 @@ class _Device:
         return self._cupy.asarray(block)
 
     def here(self, block: Any) -> Any:
+        if isinstance(block, np.ndarray):
+            return block
         out = self.empty(block.shape, block.dtype)
         self._cupy.asnumpy(block, out=out)
         return out

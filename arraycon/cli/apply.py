@@ -158,6 +158,14 @@ def command(
             help="For what blocks are written to on the way; by default that of the output.",
         ),
     ] = None,
+    resident: Annotated[
+        bool,
+        typer.Option(
+            "--resident",
+            help="Let the workers of a Dask cluster keep arrays in memory between passes, on their "
+            "devices with --backend cupy.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check everything, and write nothing.")
     ] = False,
@@ -206,7 +214,12 @@ def command(
                         changes=tuple(changes or ()),
                         only=tuple(only or ()),
                         blocks=large.Blocks(
-                            memory, executor and executor.value, scheduler, workers, scratch
+                            memory,
+                            executor and executor.value,
+                            scheduler,
+                            workers,
+                            scratch,
+                            resident,
                         ),
                     )
                     silent = json_ or quiet

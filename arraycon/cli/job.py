@@ -387,6 +387,7 @@ def _applying(
             "scratch": folder,
             "backend": job.backend,
             "progress": showing,
+            "resident": job.blocks.resident,
         }
         yield (
             lambda at: constraints.apply(state, at, **options),

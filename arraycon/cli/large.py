@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from arraycon.blockwise import executors, regions, tasks
 from arraycon.blockwise.stores import Stored, source
 from arraycon.io import ptyrad
 from arraycon.io.errors import ReadError, reason
+from arraycon.io.folders import Passing
 from arraycon.kernels.common.threads import cores
 from arraycon.state import State
 
@@ -40,6 +40,8 @@ class Blocks:
         Threads, or processes of the cluster that is started.
     scratch : Path, optional
         Folder for what is written on the way.
+    resident : bool
+        Whether arrays stay in the workers' memory between passes.
     """
 
     memory: str | None = None
@@ -47,11 +49,12 @@ class Blocks:
     scheduler: str | None = None
     workers: int | None = None
     scratch: Path | None = None
+    resident: bool = False
 
     @property
     def given(self) -> bool:
         """Whether any of it was asked for."""
-        return any(value is not None for value in vars(self).values())
+        return any(value not in (None, False) for value in vars(self).values())
 
     def check(self) -> None:
         """Refuse options that do not go together.
@@ -59,7 +62,7 @@ class Blocks:
         Raises
         ------
         ReadError
-            A scheduler without dask, or workers where there is one.
+            A scheduler or resident arrays without dask, or workers where there is a scheduler.
         TypeError, ValueError
             The memory is no number of bytes.
         """
@@ -67,6 +70,8 @@ class Blocks:
             regions.parse_memory(self.memory)
         if self.scheduler is not None and self.executor not in (None, "dask"):
             raise ReadError(f"--scheduler: expected --executor dask, got {self.executor}")
+        if self.resident and self.executor != "dask" and self.scheduler is None:
+            raise ReadError("--resident: expected --executor dask, whose workers keep the arrays")
         if self.workers is not None and (self.scheduler or self.executor in (None, "serial")):
             raise ReadError("--workers: expected --executor threads, or dask without --scheduler")
 
@@ -100,13 +105,15 @@ def scratch(target: Path, blocks: Blocks) -> Iterator[Path]:
     """
     above = blocks.scratch or target.resolve().parent
     try:
-        folder = tempfile.TemporaryDirectory(prefix=".arraycon-", dir=above)
+        folder = Passing(above)
     except OSError as error:
         raise ReadError(
             f"--scratch {above}: expected a folder that can be written to: {reason(error)}"
         ) from None
-    with folder as path:
-        yield Path(path)
+    try:
+        yield folder.path
+    finally:
+        folder.remove()
 
 
 @contextlib.contextmanager
@@ -140,7 +147,7 @@ def _local(workers: int | None, backend: str) -> Any:
         return importlib.import_module("dask_cuda").LocalCUDACluster(n_workers=workers)
     made: Any = importlib.import_module("distributed").LocalCluster
     count = workers or cores()
-    return made(n_workers=count, threads_per_worker=1, dashboard_address=None)
+    return made(n_workers=count, threads_per_worker=1, dashboard_address=":0")
 
 
 def thinned(state: State) -> tuple[State, str]:

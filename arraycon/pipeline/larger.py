@@ -12,7 +12,8 @@ import numpy as np
 from arraycon.blocks import Block
 from arraycon.blockwise import arriving, executors, lowering, planning, regions
 from arraycon.blockwise.executors import Cluster, Executor
-from arraycon.blockwise.running import Progress, Run
+from arraycon.blockwise.resident import Resident
+from arraycon.blockwise.running import Progress, Run, Streamed
 from arraycon.blockwise.stores import Held, Store, source
 from arraycon.constraints import Constraint
 from arraycon.io import memory
@@ -30,9 +31,10 @@ Due = Sequence[tuple[Constraint, Block, str]]
 """What runs, in order, with a note for each."""
 
 _OBJECTS = ("object", "object_amplitude", "object_phase")
-# Shares of what is free, and of the limit of one of dask's workers, which has more in memory than
-# blocks; and what is taken where neither is known.
-_OF_FREE, _OF_WORKER, _UNKNOWN = 4, 3, 10**9
+# Shares of what is free here or on a device, and of the limit of one of dask's workers, which has
+# more in memory than blocks (and begins to write what it keeps to a disk at .6 of the limit); and
+# what is taken where nothing is known.
+_OF_FREE, _OF_DEVICE, _OF_WORKER, _OF_KEEPER, _UNKNOWN = 4, 2, 3, 2, 10**9
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Options:
 
     Parameters
     ----------
-    executor, memory, scratch, backend, progress
+    executor, memory, scratch, backend, progress, resident
         As for `Constraints.apply`.
     """
 
@@ -50,11 +52,30 @@ class Options:
     scratch: Any = None
     backend: str = "numpy"
     progress: Progress | None = None
+    resident: bool = False
 
     @property
     def given(self) -> bool:
         """Whether anything is asked for that makes sense for blocks alone."""
-        return not (self.executor is self.memory is self.scratch is None)
+        return self.resident or not (self.executor is self.memory is self.scratch is None)
+
+    def workers(self) -> Executor:
+        """Return who works on blocks, if that goes with the rest.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It does not, or is no executor.
+        """
+        check.choice("backend", self.backend, ("numpy", "cupy"))
+        found = executors.executor(self.executor)
+        if self.resident and not isinstance(found, Cluster):
+            got = "none" if self.executor is None else type(found).__name__.lower()
+            raise ValueError(
+                f"resident: expected a distributed.Client as executor, whose workers keep the "
+                f"arrays, got {got}"
+            )
+        return found
 
 
 def is_wanted(state: object, options: Options) -> bool:
@@ -99,8 +120,8 @@ def refuse(monitor: Any) -> None:
 
 def plan(due: Due, state: State, options: Options, *, measure: bool = False) -> planning.Plan:
     """Plan what is due; see `Constraints.plan`."""
-    executor = executors.executor(options.executor)
-    return _plan(due, state, executor, _memory(options, executor), measure)
+    executor = options.workers()
+    return _plan(due, state, executor, options, measure)
 
 
 def apply(
@@ -113,21 +134,25 @@ def apply(
     measure: bool = False,
 ) -> Report:
     """Run what is due; see `Constraints.apply`."""
-    check.choice("backend", options.backend, ("numpy", "cupy"))
-    executor = executors.executor(options.executor)
-    limit = _memory(options, executor)
+    executor = options.workers()
+    made = _plan(due, state, executor, options, measure)
     if options.executor is None:
-        _say(state, limit)
-    made = _plan(due, state, executor, limit, measure)
+        _say(state, made.limit)
     small = {
         name: _read(name, state) for each in made.passes for name in _small_arrays(each, state)
     }
     held = {name: getattr(state, name) for name in _large_arrays(made, state)}
     with arriving.opened(options.scratch, held) as store:
         store.scratch.require(_disk(made))
+        way: Streamed | Resident = Streamed(store, executor, options.backend)
+        if options.resident:
+            assert isinstance(executor, Cluster)
+            way = Resident(store, executor, options.backend)
+            for name in list(filter(lambda name: elsewhere.is_dask(held[name]), held)):
+                store.sources[name] = way.spread(held.pop(name))
         arriving.arrive(store, {**held, **made.lowered.planes}, executor, made.limit)
         before = dict(store.sources)
-        run = Run(made, store, dict(small), executor, options.backend, measure, options.progress)
+        run = Run(made, store, dict(small), way, measure, options.progress)
         run()
         with Signals():
             _leave(state, store, before, small, run, made.limit)
@@ -139,10 +164,14 @@ def _memory(options: Options, executor: Executor) -> int:
     if options.memory is not None:
         asked = regions.parse_memory(options.memory)
         return executor.share(asked) if isinstance(executor, Cluster) else asked
+    if options.backend == "cupy":
+        free = executor.device() if isinstance(executor, Cluster) else executors.on_device()
+        part = free // _OF_DEVICE
+        return executor.share(part) if isinstance(executor, Cluster) else part
     if isinstance(executor, Cluster) and executor.limit is not None:
-        return executor.share(executor.limit // _OF_WORKER)
-    free = memory.free()
-    return _UNKNOWN if free is None else max(free // _OF_FREE, 1)
+        return executor.share(executor.limit // (_OF_KEEPER if options.resident else _OF_WORKER))
+    host = memory.free()
+    return _UNKNOWN if host is None else max(host // _OF_FREE, 1)
 
 
 def _say(state: State, limit: int) -> None:
@@ -156,7 +185,9 @@ def _say(state: State, limit: int) -> None:
     )
 
 
-def _plan(due: Due, state: State, executor: Executor, limit: int, measure: bool) -> planning.Plan:
+def _plan(
+    due: Due, state: State, executor: Executor, options: Options, measure: bool
+) -> planning.Plan:
     held = {
         name: elsewhere.outline(x) for name in ARRAYS if (x := getattr(state, name)) is not None
     }
@@ -165,7 +196,14 @@ def _plan(due: Due, state: State, executor: Executor, limit: int, measure: bool)
     if any("illumination" in step.needs(block) for step, block, _ in due):
         numbers["illumination"] = _read("illumination", state)
     lowered = lowering.lower(due, lowering.likes(held), numbers)
-    return planning.plan(lowered, memory=limit, workers=executor.workers, apart=measure)
+    there = [name for name in lowering.LARGE if elsewhere.is_dask(getattr(state, name))]
+    return planning.plan(
+        lowered,
+        memory=_memory(options, executor),
+        workers=executor.workers,
+        apart=measure,
+        resident=there if options.resident else None,
+    )
 
 
 def _require_numpy(held: Mapping[str, Any]) -> None:
@@ -222,7 +260,14 @@ def _leave(
     """Write what has changed into the state's arrays."""
     for name, found in store.sources.items():
         if name in ARRAYS and getattr(state, name) is not None and found is not before.get(name):
-            setattr(state, name, arriving.leave(store, name, getattr(state, name), limit))
+            array = getattr(state, name)
+            if isinstance(run.way, Resident) and elsewhere.is_dask(array):
+                new = run.way.as_dask(name)
+            else:
+                if isinstance(run.way, Resident):
+                    run.way.in_file(name)
+                new = arriving.leave(store, name, array, limit)
+            setattr(state, name, new)
     for name, new in run.small.items():
         if new is not small[name]:
             _put(state, name, new)

@@ -268,6 +268,7 @@ class Constraints:
         scratch: str | os.PathLike[str] | None = None,
         backend: str = "numpy",
         progress: Progress | None = None,
+        resident: bool = False,
     ) -> Report:
         """Run what is due at an iteration on the state's arrays, in place.
 
@@ -317,10 +318,18 @@ class Constraints:
             takes once or twice the size of what changes. Results that replace dask's arrays stay
             there as long as anybody has them.
         backend : {"numpy", "cupy"}
-            Library of the blocks. CuPy's pass through the device, one for each process.
+            Library of the blocks. CuPy's pass through the device, one for each process; half of
+            what is free there is for them, if `memory` says nothing else.
         progress : callable, optional
             Called with the number of a pass, how many there are, and of how many blocks how many
             are done.
+        resident : bool
+            Whether arrays stay in the memory of the cluster's workers between passes, on their
+            devices with ``backend="cupy"``, instead of in files. What one worker needs of another's
+            goes from one to the other. Dask arrays of the state are computed where they are not
+            yet, and replaced by ones whose chunks are with the workers, so that the next iteration
+            finds them there; other arrays are read from and written to as ever. `memory` is then
+            for arrays and blocks together.
 
         Returns
         -------
@@ -338,7 +347,7 @@ class Constraints:
         Block by block it is all or nothing: the user's arrays are written to when all is done, by
         this process alone. Figures (`measure`) cost passes then: each constraint needs its own.
         """
-        given = larger.Options(executor, memory, scratch, backend, progress)
+        given = larger.Options(executor, memory, scratch, backend, progress, resident)
         if larger.is_wanted(state, given):
             larger.refuse(monitor)
             due, skipped, _ = self._settle(state, iteration, error)
@@ -355,6 +364,8 @@ class Constraints:
         memory: int | str | None = None,
         executor: Any = None,
         measure: bool = False,
+        backend: str = "numpy",
+        resident: bool = False,
     ) -> Plan:
         """Say how `apply` would go over arrays that do not fit into memory; none is read.
 
@@ -362,7 +373,7 @@ class Constraints:
         ----------
         state : State
             Its illumination is read where a constraint asks for a region of it.
-        iteration, memory, executor, measure
+        iteration, memory, executor, measure, backend, resident
             As for `apply`.
 
         Returns
@@ -376,7 +387,8 @@ class Constraints:
             As `apply`.
         """
         due, *_ = self._settle(state, iteration, None, keep=False)
-        return larger.plan(due, state, larger.Options(executor, memory), measure=measure)
+        options = larger.Options(executor, memory, backend=backend, resident=resident)
+        return larger.plan(due, state, options, measure=measure)
 
     def apply_with(
         self,

@@ -47,7 +47,7 @@ def main():
             setattr(state, name, array)
     told = {"killed": 0, "errors": [], "tasks": []}
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, memory_limit="1GB", dashboard_address=None,
+        n_workers=2, threads_per_worker=1, memory_limit="1GB", dashboard_address=":0",
         local_directory=str(folder / "dask"),
     ) as cluster, Client(cluster) as client:
         mapped = client.map

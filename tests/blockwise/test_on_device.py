@@ -44,7 +44,7 @@ constraints = only(obj_rblur={}, kz_filter={}, objp_postiv={})
 states = [make_state(shape=(1, 9, 24, 26)) for _ in range(2)]
 constraints.apply(states[0], 1)
 with tempfile.TemporaryDirectory() as folder, Client(
-    processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None,
+    processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0",
     local_directory=folder,
 ) as client:
     constraints.apply(states[1], 1, executor=client, memory="100kB", backend="cupy")

@@ -159,22 +159,24 @@ def test_workers_share_the_memory_and_get_two_regions_each():
 
 @pytest.mark.parametrize("layout", ["any", "slices", "columns"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 15, 18), (1, 30, 4), (20, 1, 9)])
-@pytest.mark.parametrize("workers", [1, 4])
-def test_regions_cover_everything_once(layout, shape, workers):
+@pytest.mark.parametrize("regions_at_least", [1, 8])
+@pytest.mark.parametrize("held", [0, 500])
+def test_regions_cover_everything_once(layout, shape, regions_at_least, held):
     seen = 0
-    for limit in (10**7, 9000, 1200):
+    for limit in (10**7, 9000 + held, 1200 + held):
         whole = 60 * int(np.prod(shape))
         least = {"any": 60 * shape[2], "slices": whole // shape[0], "columns": whole // shape[1]}
-        if limit < least[layout]:
+        how = {"held": held, "least": regions_at_least}
+        if limit < held + least[layout]:
             with pytest.raises(ValueError, match="memory: expected at least"):
-                regions.cut(layout, shape, whole, limit, workers=workers)
+                regions.cut(layout, shape, whole, limit, **how)
             continue
-        cut = regions.cut(layout, shape, whole, limit, workers=workers)
+        cut = regions.cut(layout, shape, whole, limit, **how)
         count = np.zeros(shape, int)
         for region in cut.regions:
             count[region.of(shape)] += 1
             part = np.empty(shape)[region.of(shape)]
-            assert part.size * 60 <= cut.memory <= limit
+            assert held + part.size * 60 <= cut.memory <= limit
         assert (count == 1).all()
         seen += 1
     assert seen

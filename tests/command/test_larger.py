@@ -114,6 +114,7 @@ def test_a_figure_of_a_few_slices(monkeypatch):
         (("--memory", "100B"), "memory: expected at least"),
         (("--workers", "2"), "--workers: expected --executor threads, or dask without"),
         (("--executor", "serial", "--scheduler", "tcp://x"), "--scheduler: expected --executor"),
+        (("--resident", "--memory", "1MB"), "--resident: expected --executor dask"),
         (("--memory", "1MB", "--scratch", "absent"), "--scratch absent: expected a folder"),
         (("--memory", "1MB", "--backend", "cupy"), "--backend cupy: CuPy cannot be imported"),
     ],
@@ -150,9 +151,10 @@ def test_results_that_are_not_finite_are_not_written():
 
 @pytest.mark.usefixtures("plain")
 @pytest.mark.slow
-def test_a_cluster_is_started(folder: Path, expected: dict):
+@pytest.mark.parametrize("more", [("--memory", "100kB"), ("--memory", "1MB", "--resident")])
+def test_a_cluster_is_started(folder: Path, expected: dict, more: tuple[str, ...]):
     pytest.importorskip("distributed")
-    options = ("--executor", "dask", "--workers", "2", "--memory", "100kB")
+    options = ("--executor", "dask", "--workers", "2", *more)
     command = ["apply", "model.hdf5", "-p", "params.yaml", "-o", "out.hdf5", *EVERY, *options]
     done = processes.run(
         [sys.executable, "-m", "arraycon", *command],

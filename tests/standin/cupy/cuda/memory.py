@@ -29,6 +29,9 @@ class MemoryPool:
     def total_bytes(self):
         return self._bytes
 
+    def free_bytes(self):
+        return sum(memory.size for free in self._free.values() for memory in free)
+
     def free_all_blocks(self):
         for free in self._free.values():
             self._bytes -= sum(memory.size for memory in free)

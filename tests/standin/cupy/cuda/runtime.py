@@ -15,6 +15,10 @@ def getDeviceProperties(_) -> dict:
     return {"name": b"No card: CUDA on the CPU", "totalGlobalMem": 0}
 
 
+def memGetInfo() -> tuple[int, int]:
+    return 10**9, 2 * 10**9
+
+
 def runtimeGetVersion() -> int:
     return 13000
 
