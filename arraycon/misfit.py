@@ -87,13 +87,13 @@ def misfit_ratio(model: Array, counts: Array) -> Array:
         expected = expected + xp.sum(_expected(m, table, xp))
     nothing = expected == 0  # no noise is expected: anything that differs is too much
     ratio = misfit / xp.where(nothing, xp.ones_like(expected), expected)
-    beyond = xp.where(misfit > 0, xp.full_like(misfit, xp.inf), xp.full_like(misfit, xp.nan))
+    beyond = xp.where(misfit > 0, xp.full_like(misfit, math.inf), xp.full_like(misfit, math.nan))
     return xp.where(nothing, beyond, ratio)
 
 
 def _squares(m: Array, n: Array, xp: Namespace) -> Array:
     # roots of negative numbers are NaN, which NumPy would warn of
-    roots = (xp.sqrt(xp.where(x < 0, xp.nan, x)) for x in (m, n))
+    roots = (xp.sqrt(xp.where(x < 0, math.nan, x)) for x in (m, n))
     one, other = roots
     return (one - other) ** 2
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from arraycon.kernels.common import arrays
 from arraycon.kernels.common.arrays import Array, Namespace
 
@@ -54,4 +56,4 @@ def mirrored_amp(
 
 def _keep_not_finite(values: Array, source: Array, xp: Namespace) -> Array:
     """Put NaN where a limit or a zeroth power has made an ordinary number of what was none."""
-    return xp.where(xp.isfinite(source), values, xp.full_like(values, xp.nan))
+    return xp.where(xp.isfinite(source), values, xp.full_like(values, math.nan))

@@ -33,7 +33,7 @@ def fix_probe_int(probe: Array, *, intensity: float, xp: Namespace) -> Array:
         has_power, math.sqrt(intensity) / xp.sqrt(xp.where(has_power, total, 1.0)), 1.0
     )
     # an overflowed total must not turn into a silent zero
-    factor = xp.where(xp.isinf(total), xp.nan, factor)
+    factor = xp.where(xp.isinf(total), math.nan, factor)
     # a probe of 1e-40 times its factor fits into float32, the factor does not
     wide = xp.astype(probe, arrays.wide_complex(probe, xp=xp))
     return xp.astype(wide * factor, probe.dtype)
@@ -90,7 +90,7 @@ def unitary(gram: Array, *, noise: float, xp: Namespace) -> Array:
     leading = xp.sum(xp.where(dominant, rows, xp.zeros_like(rows)), axis=1)
     rows = rows * (xp.conj(leading) / xp.astype(xp.abs(leading), rows.dtype))[:, None]
     rows = xp.take(rows, order, axis=0)
-    return xp.where(finite, rows, xp.asarray(xp.nan, dtype=rows.dtype))
+    return xp.where(finite, rows, xp.asarray(math.nan, dtype=rows.dtype))
 
 
 def _dominant(rows: Array, xp: Namespace) -> Array:

@@ -7,6 +7,7 @@ the upper 16 bits are counted; the wanted value lies where the count passes its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -143,7 +144,7 @@ def _keys(x: Array, single: bool, xp: Namespace) -> Array:
     integer = np.uint32 if single else np.uint64
     sign = integer(1 << (31 if single else 63))
     # adding 0 makes 0 of -0
-    bits = xp.where(xp.isnan(x), xp.full_like(x, xp.nan), x + x.dtype.type(0)).view(integer)
+    bits = xp.where(xp.isnan(x), xp.full_like(x, math.nan), x + x.dtype.type(0)).view(integer)
     return xp.where(bits & sign, ~bits, bits | sign)
 
 
