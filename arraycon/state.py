@@ -127,7 +127,7 @@ class State:
     def validate(self) -> None:
         """Check every field again; `Constraints.apply` calls this before anything runs."""
         held = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
-        given = {name: elsewhere.outline(array) for name, array in held.items()}
+        given = {name: elsewhere.outline(name, array) for name, array in held.items()}
         if given:
             arrays.namespace(**given)
             check.apart(given)

@@ -143,8 +143,12 @@ def _asked(client: Any, function: Callable[..., Any]) -> list[Any]:
 
 def on_device() -> int:
     """Return the memory that is free on the current device, what CuPy keeps for itself included."""
-    import cupy
-
+    try:
+        import cupy
+    except ImportError as error:
+        raise ValueError(
+            f'backend: expected "numpy", or "cupy" where CuPy can be imported, but: {error}'
+        ) from None
     free, _ = cupy.cuda.runtime.memGetInfo()
     return int(free) + int(cupy.get_default_memory_pool().free_bytes())
 
@@ -191,4 +195,6 @@ def executor(asked: Asked) -> Executor:
         raise TypeError(f"{expected}, got {type(asked).__name__}")
     if getattr(asked, "asynchronous", False):
         raise ValueError(f"{expected}, got one that is asynchronous")
+    if getattr(asked, "status", "running") != "running":
+        raise ValueError(f"{expected}, got one that is {asked.status}")
     return Cluster(asked)

@@ -189,7 +189,9 @@ def _plan(
     due: Due, state: State, executor: Executor, options: Options, measure: bool
 ) -> planning.Plan:
     held = {
-        name: elsewhere.outline(x) for name in ARRAYS if (x := getattr(state, name)) is not None
+        name: elsewhere.outline(name, x)
+        for name in ARRAYS
+        if (x := getattr(state, name)) is not None
     }
     _require_numpy(held)
     numbers = {name: getattr(state, name) for name in FIELDS if name not in ARRAYS}

@@ -6,6 +6,7 @@ Recognised by their types' names, so that none of the libraries is imported.
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,23 @@ def advice(x: Any) -> str:
     )
 
 
-def outline(x: Any) -> Any:
+def outline(name: str, x: Any) -> Any:
     """Return a NumPy array of the same shape and dtype that takes no memory, to be looked at only.
 
     What is in memory already is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        One of dask's arrays does not know how large it is.
     """
     if not kind(x):
         return x
+    if any(map(math.isnan, x.shape)):
+        raise ValueError(
+            f"{name}: expected an array of known size, got {kind(x)} of shape {x.shape}; "
+            f"compute_chunk_sizes() finds it out"
+        )
     # every element is the same one; in this machine's byte order, as they are read
     value = np.zeros((), np.dtype(x.dtype).newbyteorder("="))
     return np.broadcast_to(value, tuple(map(int, x.shape)))

@@ -70,6 +70,14 @@ def test_a_loop_over_a_state_does_not_grow_its_graph(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_array_that_does_not_know_its_size_is_refused():
+    state = make_state(shape=SHAPE)
+    phase = in_chunks(state.object_phase)
+    state.object_phase = phase[phase.min(axis=(1, 2, 3)) < 1e9]
+    with pytest.raises(ValueError, match=r"object_phase: expected an array of known size, got a d"):
+        only(objp_postiv={}).apply(state, 1)
+
+
 def test_what_makes_it_is_computed_once(tmp_path: Path):
     asked = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import itertools
 import sys
 import time
@@ -127,6 +128,22 @@ def test_what_stays_in_memory_is_planned_for(client):
     least = max(each.memory for each in made.passes)
     tight = constraints.plan(state, executor=client, memory=least, resident=True)
     assert tight.memory <= least
+
+
+def test_a_client_that_is_closed(tmp_path: Path):
+    with distributed.Client(
+        processes=False, n_workers=1, dashboard_address=":0", local_directory=str(tmp_path)
+    ) as client:
+        pass
+    with pytest.raises(ValueError, match=r"executor: expected .* got one that is closed"):
+        only(obj_rblur={}).apply(make_state(), 1, executor=client, resident=True)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
+def test_a_device_without_cupy(client):
+    for executor in ("serial", client):
+        with pytest.raises(ValueError, match=r'backend: expected "numpy", or "cupy" where CuPy'):
+            only(obj_rblur={}).apply(make_state(), 1, executor=executor, backend="cupy")
 
 
 @pytest.mark.parametrize("executor", [None, "serial", "threads"])
