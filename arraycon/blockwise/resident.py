@@ -8,117 +8,36 @@ is lost costs the repetition of what it had made, from the files or the pieces o
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import itertools
 import math
 import operator
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
-from arraycon.blockwise.executors import RETRIES, Cluster, with_one_thread
-from arraycon.blockwise.files import Index, Numbers, bounds
+from arraycon.blockwise.executors import RETRIES, Cluster
+from arraycon.blockwise.files import bounds
 from arraycon.blockwise.planning import Pass
+from arraycon.blockwise.spread import (
+    Piece,
+    Spread,
+    Where,
+    cut,
+    inside,
+    named,
+    overlap,
+    put,
+    take,
+    worked,
+    write,
+)
 from arraycon.blockwise.stores import Source, Store
 from arraycon.blockwise.tasks import Done, Task
-from arraycon.kernels.blocks.tools import placed
-from arraycon.kernels.common import arrays
-from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.common.steps import Blocks, Like, Region, Shared
-
-Where: TypeAlias = "tuple[tuple[int, int], ...]"
-"""From and to along each axis."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of an array that one worker has.
-
-    Parameters
-    ----------
-    where : tuple of (int, int)
-        Which part.
-    values : distributed.Future
-    worker : str
-        Address of who has it.
-    """
-
-    where: Where
-    values: Any
-    worker: str
-
-
-@dataclass(frozen=True, eq=False)
-class Spread:
-    """An array in pieces that cover it, on some workers.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    pieces : sequence of Piece
-    """
-
-    shape: tuple[int, ...]
-    dtype: Any
-    pieces: Sequence[Piece]
-
-    def read(self, *_: Any, **__: Any) -> Any:
-        """Refuse: this process has none of it."""
-        raise TypeError("expected a worker, got the process that has given it its pieces")
-
-
-@dataclass(frozen=True, eq=False)
-class Gathered:
-    """An array as a worker sees it: those parts of it that it works on.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    parts : sequence of (Where, array)
-        What they overlap in is the same in both.
-    """
-
-    shape: tuple[int, ...]
-    dtype: Any
-    parts: Sequence[tuple[Where, Array]]
-
-    def read(self, index: Index, **_: Any) -> Any:
-        """Return a region as an array of its own, beside the parts it is put together from."""
-        wanted = bounds(self.shape, index)
-        first = self.parts[0][1]
-        xp = arrays.namespace(array=first)
-        out = xp.empty(
-            tuple(stop - start for start, stop in wanted),
-            dtype=first.dtype,
-            device=arrays.device(first),
-        )
-        for where, values in self.parts:
-            common = overlap(where, wanted)
-            if common is not None:
-                out[_inside(common, wanted)] = values[_inside(common, where)]
-        return out
-
-
-def overlap(a: Where, b: Where) -> Where | None:
-    """Return what two parts of an array have in common, if anything."""
-    found = tuple(
-        (max(start, first), min(stop, last))
-        for (start, stop), (first, last) in zip(a, b, strict=True)
-    )
-    return found if all(start < stop for start, stop in found) else None
-
-
-def _inside(part: Where, whole: Where) -> Index:
-    return tuple(
-        slice(start - first, stop - first)
-        for (start, stop), (first, _) in zip(part, whole, strict=True)
-    )
+from arraycon.kernels.common.steps import Like, Region, Shared
 
 
 @dataclass
@@ -158,10 +77,10 @@ class Resident:
             given = self._given(found, region, worker)
             old = self._given(before, region.without_halo(), worker)
             options: dict[str, Any] = {"workers": [worker], "allow_other_workers": True}
-            made = self._submit(_work, task, region, given, old, retries=RETRIES, **options)
+            made = self._submit(worked, task, region, given, old, retries=RETRIES, **options)
             for name, like in targets.items():
                 where = bounds(like.shape, region.without_halo().of(like.shape))
-                pieces[name].append(Piece(where, self._submit(_named, made, name), worker))
+                pieces[name].append(Piece(where, self._submit(named, made, name), worker))
             arriving.append(self._submit(operator.itemgetter(0), made))
         waiting: Any = as_completed(arriving)  # type: ignore[no-untyped-call]
         for done in waiting:
@@ -203,7 +122,7 @@ class Resident:
         if common == piece.where:
             return common, piece.values
         # dask has it done by who has the piece
-        return common, self._submit(_cut, piece.values, _inside(common, piece.where))
+        return common, self._submit(cut, piece.values, inside(common, piece.where))
 
     def in_file(self, name: str) -> Source:
         """Let the workers write an array into a file, which takes its place in the store."""
@@ -211,7 +130,7 @@ class Resident:
         if isinstance(found, Spread):
             target = self.store.new(name, found.shape, found.dtype)
             writing = [
-                self._submit(_write, target, each.where, each.values, retries=RETRIES)
+                self._submit(write, target, each.where, each.values, retries=RETRIES)
                 for each in found.pieces
             ]
             self.cluster.client.gather(writing)
@@ -253,19 +172,19 @@ class Resident:
         axes = range(len(found.shape))
         cuts = [sorted({each.where[axis] for each in found.pieces}) for axis in axes]
         places: list[tuple[int, ...]] = []
-        put: list[Any] = []
+        left: list[Any] = []
         for each in found.pieces:
             places.append(
-                tuple(cut.index(part) for cut, part in zip(cuts, each.where, strict=True))
+                tuple(parts.index(part) for parts, part in zip(cuts, each.where, strict=True))
             )
-            put.append(self._submit(_put, f"{made} {len(put)}", each.values))
-        workers = self.cluster.client.gather(put)
+            left.append(self._submit(put, f"{made} {len(left)}", each.values))
+        workers = self.cluster.client.gather(left)
         graph = {}
         for i, (place, worker) in enumerate(zip(places, workers, strict=True)):
             key, options = (made, *place), {"workers": [worker], "allow_other_workers": True}
-            graph[key] = self._submit(_take, f"{made} {i}", key=key, **options)
+            graph[key] = self._submit(take, f"{made} {i}", key=key, **options)
         wait(list(graph.values()))  # type: ignore[no-untyped-call]
-        chunks = tuple(tuple(stop - start for start, stop in cut) for cut in cuts)
+        chunks = tuple(tuple(stop - start for start, stop in parts) for parts in cuts)
         meta = importlib.import_module(self.backend).empty((0,) * len(chunks), found.dtype)
         return dask_array.Array(graph, made, chunks, meta=meta)  # type: ignore[no-untyped-call]
 
@@ -273,63 +192,3 @@ class Resident:
 def _lying(found: Mapping[str, Source]) -> dict[str, Source]:
     """Return those arrays that workers read themselves."""
     return {name: array for name, array in found.items() if not isinstance(array, Spread)}
-
-
-def _work(
-    task: Task, region: Region, given: Mapping[str, Any], old: Mapping[str, Any]
-) -> tuple[Done, Blocks]:
-    """Work on one region with the parts of arrays that it needs."""
-    task = dataclasses.replace(
-        task,
-        sources={**task.sources, **_gathered(given)},
-        before={**task.before, **_gathered(old)},
-    )
-    return with_one_thread(task.kept, region)
-
-
-def _gathered(given: Mapping[str, Any]) -> dict[str, Gathered]:
-    return {
-        name: Gathered(shape, np.dtype(dtype), parts)
-        for name, (shape, dtype, parts) in given.items()
-    }
-
-
-def _named(made: tuple[Done, Blocks], name: str) -> Array:
-    return made[1][name]
-
-
-def _cut(values: Array, index: Index) -> Array:
-    """Return a part that does not keep the rest."""
-    return arrays.contiguous_copy(values[index])
-
-
-def _write(target: Numbers, where: Where, values: Array) -> None:
-    target.write(tuple(slice(*each) for each in where), placed.here(values))
-
-
-_handed: dict[str, Array] = {}
-"""What one task leaves for another one of the same worker, which must not depend on it."""
-_missed: dict[str, int] = {}
-_TRIES = 20
-
-
-def _put(key: str, values: Array) -> str:
-    from distributed import get_worker
-
-    _handed[key] = values
-    return str(get_worker().address)
-
-
-def _take(key: str) -> Array:
-    if key in _handed:
-        return _handed.pop(key)
-    from distributed import Reschedule
-
-    # an idle worker has taken it over, or the one that had it is lost
-    _missed[key] = _missed.get(key, 0) + 1
-    if _missed[key] < _TRIES:
-        raise Reschedule
-    raise RuntimeError(
-        "executor: a worker is gone that had a part of the object in its memory: hand the object "
-        "over again"
-    )

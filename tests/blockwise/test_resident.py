@@ -17,7 +17,7 @@ from on_cpu import NEEDS_COMPILER
 from on_cpu import environment as with_standin
 from schedules import IDS, VARIANTS, fitting, make_state, only, snapshot
 
-from arraycon.blockwise import resident, tasks
+from arraycon.blockwise import resident, spread, tasks
 from arraycon.blockwise.stores import Held
 
 da = pytest.importorskip("dask.array")
@@ -78,7 +78,7 @@ def test_a_loop_keeps_the_chunks_and_nothing_of_how_they_were_made(client):
         gc.collect()  # futures that are released are told of a moment later
         time.sleep(0.05)
     assert client.run_on_scheduler(held) == 4
-    assert not resident._handed
+    assert not spread._handed
 
 
 def test_arrays_of_other_kinds_are_read_and_written_as_ever(client, tmp_path):
@@ -160,17 +160,17 @@ def test_what_crosses_between_workers_is_counted(client):
     with Scratch() as scratch:
         way = resident.Resident(Store(scratch), Cluster(client))
         x = np.arange(2 * 8 * 6 * 5, dtype=np.float32).reshape(2, 8, 6, 5)
-        spread = way.spread(da.from_array(x, chunks=(2, 4, 6, 5)))
-        ours = spread.pieces[0].worker
-        piece = resident.Piece(spread.pieces[0].where, spread.pieces[0].values, "another")
+        found = way.spread(da.from_array(x, chunks=(2, 4, 6, 5)))
+        ours = found.pieces[0].worker
+        piece = spread.Piece(found.pieces[0].where, found.pieces[0].values, "another")
         wanted = (0, 2), (0, 8), (0, 3), (0, 5)
-        there = way._part(spread, piece, wanted, ours)
+        there = way._part(found, piece, wanted, ours)
         assert way.bytes_exchanged == 2 * 4 * 3 * 5 * 4
         np.testing.assert_array_equal(there[1].result(), x[:, :4, :3])
-        way._part(spread, spread.pieces[0], wanted, ours)
+        way._part(found, found.pieces[0], wanted, ours)
         assert way.bytes_exchanged == 2 * 4 * 3 * 5 * 4
         with pytest.raises(TypeError, match="expected a worker"):
-            spread.read((slice(None),) * 4)
+            found.read((slice(None),) * 4)
 
 
 def test_parts_are_put_together_whatever_they_are():
@@ -182,18 +182,18 @@ def test_parts_are_put_together_whatever_they_are():
         parts = [(each, x[tuple(slice(*cut) for cut in each)]) for each in where]
         bounds = [sorted(rng.integers(0, n + 1, 2)) for n in x.shape]
         index = tuple(slice(int(a), int(b)) for a, b in bounds)
-        found = resident.Gathered(x.shape, x.dtype, parts).read(index)
+        found = spread.Gathered(x.shape, x.dtype, parts).read(index)
         np.testing.assert_array_equal(found, Held(x).read(index))
         assert not any(np.shares_memory(found, part) for _, part in parts)
 
 
 def test_a_part_that_nobody_has_is_an_error_and_no_waiting(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(resident, "_missed", {})
-    for _ in range(resident._TRIES - 1):
+    monkeypatch.setattr(spread, "_missed", {})
+    for _ in range(spread._TRIES - 1):
         with pytest.raises(distributed.Reschedule):
-            resident._take("lost")
+            spread.take("lost")
     with pytest.raises(RuntimeError, match="hand the object over again"):
-        resident._take("lost")
+        spread.take("lost")
 
 
 def test_blocks_that_are_kept_do_not_keep_what_they_were_cut_from():
