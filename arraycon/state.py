@@ -74,7 +74,7 @@ class State:
         Errors of the reconstruction by iteration, as they were handed over to `Constraints.apply`
         where a rule in `start_when` asks for them. One that is handed over twice for an iteration
         counts as it was last, and errors of later iterations, which are of another run, are
-        forgotten. A new state has none.
+        forgotten. A new state has none; one that was read from PtyRAD's file has its losses.
 
     Raises
     ------

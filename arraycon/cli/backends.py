@@ -45,6 +45,7 @@ def on_backend(state: State, name: str) -> Iterator[State]:
     arrays = {field: getattr(state, field) for field in ARRAYS}
     hosts = {field: array for field, array in arrays.items() if array is not None}
     working = replace(state, **{field: cupy.asarray(array) for field, array in hosts.items()})
+    working.errors.update(state.errors)
     yield working
     for field, host in hosts.items():
         host[...] = cupy.asnumpy(getattr(working, field))

@@ -107,6 +107,7 @@ def read(path: Path | str, *, arrays: Collection[str] | None = None) -> Reconstr
     wanted = [field for field in found if arrays is None or field in arrays]
     memory.require(sum(found[field].nbytes for field in wanted), f"{path}")
     fields, iteration = layout.read(path, wanted)
+    errors = layout.errors(path)
     if before is None or Identity.of(path) != before:
         raise ReadError(f"{path}: was changed by another program while it was read")
     for field in wanted:
@@ -120,6 +121,7 @@ def read(path: Path | str, *, arrays: Collection[str] | None = None) -> Reconstr
         name = layout.NAMES.get(message.partition(":")[0].partition("[")[0])
         where = f"{path}: {name}" if name and not message.startswith(name) else f"{path}"
         raise ReadError(f"{where}: {message}") from error
+    state.errors.update(errors)
     _origins[state] = before
     return Reconstruction(path, state, iteration)
 

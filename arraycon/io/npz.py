@@ -36,6 +36,11 @@ def recognises(path: Path) -> bool:
         return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
 
 
+def errors(_: Path) -> dict[int, float]:
+    """Return none: archives have no history."""
+    return {}
+
+
 def outline(path: Path) -> dict[str, Outline]:
     """Shape and dtype of each array that the archive holds.
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from arraycon.io import apart, hdf5, pieces
+from arraycon.io import apart, hdf5, memory, pieces
 from arraycon.io.errors import ReadError, WriteError, reason
 from arraycon.io.outline import Outline
 from arraycon.state import State
@@ -32,6 +32,7 @@ _KV = "params/init_params/probe_kv"
 _ILLUMINATION = "params/init_params/probe_illum_type"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HC, _REST = 12.398419843320026, 510.99895069  # keV Å, keV (CODATA 2022)
+_ERRORS = "loss_iters"
 _LARGEST = 2**53  # beyond it a float does not hold every integer
 PARAMETERS = "params/constraint_params"
 """Group of the constraints' parameters that the file was made with."""
@@ -101,6 +102,27 @@ def read(path: Path, arrays: Collection[str]) -> tuple[dict[str, Any], int | Non
         done = hdf5.number(file, path, "niter")
     present = {field: value for field, value in fields.items() if value is not None}
     return present, None if done is None else _iterations(path, done)
+
+
+def errors(path: Path) -> dict[int, float]:
+    """Return the losses that PtyRAD has noted, by iteration; none where they are not as it does.
+
+    Raises
+    ------
+    ReadError
+        The file is no HDF5 file, or is damaged.
+    """
+    with hdf5.opened(path) as file:
+        item = hdf5.dataset(file, path, _ERRORS)
+        if item is None or item.ndim != 2 or item.shape[1] != 2 or item.dtype.kind not in "fiu":
+            return {}
+        memory.require(item.size * item.dtype.itemsize, f"{path}: {_ERRORS}")
+        rows = hdf5.values(item, f"{path}: {_ERRORS}").tolist()
+    return {
+        int(iteration): float(error)
+        for iteration, error in rows
+        if math.isfinite(iteration) and iteration == int(iteration) and 0 <= error < math.inf
+    }
 
 
 @contextlib.contextmanager

@@ -30,6 +30,8 @@ def require(steps: Steps, state: State, iteration: int, error: Any) -> float | N
     if error is not None:
         value = error if isinstance(error, int | float) else _read(error)
         return check.number("error", value, low=0)
+    if iteration in state.errors:  # of the file that it was read from, or of an earlier call
+        return None
     waiting = [name for name, block in ruled if block.waits(iteration, state.errors)]
     if waiting:
         raise MissingInputError("\n".join(_missing(name, iteration) for name in waiting))
@@ -55,5 +57,6 @@ def _missing(name: str, iteration: int) -> str:
     return (
         f"{name}: start_when waits for the error of the reconstruction, and none was given for "
         f"iteration {iteration}: hand it over, as in apply(..., error=0.08); where there is none, "
-        f"as with a saved reconstruction, start_when: null lets {name} run from start_iter on"
+        f"as in a saved reconstruction without a history, start_when: null lets {name} run from "
+        f"start_iter on"
     )

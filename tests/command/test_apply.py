@@ -238,3 +238,36 @@ def test_real_reconstruction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         *ptyrad_file.ARRAYS.values()
     }
     assert before.keys() == after.keys()
+
+
+HISTORY = np.column_stack([np.arange(1, 8), [0.5, 0.4, 0.3, 0.299, 0.2985, 0.298, 0.2978]])
+
+
+@pytest.mark.parametrize(
+    ("history", "at", "said"),
+    [
+        (HISTORY, 7, "obja_thresh 1"),
+        (HISTORY, 4, "not due: obja_thresh"),
+        (HISTORY, 9, "obja_thresh 1"),  # it has begun by then
+        (HISTORY[:4], 7, "start_when waits for the error of the reconstruction"),
+        (HISTORY[:, :1], 7, "start_when waits for the error of the reconstruction"),
+        (HISTORY * np.nan, 7, "start_when waits for the error of the reconstruction"),
+    ],
+)
+def test_rules_are_decided_by_the_losses_in_the_file(
+    folder: Path, history: np.ndarray, at: int, said: str
+) -> None:
+    ptyrad_file.build(folder / "model.hdf5", loss_iters=history)
+    rule = {"error_falls_below": 0.005, "for": 3}
+    block = {"start_iter": 1, "start_when": rule, "thresh": [0.99, 1.01]}
+    (folder / "params.yaml").write_text(yaml.safe_dump({"constraint_params": OFF | {
+        "obja_thresh": block, "objp_postiv": {"start_iter": 1}}}))  # fmt: skip
+    code, output = apply("--out", "out.hdf5", "--iteration", str(at))
+    assert said in " ".join(output.split()), output
+    assert (code == 0) == ("waits" not in said)
+
+
+def test_what_was_read_of_losses_is_in_the_state(folder: Path) -> None:
+    rows = np.concatenate([HISTORY, [[8.5, 0.2], [9, np.inf], [10, -1]]])
+    ptyrad_file.build(folder / "model.hdf5", loss_iters=rows)
+    assert io.read("model.hdf5").state.errors == dict(HISTORY.tolist())

@@ -207,3 +207,12 @@ def test_parameters_come_back():
 def test_rules_that_are_none_are_refused(rule, field):
     with pytest.raises(arraycon.ParameterError, match=rf"obja_thresh\.{field}: got .*, allowed: "):
         arraycon.Constraints({"obja_thresh": {"start_iter": 1, "start_when": rule}})
+
+
+def test_errors_that_are_known_need_not_be_handed_over():
+    constraints, state = only(obja_thresh={"start_when": {**RULE, "for": 1}}), make_state()
+    state.errors.update({1: 0.5, 2: 0.2, 3: 0.2})
+    assert [len(constraints.apply(state, i)) for i in (1, 2, 3, 4)] == [0, 0, 1, 1]
+    assert state.errors == {1: 0.5, 2: 0.2, 3: 0.2}
+    state.errors.pop(3)
+    assert refused(constraints.apply, state, 3).startswith("obja_thresh: start_when")
