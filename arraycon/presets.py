@@ -41,8 +41,9 @@ _WARNING = """\
 
 _CLIP = """\
 # So it begins when the error has fallen by less than 0.5 % an iteration, three times running; the
-# program that reconstructs has to hand the error over: apply(state, iteration, error=...). Without
-# an error: start_when: null, and for start_iter an iteration at which the error hardly falls.
+# program that reconstructs has to hand the error over: apply(state, iteration, error=...). PtyRAD's
+# files have their losses. Without an error: start_when: null, and for start_iter an iteration at
+# which the error hardly falls.
 obja_thresh:
   start_iter: 1
   start_when: {error_falls_below: 0.005, for: 3}
