@@ -166,6 +166,14 @@ def command(
             "devices with --backend cupy.",
         ),
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Block by block too, tell what each constraint has changed: each needs passes of "
+            "its own then.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and check everything, and write nothing.")
     ] = False,
@@ -220,6 +228,7 @@ def command(
                             workers,
                             scratch,
                             resident,
+                            measure,
                         ),
                     )
                     silent = json_ or quiet

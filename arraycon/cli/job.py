@@ -388,6 +388,7 @@ def _applying(
             "backend": job.backend,
             "progress": showing,
             "resident": job.blocks.resident,
+            "measure": job.blocks.measure,
         }
         yield (
             lambda at: constraints.apply(state, at, **options),

@@ -42,6 +42,8 @@ class Blocks:
         Folder for what is written on the way.
     resident : bool
         Whether arrays stay in the workers' memory between passes.
+    measure : bool
+        Whether to tell what each constraint has changed, at the cost of passes of its own.
     """
 
     memory: str | None = None
@@ -50,11 +52,13 @@ class Blocks:
     workers: int | None = None
     scratch: Path | None = None
     resident: bool = False
+    measure: bool = False
 
     @property
     def given(self) -> bool:
         """Whether any of it was asked for."""
-        return any(value not in (None, False) for value in vars(self).values())
+        settings = (value for name, value in vars(self).items() if name != "measure")
+        return any(value not in (None, False) for value in settings)
 
     def check(self) -> None:
         """Refuse options that do not go together.

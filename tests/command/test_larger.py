@@ -60,6 +60,17 @@ def test_the_result_is_that_of_the_whole(folder: Path, expected: dict, options: 
     assert_close(folder / "out.hdf5", expected)
 
 
+@pytest.mark.usefixtures("plain", "folder")
+def test_figures_are_those_of_the_whole():
+    said = [apply("--out", f"{i}.hdf5", *more) for i, more in enumerate([
+        (), ("--memory", "40kB", "--measure"), ("--memory", "40kB")])]  # fmt: skip
+    assert [code for code, _ in said] == [0, 0, 0], said
+    figures = [re.findall(r"relative change \d[\d.e+-]*", output) for _, output in said]
+    assert len(figures[0]) > 2
+    assert figures[1] == figures[0]
+    assert len(figures[2]) < len(figures[0])
+
+
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("compressed", [False, True])
 def test_in_place_and_compressed(folder: Path, expected: dict, compressed: bool):
