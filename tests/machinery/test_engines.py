@@ -26,6 +26,7 @@ METHODS = (
     "rfft2_into",
     "irfft2_into",
     "filter_real",
+    "in_place",
     "fft2_inplace",
     "filter_complex",
     "dct2_inplace",

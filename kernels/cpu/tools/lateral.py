@@ -38,8 +38,8 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         whole = np.concatenate([mask, mask[:, (planes.shape[2] - 1) // 2 : 0 : -1]], axis=1)
         yield from each(planes, lambda engine, x, _: engine.filter_complex(x, whole), sums)
         return
-    if alone.suits(planes):
-        yield from _one_by_one(planes, mask, sums)
+    if (one_by_one := alone.filter_of(planes, mask)) is not None:
+        yield from _one_by_one(one_by_one, planes, sums)
         return
     memory, changes = spectra(planes), np.empty((len(planes), 2))
 
@@ -57,8 +57,8 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         np.sum(changes, axis=0, out=sums[0])
 
 
-def _one_by_one(planes: Array, mask: Array, sums: Array | None) -> Iterator[None]:
-    work, changes = alone.Alone(planes, mask), np.zeros((len(planes), 2))
+def _one_by_one(work: alone.Alone, planes: Array, sums: Array | None) -> Iterator[None]:
+    changes = np.zeros((len(planes), 2))
     yield
     for x, change in zip(planes, changes, strict=True):
         work(x, None if sums is None else change)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arraycon.kernels.common import scratch
+from arraycon.kernels.common import scratch, threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.tools import elementary
 from arraycon.kernels.cpu.tools.compiled import kernel
@@ -29,6 +29,8 @@ _ON_EDGE, _STEEPEST = 1e-12, 700.0
 # Highest whole order of a butterworth that is made of products: by an exponential and a logarithm
 # for each weight 20×512×512 took 1.35 times as long.
 _PRODUCTS = 16
+# Fewer weights than this are made before a second thread has woken up.
+_SMALL = 1 << 16
 
 
 class Transfer(NamedTuple):
@@ -89,7 +91,8 @@ def mask(table: Transfer, dtype: Any) -> Array:
 
     def make() -> Array:
         made = np.empty((table.ky2.size, table.kx2.size), dtype)
-        _fill(made, table)
+        grain = max(1, _SMALL // table.kx2.size)
+        threads.run(lambda first, last: _fill(made, first, last, table), len(made), grain=grain)
         return made
 
     numbers = (x for x in table if isinstance(x, int | float))
@@ -97,8 +100,8 @@ def mask(table: Transfer, dtype: Any) -> Array:
 
 
 @kernel
-def _fill(made: Array, table: Transfer) -> None:
-    for ky in range(len(made)):
+def _fill(made: Array, first: int, last: int, table: Transfer) -> None:
+    for ky in range(first, last):
         weights(made[ky : ky + 1], ky, table)
 
 
@@ -146,37 +149,39 @@ def _gaussian(rows, ky, table):
 
 @kernel
 def _band(rows, ky, table):
+    # numbers, not the table: who holds its arrays is counted at every call
+    low, high, edge, order = table.low, table.high, table.edge, table.order
     for z in range(table.kz2.size):
         for j in range(table.kx2.size):
             q2 = table.kz2[z] + table.ky2[ky] + table.kx2[j]
-            rows[z, j] = table.keep + table.share * _within(q2, table)
+            rows[z, j] = table.keep + table.share * _within(q2, low, high, edge, order)
 
 
 @kernel
-def _within(q2, table):
+def _within(q2, low, high, edge, order):
     value, q = 1.0, math.sqrt(q2)
     if q2 == 0:
         return value
-    if table.low > 0:
-        value = _low_pass(q, table.low, table)
-    if table.high > 0:
-        value *= 1.0 - _low_pass(q, table.high, table)
+    if low > 0:
+        value = _low_pass(q, low, edge, order)
+    if high > 0:
+        value *= 1.0 - _low_pass(q, high, edge, order)
     return value if value > _NOTHING else 0.0
 
 
 @kernel
-def _low_pass(q, cutoff, table):
-    if table.edge == HARD:
+def _low_pass(q, cutoff, edge, order):
+    if edge == HARD:
         return 1.0 if q <= cutoff * (1 + 1e-9) else 0.0
     ratio = q / cutoff
-    if table.edge == GAUSSIAN_EDGE:
+    if edge == GAUSSIAN_EDGE:
         return math.exp(-0.5 * ratio * ratio)
-    if table.order <= _PRODUCTS and table.order == math.floor(table.order):
+    if order <= _PRODUCTS and order == math.floor(order):
         power = ratio * ratio
-        for _ in range(1, int(table.order)):
+        for _ in range(1, int(order)):
             power *= ratio * ratio
         return 1.0 / (1.0 + power)
-    return 1.0 / (1.0 + math.exp(2 * table.order * math.log(ratio)))
+    return 1.0 / (1.0 + math.exp(2 * order * math.log(ratio)))
 
 
 @kernel
