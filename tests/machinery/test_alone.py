@@ -127,6 +127,44 @@ def test_one_slice_takes_less_than_itself(shape, limit, threads):
         assert peak(call, threads) < limit * x.nbytes
 
 
+MIRRORED = (
+    {"obj_gaussian": {"sigma": 0.7, "boundary": "mirror"}},
+    {"obj_bandpass": {"q_lowpass": 0.8, "q_highpass": 0.1, "boundary": "mirror"}},
+    {"obj_bandpass": {"q_lowpass": 0.8, "boundary": "mirror", "shape": "gaussian"}},
+    {"obj_bandpass": {"q_lowpass": 0.8, "boundary": "mirror", "shape": "hard"}},
+    {"obj_bandpass": {"q_lowpass": 0.8, "boundary": "mirror", "order": 2.5}},
+)
+
+
+@pytest.mark.parametrize("block", MIRRORED, ids=str)
+@pytest.mark.parametrize("parts", ["real", "complex"])
+def test_a_slice_by_cosines_has_no_mask(block, parts):
+    ((name, options),) = block.items()
+    x = np.random.default_rng(0).normal(0.5, 1, (3, 45, 64))
+    x = x if parts == "real" else x + 1j * x[::-1]
+    function = getattr(arraycon, name)
+    together = function(x, dx=0.5, **options)
+    for i, one in enumerate(x):
+        np.testing.assert_array_equal(function(one, dx=0.5, **options), together[i])
+    with arraycon.use_agnostic():
+        np.testing.assert_allclose(function(x, dx=0.5, **options), together, atol=1e-12)
+    big = np.ones((512, 512), "float32")
+    tiles = 0.14
+    assert peak(lambda: function(big, dx=0.5, **options, out=big), 2) < (tiles + 0.02) * big.nbytes
+
+
+@pytest.mark.parametrize("block", MIRRORED, ids=str)
+def test_a_slice_by_cosines_is_measured_by_its_rows(block):
+    ((name, options),) = block.items()
+    x = np.random.default_rng(0).normal(0.5, 1, (1, 1, 45, 64))
+    state = arraycon.State(object_phase=x.copy(), dx=0.5)
+    report = arraycon.Constraints({name: {"start_iter": 1, "obj_type": "phase", **options}}).apply(
+        state, 1, measure=True
+    )
+    change = np.linalg.norm(state.object_phase - x) / np.linalg.norm(x)
+    assert report[0].metrics["object_phase: relative change"] == pytest.approx(change, rel=1e-12)
+
+
 def test_a_large_slice_by_a_library_takes_less_than_itself(monkeypatch):
     monkeypatch.setenv(slices.SWITCH, "library")
     x = np.random.default_rng(0).normal(0, 1, (1, 1, 2048, 2048)).astype("float32")

@@ -39,12 +39,12 @@ class Transfer(NamedTuple):
     Parameters
     ----------
     ky2, kx2 : array, float64
-        Of each row and each column of a spectrum.
+        Of each row and each column of a spectrum; of a `GAUSSIAN` exponentials.
     kz2 : array
         Along z, without repetition.
     kind : int
         `WEDGE`: T = (2/π)·atan(1/t)·exp(-alpha·k²), t = kz²·beta²/(k² + floor), k² = ky² + kx².
-        `GAUSSIAN`: exp(-(kz² + ky² + kx²)). `BAND`: L(q; low)·(1 - L(q; high)), q the root of the
+        `GAUSSIAN`: kz2·ky2·kx2. `BAND`: L(q; low)·(1 - L(q; high)), q the root of the
         sum, and 1 where that is 0. `SOFT_EDGE`: T = 1/(1 + exp(5 (q - low)/high)), of high = 0 a
         hard edge on which T is ½.
     keep, share : float
@@ -137,51 +137,63 @@ def _wedge(rows, ky, table):
 
 @kernel
 def _gaussian(rows, ky, table):
-    lateral = np.empty(table.kx2.size, np.float64)
-    for j in range(lateral.size):
-        lateral[j] = table.share * math.exp(-(table.ky2[ky] + table.kx2[j]))
     for z in range(table.kz2.size):
-        depth = math.exp(-table.kz2[z])
-        for j in range(lateral.size):
-            value = depth * lateral[j]
-            rows[z, j] = table.keep + (value if value > _NOTHING else 0.0)
+        line, scale = rows[z], table.share * table.kz2[z] * table.ky2[ky]
+        for j in range(line.size):
+            value = scale * table.kx2[j]
+            line[j] = table.keep + (value if value > _NOTHING else 0.0)
 
 
 @kernel
 def _band(rows, ky, table):
-    # numbers, not the table: who holds its arrays is counted at every call
-    low, high, edge, order = table.low, table.high, table.edge, table.order
+    # numbers, not the table: who holds its arrays is counted at every call. One loop for each step
+    # is vectorised: of a weight by itself 36 ns, with numbers 7
+    q2, values = np.empty(table.kx2.size, np.float64), np.empty(table.kx2.size, np.float64)
+    others = np.empty(table.kx2.size, np.float64)
     for z in range(table.kz2.size):
-        for j in range(table.kx2.size):
-            q2 = table.kz2[z] + table.ky2[ky] + table.kx2[j]
-            rows[z, j] = table.keep + table.share * _within(q2, low, high, edge, order)
+        squared = table.kz2[z] + table.ky2[ky]
+        for j in range(q2.size):
+            q2[j], values[j] = squared + table.kx2[j], 1.0
+        if table.low > 0:
+            _low_pass(q2, values, table.low, table.edge, table.order)
+        if table.high > 0:
+            _low_pass(q2, others, table.high, table.edge, table.order)
+            for j in range(q2.size):
+                values[j] *= 1.0 - others[j]
+        line = rows[z]
+        for j in range(q2.size):
+            value = values[j] if values[j] > _NOTHING else 0.0
+            line[j] = table.keep + table.share * (1.0 if q2[j] == 0 else value)
 
 
 @kernel
-def _within(q2, low, high, edge, order):
-    value, q = 1.0, math.sqrt(q2)
-    if q2 == 0:
-        return value
-    if low > 0:
-        value = _low_pass(q, low, edge, order)
-    if high > 0:
-        value *= 1.0 - _low_pass(q, high, edge, order)
-    return value if value > _NOTHING else 0.0
-
-
-@kernel
-def _low_pass(q, cutoff, edge, order):
+def _low_pass(q2, values, cutoff, edge, order):
+    """Write L of the roots of some squares."""
     if edge == HARD:
-        return 1.0 if q <= cutoff * (1 + 1e-9) else 0.0
-    ratio = q / cutoff
+        for j in range(q2.size):
+            values[j] = 1.0 if math.sqrt(q2[j]) <= cutoff * (1 + 1e-9) else 0.0
+        return
+    for j in range(q2.size):
+        ratio = math.sqrt(q2[j]) / cutoff
+        values[j] = ratio * ratio
     if edge == GAUSSIAN_EDGE:
-        return math.exp(-0.5 * ratio * ratio)
-    if order <= _PRODUCTS and order == math.floor(order):
-        power = ratio * ratio
-        for _ in range(1, int(order)):
-            power *= ratio * ratio
-        return 1.0 / (1.0 + power)
-    return 1.0 / (1.0 + math.exp(2 * order * math.log(ratio)))
+        for j in range(q2.size):
+            values[j] = math.exp(-0.5 * values[j])
+    elif order <= _PRODUCTS and order == math.floor(order):
+        _inverse_power(values, int(order))
+    else:
+        for j in range(q2.size):
+            values[j] = 1.0 / (1.0 + math.exp(order * math.log(values[j])))
+
+
+@kernel
+def _inverse_power(values, order):
+    """Replace x by 1/(1 + x^order)."""
+    for j in range(values.size):
+        power = values[j]
+        for _ in range(1, order):
+            power *= values[j]
+        values[j] = 1.0 / (1.0 + power)
 
 
 @kernel
