@@ -12,7 +12,7 @@ from arraycon.kernels.agnostic.tools import notch
 from arraycon.kernels.agnostic.tools.transfer import HIGHEST
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.cpu.tools import elementary, lateral, transfer, volume
+from arraycon.kernels.cpu.tools import alone, elementary, lateral, transfer, volume
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 from arraycon.kernels.cpu.tools.transfer import Transfer
@@ -211,6 +211,11 @@ def grid_notch(
         ny, nx, dx=dx, period=period, window=window, direction=direction, rotation=rotation
     )
     keep = planes.real.dtype.type(relax)
+    if obj.dtype.kind == "f" and alone.are_few(planes):
+        mask = np.where(stop, keep, planes.dtype.type(1))
+        if (one_by_one := alone.filter_of(planes, mask)) is not None:
+            yield from lateral.in_place(one_by_one, planes, sums)
+            return
 
     def work(engine: Any, x: Array, spectrum: Array) -> None:
         engine.rfft2_into(x, spectrum)

@@ -36,6 +36,7 @@ def filters(x):
     yield arraycon.kr_filter(x, radius=0.3)
     yield arraycon.obj_bandpass(x, dx=0.5, q_highpass=0.2, q_lowpass=0.8)
     yield arraycon.obj_gaussian(x, dx=0.5, sigma=0.7, boundary="periodic")
+    yield arraycon.grid_notch(x, dx=0.5, period=(2.3, 3.1), rotation=25.0, relax=0.1)
 
 
 def is_alone(x):
@@ -81,11 +82,20 @@ def test_by_vectors_it_is_what_many_slices_get_to_the_last_bit(shape, dtype):
 
 @pytest.mark.parametrize("shape", [(1, 2), (33, 64), (64, 66), (45, 75), (97, 614)])
 @pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"kr_filter": {"radius": 0.3}},
+        {"grid_notch": {"period": [2.3, 3.1], "rotation": 25.0, "relax": 0.1}},
+    ],
+    ids=str,
+)
 @pytest.mark.usefixtures("small", "engine")
-def test_measured_by_the_spectrum(shape, threads):
+def test_measured_by_the_spectrum(shape, threads, block):
     x = np.random.default_rng(0).normal(0.5, 1, (1, 1, *shape))
-    state = arraycon.State(object_phase=x.copy())
-    blocks = {"kr_filter": {"start_iter": 1, "radius": 0.3, "obj_type": "phase"}}
+    state = arraycon.State(object_phase=x.copy(), dx=0.5)
+    ((name, options),) = block.items()
+    blocks = {name: {"start_iter": 1, "obj_type": "phase", **options}}
     with arraycon.use_threads(threads):
         report = arraycon.Constraints(blocks).apply(state, 1, measure=True)
     change = np.linalg.norm(state.object_phase - x) / np.linalg.norm(x)
@@ -125,6 +135,9 @@ def test_one_slice_takes_less_than_itself(shape, limit, threads):
     ):
         # 0.25 is the mask, the rest are two tiles for each thread
         assert peak(call, threads) < limit * x.nbytes
+    # whose mask is half an array, and a byte for each of its numbers
+    notch = peak(lambda: arraycon.grid_notch(x, dx=0.5, period=2.3, out=x), threads)
+    assert notch < (limit + 0.4) * x.nbytes
 
 
 MIRRORED = (

@@ -63,7 +63,10 @@ class SliceTransforms(Protocol):
         """`filter_real`, with the sums of the change: Σ(new - old)² and Σold²."""
 
     def in_place(self, like: Array, mask: Array) -> InPlace | None:
-        """`filter_real` without memory for a spectrum, where slices like this one suit it."""
+        """`filter_real` without memory for a spectrum, where slices like this one suit it.
+
+        The mask may have all ny rows, and need not be even in ky then, but where kx is 0 or nx/2.
+        """
 
     def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
         """FFT of a complex slice, or its inverse."""

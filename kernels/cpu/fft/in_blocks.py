@@ -17,7 +17,7 @@ _SHARE = 12
 
 
 class InBlocks:
-    """The filter of slices (ny, nx) as `InPlace`, with a mask (ny//2 + 1, nx//2 + 1)."""
+    """The filter of slices (ny, nx) as `InPlace`."""
 
     def __init__(self, like: Array, mask: Array) -> None:
         ny, nx = like.shape
@@ -79,7 +79,7 @@ def _multiply(block, mask, start):
     ny, width = block.shape
     changed = 0.0
     for ky in range(ny):
-        factors = mask[min(ky, ny - ky)]
+        factors = mask[ky if len(mask) == ny else min(ky, ny - ky)]
         for j in range(1 if start == 0 else 0, width):
             factor = factors[start + j]
             value = block[ky, j]

@@ -24,7 +24,7 @@ from arraycon.kernels.cpu.tools.compiled import kernel, summing
 
 
 class Packed:
-    """The filter of slices (ny, nx) as `InPlace`, with a mask (ny//2 + 1, nx//2 + 1)."""
+    """The filter of slices (ny, nx) as `InPlace`."""
 
     def __init__(self, like: Array, mask: Array) -> None:
         ny, nx = like.shape
@@ -162,10 +162,10 @@ def _filter_ends(flat, ny, nx, mask, tile, filtered, scale, plan, measured):
     """Filter the columns of frequencies 0 and n/2: complex ones whose imaginary parts are 0."""
     lane = lanes.BYTES // tile.itemsize
     number = 1 if nx % 2 else 2
-    factors = np.zeros((ny // 2 + 1) * lane, flat.dtype)
+    factors = np.zeros(len(mask) * lane, flat.dtype)
     tile[:] = 0
     for end in range(number):
-        for ky in range(ny // 2 + 1):
+        for ky in range(len(mask)):
             factors[ky * lane + end] = mask[ky, end * (nx // 2)]
         for row in range(ny):
             tile[2 * lane * row + end] = flat[row * nx + end * (nx - 1)]
@@ -178,11 +178,17 @@ def _filter_ends(flat, ny, nx, mask, tile, filtered, scale, plan, measured):
 
 
 @kernel
+def _row_of_mask(ky, ny, size, stride):
+    """Row of a frequency in a mask that is even in ky, or has all of them."""
+    return ky if size == ny * stride else min(ky, ny - ky)
+
+
+@kernel
 def _filter_tile(tile, filtered, ny, factors, stride, start, plan):
     """FFT of columns, which stays in the tile; multiplied and transformed back in the other."""
     fft(tile, ny, plan)
     for row in range(ny):
-        place = min(row, ny - row) * stride + start
+        place = _row_of_mask(row, ny, factors.size, stride) * stride + start
         move.multiply(tile, plan.frequency[row], factors, place, filtered, row)
     fft(filtered, ny, plan)
 
@@ -193,7 +199,8 @@ def _dropped(tile, ny, factors, stride, start, done, plan):
     lane = lanes.BYTES // tile.itemsize
     total = 0.0
     for row in range(ny):
-        first, place = min(row, ny - row) * stride + start, 2 * lane * plan.frequency[row]
+        first = _row_of_mask(row, ny, factors.size, stride) * stride + start
+        place = 2 * lane * plan.frequency[row]
         for j in range(done, lane):
             change = 0.5 * (np.float64(factors[first + j]) - 1.0)
             real, imag = np.float64(tile[place + j]), np.float64(tile[place + lane + j])

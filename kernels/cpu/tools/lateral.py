@@ -40,7 +40,7 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         yield from each(planes, lambda engine, x, _: engine.filter_complex(x, whole), sums)
         return
     if (one_by_one := alone.filter_of(planes, mask)) is not None:
-        yield from _one_by_one(one_by_one, planes, sums)
+        yield from in_place(one_by_one, planes, sums)
         return
     memory, changes = spectra(planes), np.empty((len(planes), 2))
 
@@ -58,7 +58,8 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         np.sum(changes, axis=0, out=sums[0])
 
 
-def _one_by_one(work: alone.Alone, planes: Array, sums: Array | None) -> Iterator[None]:
+def in_place(work: alone.Alone, planes: Array, sums: Array | None) -> Iterator[None]:
+    """Filter slices one by one, in their own memory."""
     changes = np.zeros((len(planes), 2))
     yield
     for x, change in zip(planes, changes, strict=True):
