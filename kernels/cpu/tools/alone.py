@@ -4,7 +4,8 @@ What filters a slice by itself needs memory for its spectrum, as much again as t
 thread: 1.4 arrays where there is one. In place a filter has its mask, a quarter of one slice, and
 two tiles for each thread: 0.4 at 512², 0.3 at 1024². And several threads share each slice.
 `kr_filter` of one slice, float32, over the other way: one thread 1.0 at 384² and 720², 1.1 at 512²,
-1.15 at 1024²; two threads, which the other way does not use, 0.7 to 0.8 at 1024².
+1.15 at 1024², 1.05 at 2048²; two threads, which the other way does not use, 0.7 to 0.8 from 1024²
+on where the second processor is free, as long as one where it is not.
 """
 
 from __future__ import annotations
