@@ -82,7 +82,7 @@ def _direct(reference: Reference, array: Array, out: Array | None, options: dict
 
     The usual call: in place, or for a new array, of one array that lies in C order, which nobody
     prepares or measures. It comes out as by `run_several`, whose road is for all others: between
-    calls on large arrays what is interpreted is out of the caches, and takes five times as long as
+    calls on large arrays what is interpreted is out of the caches, and takes ten times as long as
     in a loop.
     """
     flags = array.flags
