@@ -102,6 +102,8 @@ def output(
     if out is None:
         return
     if out is like and type(out) is np.ndarray and dtype in (None, out.dtype):
+        if out.flags.carray:  # contiguous, aligned and writable: the usual answer
+            return
         if not out.flags.writeable:
             _reject(name, "a writable array", "a read-only one")
         _no_repeats(name, out)
@@ -160,9 +162,9 @@ def number(
     unit: str = "",
 ) -> float:
     """Return a finite float with low <= value <= high, above < value < below, in `unit`."""
-    fits = low <= value <= high and above < value < below if type(value) is float else False
-    if fits and math.isfinite(value):
-        return float(value)
+    # what is not finite is beyond the limits: infinite ones are excluded
+    if type(value) is float and low <= value <= high and above < value < below:
+        return value
     expected = _interval(low, high, above, below)
     value = _scalar(name, value, f"{expected}, in {unit}" if unit else expected)
     if isinstance(value, (bool, str, bytes)):
@@ -246,6 +248,10 @@ def choice(name: str, value: Any, options: tuple[str, ...]) -> str:
 
 def ascending(name: str, value: Any) -> tuple[float, float]:
     """Return an ascending pair of finite floats."""
+    if type(value) is tuple and len(value) == 2:
+        first, second = value
+        if type(first) is type(second) is float and -math.inf < first < second < math.inf:
+            return first, second  # the usual answer, without names for its parts
     low, high = _pair(name, value, "an ascending pair of numbers")
     result = number(f"{name}[0]", low), number(f"{name}[1]", high)
     if not result[0] < result[1]:
@@ -261,7 +267,8 @@ def scan_shape(name: str, value: Any) -> tuple[int, int]:
 
 def _pair(name: str, value: Any, expected: str) -> tuple[Any, Any]:
     try:
-        if isinstance(value, Mapping | Set):  # which of its two is the first is not said
+        # which of two is the first is not said; what a class is a kind of takes long to find
+        if type(value) not in (tuple, list) and isinstance(value, Mapping | Set):
             raise TypeError
         first, second = value
     except (TypeError, ValueError):

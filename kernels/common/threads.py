@@ -18,9 +18,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from arraycon.kernels.common import processors
+from arraycon.kernels.common import processors, settings
 
 SETTING = "ARRAYCON_THREADS"
+_setting = settings.variable(SETTING)
 
 _chosen: contextvars.ContextVar[int | None] = contextvars.ContextVar(
     "arraycon_threads", default=None
@@ -248,7 +249,7 @@ def _work(work: Callable[[int, int], None], start: int, stop: int) -> None:
 
 
 def _from_environment() -> int | None:
-    setting = os.environ.get(SETTING)
+    setting = _setting()
     if not setting:
         return None
     if not setting.isdecimal() or int(setting) < 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -22,39 +23,61 @@ _TURN = 256
 
 
 def obja_thresh(
-    amplitude: Array, *, relax: float, thresh: tuple[float, float], sums: Array | None = None
+    amplitude: Array,
+    *,
+    relax: float,
+    thresh: tuple[float, float],
+    sums: Array | None = None,
+    source: Array | None = None,
 ) -> None:
     """Relax the amplitude into a range."""
     cast = amplitude.dtype.type
     limits = cast(relax), cast(1 - relax), cast(thresh[0]), cast(thresh[1])
-    _change(amplitude, sums, _clip, _clip_blocks, limits)
+    _change(amplitude, source, sums, _clip, _clip_blocks, limits)
 
 
 def objp_thresh(
-    phase: Array, *, relax: float, thresh: tuple[float, float], sums: Array | None = None
+    phase: Array,
+    *,
+    relax: float,
+    thresh: tuple[float, float],
+    sums: Array | None = None,
+    source: Array | None = None,
 ) -> None:
     """Relax the phase into a range."""
-    obja_thresh(phase, relax=relax, thresh=thresh, sums=sums)
+    obja_thresh(phase, relax=relax, thresh=thresh, sums=sums, source=source)
 
 
-def objp_postiv(phase: Array, *, relax: float, mode: str, sums: Array | None = None) -> None:
+def objp_postiv(
+    phase: Array,
+    *,
+    relax: float,
+    mode: str,
+    sums: Array | None = None,
+    source: Array | None = None,
+) -> None:
     """Relax the phase towards non-negative values."""
-    flat, cast = phase.reshape(-1), phase.dtype.type
+    cast = phase.dtype.type
     if mode == "subtract_min":
+        flat = (phase if source is None else source).reshape(-1)
         # NumPy's minimum is vectorised and keeps NaN; a Numba loop that keeps NaN is not faster
         lows: list[float] = []
         threads.run(lambda i, j: lows.append(np.min(flat[i:j])), flat.size, grain=_GRAIN)
         offset = cast(relax), cast(1 - relax), cast(np.min(lows))
-        _change(phase, sums, _lower, _lower_blocks, offset)
+        _change(phase, source, sums, _lower, _lower_blocks, offset)
         return
     limits = cast(relax), cast(1 - relax), cast(0), cast(np.inf)
-    _change(phase, sums, _clip, _clip_blocks, limits)
+    _change(phase, source, sums, _clip, _clip_blocks, limits)
 
 
-def _change(x: Array, sums: Array | None, plain: Any, measured: Any, numbers: Any) -> None:
+def _change(
+    x: Array, source: Array | None, sums: Array | None, plain: Any, measured: Any, numbers: Any
+) -> None:
     flat = x.reshape(-1)
     if sums is None:
-        threads.run(lambda i, j: plain(flat[i:j], *numbers), flat.size, grain=_GRAIN)
+        given = flat if source is None else source.reshape(-1)
+        work = functools.partial(plain, given, flat, source is not None, *numbers)
+        threads.run(work, flat.size, grain=_GRAIN)
     else:
         run_ranges(
             lambda parts, i, j: measured(flat, parts, i, j, *numbers),
@@ -65,17 +88,25 @@ def _change(x: Array, sums: Array | None, plain: Any, measured: Any, numbers: An
 
 
 @kernel
-def _clip(x: Array, relax: float, keep: float, low: float, high: float) -> None:
-    size = x.size // _STREAMS
-    for first in range(0, size, _TURN):
-        last = min(first + _TURN, size)
+def _clip(source, x, apart, relax, keep, low, high, start, stop):
+    """Clip a range of an array; or write it to another one, if they are apart.
+
+    That waits for new pages, from one end to the other as well as in turns. A copy that is clipped
+    then took 1.7 times as long as `np.clip` does for a new array, this takes 1.0 to 1.15.
+    """
+    if apart:
+        _clip_from(source[start:stop], x[start:stop], relax, keep, low, high)
+        return
+    size = (stop - start) // _STREAMS
+    for first in range(start, start + size, _TURN):
+        last = min(first + _TURN, start + size)
         for stream in range(_STREAMS):
             _clip_one(x[stream * size + first : stream * size + last], relax, keep, low, high)
-    _clip_one(x[_STREAMS * size :], relax, keep, low, high)
+    _clip_one(x[start + _STREAMS * size : stop], relax, keep, low, high)
 
 
 @kernel
-def _clip_one(x: Array, relax: float, keep: float, low: float, high: float) -> None:
+def _clip_one(x, relax, keep, low, high):
     # one array, not input and output: the same memory under two names is not vectorised
     for i in range(x.size):
         value = x[i]
@@ -85,10 +116,24 @@ def _clip_one(x: Array, relax: float, keep: float, low: float, high: float) -> N
 
 
 @kernel
-def _lower(x: Array, relax: float, keep: float, offset: float) -> None:
+def _clip_from(source, x, relax, keep, low, high):
     for i in range(x.size):
-        value = x[i]
-        x[i] = relax * value + keep * (value - offset)
+        value = source[i]
+        clipped = low if value < low else value
+        clipped = high if clipped > high else clipped
+        x[i] = relax * value + keep * clipped
+
+
+@kernel
+def _lower(source, x, apart, relax, keep, offset, start, stop):
+    if apart:
+        for i in range(start, stop):
+            value = source[i]
+            x[i] = relax * value + keep * (value - offset)
+    else:
+        for i in range(start, stop):
+            value = x[i]
+            x[i] = relax * value + keep * (value - offset)
 
 
 # In one loop: in three over what is in the first-level cache, for which old values were kept, this

@@ -12,7 +12,7 @@ from arraycon.kernels.agnostic.tools import notch
 from arraycon.kernels.agnostic.tools.transfer import HIGHEST
 from arraycon.kernels.common import threads
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.cpu.tools import elementary, lateral, transfer, volume
+from arraycon.kernels.cpu.tools import alone, elementary, lateral, transfer, volume
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
 from arraycon.kernels.cpu.tools.transfer import Transfer
@@ -50,12 +50,12 @@ def obj_gaussian(
         boundary=boundary,
         relax=relax,
     )
-    depth = table._replace(ky2=np.zeros(ny), kx2=np.zeros(nx + 1))
-    plane = table._replace(kz2=np.zeros(1))
+    depth = table._replace(ky2=np.ones(ny), kx2=np.ones(nx + 1))
+    plane = table._replace(kz2=np.ones(1))
     if sigma == 0:
         yield from volume.filtered_depth(obj, depth, mirror=mirror, sums=sums)
     elif sigma_z == 0 and mirror:
-        yield from lateral.by_cosines(obj, transfer.mask(plane, obj.real.dtype), sums)
+        yield from lateral.by_cosines(obj, plane, sums)
     elif sigma_z == 0:
         yield from lateral.by_mask(obj, _half_mask(plane, obj), sums)
     else:
@@ -75,8 +75,8 @@ def gaussian(
     """Return the transfer function of `obj_gaussian`, of which the object's values are no part."""
     mirror = boundary == "mirror"
     nz, (ny, nx) = obj.shape[-3] if sigma_z > 0 else 1, obj.shape[-2:]
-    y, x = (_exponents(n, dx, sigma, mirror=mirror) for n in (ny, nx))
-    z = _exponents(nz, slice_thickness, sigma_z, mirror=mirror)
+    y, x = (_exponentials(n, dx, sigma, mirror=mirror) for n in (ny, nx))
+    z = _exponentials(nz, slice_thickness, sigma_z, mirror=mirror)
     if not mirror:
         z = z[: nz // 2 + 1]
         x = x if obj.dtype.kind == "c" else x[: nx // 2 + 1]
@@ -114,7 +114,7 @@ def obj_bandpass(
     if dims == "volume":
         yield from volume.filtered(obj, table, mirror=mirror, lateral_mirror=mirror, sums=sums)
     elif mirror:
-        yield from lateral.by_cosines(obj, transfer.mask(table, obj.real.dtype), sums)
+        yield from lateral.by_cosines(obj, table, sums)
     else:
         yield from lateral.by_mask(obj, _half_mask(table, obj), sums)
 
@@ -211,6 +211,11 @@ def grid_notch(
         ny, nx, dx=dx, period=period, window=window, direction=direction, rotation=rotation
     )
     keep = planes.real.dtype.type(relax)
+    if obj.dtype.kind == "f" and alone.are_few(planes):
+        mask = np.where(stop, keep, planes.dtype.type(1))
+        if (one_by_one := alone.filter_of(planes, mask)) is not None:
+            yield from lateral.in_place(one_by_one, planes, sums)
+            return
 
     def work(engine: Any, x: Array, spectrum: Array) -> None:
         engine.rfft2_into(x, spectrum)
@@ -297,12 +302,12 @@ def _squares(n: int, spacing: float, *, mirror: bool) -> Array:
     return (transfer.frequencies(n, mirror=mirror) / max(spacing, 1 / HIGHEST)) ** 2
 
 
-def _exponents(n: int, spacing: float, sigma: float, *, mirror: bool) -> Array:
-    """2(πσq)² of each frequency, as far as its exponential is not 0."""
+def _exponentials(n: int, spacing: float, sigma: float, *, mirror: bool) -> Array:
+    """exp(-2(πσq)²) of each frequency: 1 where there is no blur."""
     if sigma == 0:
-        return np.zeros(n)
+        return np.ones(n)
     q, scale = np.sqrt(_squares(n, spacing, mirror=mirror)), math.pi * sigma
-    return 2 * (np.minimum(q, 40 / scale) * scale) ** 2
+    return np.exp(-2 * (np.minimum(q, 40 / scale) * scale) ** 2)
 
 
 @kernel

@@ -268,6 +268,23 @@ def join_rows(
         _join(tile, k, mirror, _real_at_ends(a, k, mirror), _real_at_ends(b, k, mirror))
 
 
+@staged
+def join_pairs(
+    spectrum: Memory,
+    row: Index,
+    last: Index,
+    stride: Index,
+    column: Index,
+    tile: Memory,
+    n: Index,
+) -> None:
+    """Do as `join_rows` with frequencies of which none is 0 or n/2."""
+    first = _load_complex(spectrum, row, last, stride, column)
+    second = _load_complex(spectrum, row + tile.lanes, last, stride, column)
+    for j, (a, b) in enumerate(zip(first, second, strict=True)):
+        _join(tile, column + j, n - (column + j), a, b)
+
+
 def _real_at_ends(z: Complex, k: Index, mirror: Index) -> Complex:
     """Without the imaginary part of frequencies 0 and n/2, which a real row does not have."""
     return Complex(z.real, z.imag.zero_where_equal(k, 0).zero_where_equal(k, mirror))
@@ -291,8 +308,8 @@ def _join(tile: Memory, k: Index, mirror: Index, a: Complex, b: Complex) -> None
 
 @staged
 def load_columns(x: Memory, place: Index, tile: Memory, i: Index, real: Index, imag: Index) -> None:
-    """Load one row of complex columns as number i."""
-    z = Complex(*x.load(place * 2).separated(x.load(place * 2 + x.lanes)))
+    """Load one row of complex columns as number i; the first of their parts is at `place`."""
+    z = Complex(*x.load(place).separated(x.load(place + x.lanes)))
     tile.store(i * (2 * tile.lanes) + real, z.real)
     tile.store(i * (2 * tile.lanes) + imag, z.imag)
 
@@ -311,7 +328,7 @@ def store_columns(
     """Store number i of all columns but those that are done."""
     parts = [tile.load(i * (2 * tile.lanes) + part) * scale for part in (real, imag)]
     for half, vector in enumerate(parts[0].interleaved(parts[1])):
-        target = place * 2 + half * x.lanes
+        target = place + half * x.lanes
         x.store(target, vector.after(done * 2 - half * x.lanes, x.load(target)))
 
 

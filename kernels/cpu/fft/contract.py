@@ -7,6 +7,38 @@ from typing import Any, Protocol
 from arraycon.kernels.common.arrays import Array
 
 
+class InPlace(Protocol):
+    """irfft2(rfft2(x)·mask) of real slices in their own memory: rows, columns, and rows again.
+
+    Each of the three consists of parts that do not know of each other, so that threads share them.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Number of parts.
+    """
+
+    rows: int
+    columns: int
+
+    def memory(self) -> Any:
+        """Return the scratch memory of one thread."""
+
+    def forward_rows(self, x: Array, first: int, last: int, memory: Any) -> None:
+        """Replace rows by their spectra, in an order of its own."""
+
+    def filter_columns(
+        self, x: Array, changes: Array | None, first: int, last: int, memory: Any
+    ) -> None:
+        """Transform columns, multiply and transform back.
+
+        Where asked, note in `changes` of each part Σ|(M - 1)X|² over both signs of kx.
+        """
+
+    def backward_rows(self, x: Array, first: int, last: int, memory: Any) -> None:
+        """Undo `forward_rows`."""
+
+
 class SliceTransforms(Protocol):
     """Transforms of one C-contiguous slice (ny, nx), in place or into given memory.
 
@@ -29,6 +61,12 @@ class SliceTransforms(Protocol):
 
     def filter_real_measured(self, x: Array, mask: Array, spectrum: Array) -> tuple[float, float]:
         """`filter_real`, with the sums of the change: Σ(new - old)² and Σold²."""
+
+    def in_place(self, like: Array, mask: Array) -> InPlace | None:
+        """`filter_real` without memory for a spectrum, where slices like this one suit it.
+
+        The mask may have all ny rows, and need not be even in ky then, but where kx is 0 or nx/2.
+        """
 
     def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
         """FFT of a complex slice, or its inverse."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from arraycon.kernels.common.arrays import Array
-from arraycon.kernels.cpu.fft.contract import SliceTransforms
+from arraycon.kernels.cpu.fft.contract import InPlace, SliceTransforms
 from arraycon.kernels.cpu.fft.library import LIBRARY
 
 logger = logging.getLogger("arraycon")
@@ -50,6 +50,10 @@ class Guarded:
     def filter_real_measured(self, x: Array, mask: Array, spectrum: Array) -> tuple[float, float]:
         """`filter_real`, with the sums of the change."""
         return self._choose("filter_real_measured", x).filter_real_measured(x, mask, spectrum)
+
+    def in_place(self, like: Array, mask: Array) -> InPlace | None:
+        """`filter_real` without memory for a spectrum."""
+        return self._choose("in_place", like).in_place(like, mask)
 
     def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
         """FFT of a complex slice, or its inverse."""
@@ -93,6 +97,18 @@ def _mask(width: int, dtype: Any) -> Array:
     return np.zeros((_TRIAL // 2 + 1, width), dtype)
 
 
+def _try_in_place(own: SliceTransforms, x: Array) -> None:
+    wide = np.zeros((_TRIAL, 2 * _TRIAL), x.dtype)
+    work = own.in_place(wide, _mask(_TRIAL + 1, x.dtype))
+    if work is None:
+        raise ValueError(f"{wide.shape[1]} columns are too few")
+    memory, changes = work.memory(), np.empty(work.columns)
+    work.forward_rows(wide, 0, work.rows, memory)
+    for asked in (None, changes):
+        work.filter_columns(wide, asked, 0, work.columns, memory)
+    work.backward_rows(wide, 0, work.rows, memory)
+
+
 _TRIALS: dict[str, Callable[[SliceTransforms, Array], object]] = {
     "rfft2_into": lambda own, x: own.rfft2_into(x, _buffer(own, x)),
     "irfft2_into": lambda own, x: own.irfft2_into(_buffer(own, x), x),
@@ -102,6 +118,7 @@ _TRIALS: dict[str, Callable[[SliceTransforms, Array], object]] = {
     "filter_real_measured": lambda own, x: own.filter_real_measured(
         x, _mask(_TRIAL // 2 + 1, x.dtype), _buffer(own, x)
     ),
+    "in_place": _try_in_place,
     "fft2_inplace": lambda own, x: own.fft2_inplace(x),
     "filter_complex": lambda own, x: own.filter_complex(x, _mask(_TRIAL, x.dtype)),
     "filter_complex_by_real": lambda own, x: own.filter_complex(x, _mask(_TRIAL, x.real.dtype)),

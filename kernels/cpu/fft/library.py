@@ -9,8 +9,15 @@ import numpy as np
 from arraycon.kernels.common import fft
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.scratch import scratch_memory
+from arraycon.kernels.cpu.fft.contract import InPlace
+from arraycon.kernels.cpu.fft.in_blocks import InBlocks
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import squares
+
+# Below so many pixels the spectrum's memory is worth the time. `kr_filter` of one slice in place,
+# over the other way: by ducc0 1.36 at 448², 1.3 at 700² and 1.2 at 1400×1300, also on two threads;
+# by SciPy 1.36, 1.2 and 1.05, on two threads 0.9 at 1400×1300.
+_LARGE = 1 << 20
 
 
 class Library:
@@ -47,6 +54,10 @@ class Library:
         _multiply(narrow, mask)
         self.irfft2_into(spectrum, x)
         return changed, before
+
+    def in_place(self, like: Array, mask: Array) -> InPlace | None:
+        """`filter_real` without memory for a spectrum, of large slices of even width."""
+        return InBlocks(like, mask) if like.shape[1] % 2 == 0 and like.size >= _LARGE else None
 
     def fft2_inplace(self, x: Array, *, inverse: bool = False) -> None:
         """FFT of a complex slice, or its inverse."""

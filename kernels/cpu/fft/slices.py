@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-import os
 from collections.abc import Callable
 from typing import Any
 
-from arraycon.kernels.common import threads
+from arraycon.kernels.common import settings, threads
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.cpu.fft.contract import SliceTransforms
 from arraycon.kernels.cpu.fft.guarded import Guarded
@@ -19,6 +18,7 @@ from arraycon.kernels.cpu.tools import compiled
 logger = logging.getLogger("arraycon")
 
 SWITCH = "ARRAYCON_FFT"
+_setting = settings.variable(SWITCH)
 
 _OWN = f"{__package__}.transform"
 
@@ -36,7 +36,7 @@ def engine(ny: int, nx: int) -> SliceTransforms:
         The environment variable ``ARRAYCON_FFT`` holds something else than ``auto`` or
         ``library``.
     """
-    setting = os.environ.get(SWITCH, "") or "auto"
+    setting = _setting() or "auto"
     if setting not in ("auto", "library"):
         raise ValueError(f"{SWITCH}: expected auto or library, got {setting!r}")
     own = _own() if setting == "auto" else None
@@ -45,7 +45,7 @@ def engine(ny: int, nx: int) -> SliceTransforms:
 
 def why_library() -> str:
     """Say why the own transforms are not used at all; empty if they are."""
-    if os.environ.get(SWITCH) == "library":
+    if _setting() == "library":
         return f"{SWITCH}=library"
     own = _own()
     if own is None:

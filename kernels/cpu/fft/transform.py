@@ -40,6 +40,8 @@ from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.fft import butterflies as move
 from arraycon.kernels.cpu.fft import lanes
+from arraycon.kernels.cpu.fft.contract import InPlace
+from arraycon.kernels.cpu.fft.packed import Packed
 from arraycon.kernels.cpu.fft.plans import plan_of, small_factors
 from arraycon.kernels.cpu.fft.tile import fft, tile_for
 from arraycon.kernels.cpu.tools.compiled import kernel
@@ -120,6 +122,11 @@ def filter_real_measured(x: Array, mask: Array, spectrum: Array) -> tuple[float,
     _columns(spectrum, nx // 2 + 1, mask, False, scale, plan_of(ny, x.dtype))
     changed, before = _backward_rows_measured(spectrum, x, plan_of(nx, x.dtype))
     return changed, before
+
+
+def in_place(like: Array, mask: Array) -> InPlace | None:
+    """`filter_real` without memory for a spectrum, if columns fill a vector."""
+    return Packed(like, mask) if Packed.suits(like) else None
 
 
 def fft2_inplace(x: Array, *, inverse: bool = False) -> None:
@@ -239,7 +246,7 @@ def _columns(x, width, mask, inverse, scale, plan):
         start = min(column, width - lane)
         real, imag = (lane, 0) if inverse else (0, lane)
         for row in range(ny):
-            move.load_columns(x, row * stride + start, tile, row, real, imag)
+            move.load_columns(x, 2 * (row * stride + start), tile, row, real, imag)
         fft(tile, ny, plan)
         result = tile
         if mask.size:
@@ -250,7 +257,7 @@ def _columns(x, width, mask, inverse, scale, plan):
             fft(filtered, ny, plan)
             result = filtered
         for row in range(ny):
-            place = row * stride + start
+            place = 2 * (row * stride + start)
             move.store_columns(
                 result, plan.frequency[row], real, imag, x, place, scale, column - start
             )

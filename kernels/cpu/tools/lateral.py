@@ -11,9 +11,10 @@ import numpy as np
 from arraycon.kernels.common.arrays import Array
 from arraycon.kernels.common.scratch import scratch_memory
 from arraycon.kernels.cpu.fft import slices
-from arraycon.kernels.cpu.tools import alone
+from arraycon.kernels.cpu.tools import alone, transfer
 from arraycon.kernels.cpu.tools.compiled import kernel
 from arraycon.kernels.cpu.tools.sums import as_real, keep_values, squares
+from arraycon.kernels.cpu.tools.transfer import Transfer
 from arraycon.kernels.cpu.tools.volume import spectra
 
 Work = Callable[[Any, Array, Any], None]
@@ -38,8 +39,8 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         whole = np.concatenate([mask, mask[:, (planes.shape[2] - 1) // 2 : 0 : -1]], axis=1)
         yield from each(planes, lambda engine, x, _: engine.filter_complex(x, whole), sums)
         return
-    if alone.suits(planes):
-        yield from _one_by_one(planes, mask, sums)
+    if (one_by_one := alone.filter_of(planes, mask)) is not None:
+        yield from in_place(one_by_one, planes, sums)
         return
     memory, changes = spectra(planes), np.empty((len(planes), 2))
 
@@ -57,8 +58,9 @@ def by_mask(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
         np.sum(changes, axis=0, out=sums[0])
 
 
-def _one_by_one(planes: Array, mask: Array, sums: Array | None) -> Iterator[None]:
-    work, changes = alone.Alone(planes, mask), np.zeros((len(planes), 2))
+def in_place(work: alone.Alone, planes: Array, sums: Array | None) -> Iterator[None]:
+    """Filter slices one by one, in their own memory."""
+    changes = np.zeros((len(planes), 2))
     yield
     for x, change in zip(planes, changes, strict=True):
         work(x, None if sums is None else change)
@@ -66,13 +68,18 @@ def _one_by_one(planes: Array, mask: Array, sums: Array | None) -> Iterator[None
         np.sum(changes, axis=0, out=sums[0])
 
 
-def by_cosines(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
-    """Multiply the cosine spectra of slices by a mask (ny, nx): nothing wraps round."""
+def by_cosines(obj: Array, table: Transfer, sums: Array | None) -> Iterator[None]:
+    """Multiply the cosine spectra of slices by a transfer function: nothing wraps round.
+
+    For a single slice its rows are made when they are needed: a mask would be as large as that.
+    """
     planes = obj.reshape(-1, *obj.shape[-2:])
+    dtype = obj.real.dtype
+    mask = transfer.mask(table, dtype) if len(planes) > 1 else np.empty((0, 0), dtype)
     by_parts, measured = planes.dtype.kind == "c", sums is not None
     # room for the real or the imaginary part
     memory = slices.memory(
-        lambda _: scratch_memory(np.empty, planes.shape[1:] if by_parts else (0,), mask.dtype),
+        lambda _: scratch_memory(np.empty, planes.shape[1:] if by_parts else (0,), dtype),
         planes,
     )
     changes = np.zeros((len(planes), 2))
@@ -85,7 +92,7 @@ def by_cosines(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
                     part[...] = target
                 values = part if by_parts else target
                 engine.dct2_inplace(values)
-                changes[i] += _multiply(values, mask, measured)
+                changes[i] += _multiply(values, mask, table, measured)
                 engine.dct2_inplace(values, inverse=True)
                 if by_parts:
                     target[...] = part
@@ -99,12 +106,19 @@ def by_cosines(obj: Array, mask: Array, sums: Array | None) -> Iterator[None]:
 
 
 @kernel
-def _multiply(x, mask, measured):
-    """Multiply coefficients (ny, nx); return the sums of the change, zero frequencies half."""
+def _multiply(x, mask, table, measured):
+    """Multiply coefficients (ny, nx) by a mask, or by the rows of a table where it is empty.
+
+    Return the sums of the change, zero frequencies half.
+    """
     changed = before = 0.0
-    old = np.empty(x.shape[1], x.dtype)
+    old, made = np.empty(x.shape[1], x.dtype), np.empty((1, x.shape[1]), x.dtype)
     for y in range(x.shape[0]):
-        row, factors = x[y], mask[y]
+        row, factors = x[y], made[0]
+        if mask.size:
+            factors = mask[y]
+        else:
+            transfer.weights(made, y, table)
         if measured:
             keep_values(row, old)
         for i in range(row.size):
