@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import tracemalloc
 
@@ -64,6 +65,12 @@ def parts(shape, seed=0, *, spread=0.4, offset=0.7):
 def make(shape, dtype="float64", **options):
     amplitude, phase = parts(shape, **options)
     return (amplitude * np.exp(1j * phase)).astype(COMPLEX[dtype])
+
+
+@functools.cache
+def large():
+    """An object of 42 MB, which takes longer to make than to constrain; nobody may change it."""
+    return make(BIG["object"], "float32", offset=0.1, spread=0.2)
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -552,7 +559,7 @@ def test_extra_memory(name, layout):
     pytest.importorskip("numba", reason="numba is not installed")
     if layout == "strided" and name != "obja_thresh":
         pytest.skip("one is enough")
-    obj = NUMPY.array(make(BIG["object"], "float32", offset=0.1, spread=0.2), layout)
+    obj = NUMPY.array(large(), layout)
     state = make_state(object_amplitude=None, object_phase=None, object=obj)
     limit = LIMITS[name]
     fields = declared()[name].model.model_fields
