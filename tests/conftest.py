@@ -36,6 +36,9 @@ for _name, _handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signa
 # of a test with more sets of parameters than this, one in so many is quick beyond the first ones
 _SWEEP, _ONE_IN = 4, 10
 
+# the programs that tests start would compile the package's text each time
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # for the workers that this process starts: with BLAS's own threads on top of them, they wait for
 # each other's; what starts commands as users do takes it back
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -75,8 +78,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     swept: collections.Counter[str] = collections.Counter()
     for item in items:
-        quick = item.get_closest_marker("quick")
+        quick, whole = (item.get_closest_marker(name) for name in ("quick", "whole"))
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if whole is not None and not whole.kwargs["when"](**parameters):
+            item.add_marker("thorough")
+            item.add_marker("slow")
         if quick is not None and not quick.kwargs["when"](**parameters):
             item.add_marker("slow")
         elif parameters and item.get_closest_marker("slow") is None:
