@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from foreign import OFF, only
 from libraries import relative_error
-from ptyrad_models import EVERY, Model, Tensor, assert_same, state_of
+from ptyrad_models import EVERY, Model, Tensor, assert_same, pytorch, state_of
 
 import arraycon
 from arraycon.adapters import InterfaceError, ptyrad
@@ -23,13 +23,7 @@ from arraycon.pipeline import lending
 
 @pytest.fixture
 def torch(monkeypatch):
-    """A stand-in for what lending wants of PyTorch itself."""
-    module = ModuleType("torch")
-    module.Tensor, module.as_tensor = Tensor, Tensor
-    module.no_grad = contextlib.nullcontext
-    module.autograd = SimpleNamespace(graph=SimpleNamespace(increment_version=lambda _: None))
-    stream = SimpleNamespace(cuda_stream=1234)
-    module.cuda = SimpleNamespace(current_stream=lambda _: stream)
+    module = pytorch()
     monkeypatch.setitem(sys.modules, "torch", module)
     return module
 

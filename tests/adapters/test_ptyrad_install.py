@@ -8,10 +8,17 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from foreign import OFF, only
-from ptyrad_models import EVERY, Model, Original, assert_same, create_optimizer, state_of
+from ptyrad_models import EVERY, Model, Original, assert_same, create_optimizer, pytorch, state_of
 
 import arraycon
 from arraycon.adapters import InterfaceError, _moments, ptyrad
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    module = pytorch()
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
 
 
 @pytest.fixture

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
-from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from foreign import only
-from ptyrad_models import Model, Tensor
+from ptyrad_models import Model, Tensor, pytorch
 
 import arraycon
 from arraycon.adapters import InterfaceError, ptyrad
@@ -18,13 +16,7 @@ from arraycon.adapters import InterfaceError, ptyrad
 
 @pytest.fixture
 def torch(monkeypatch):
-    """A stand-in for what lending wants of PyTorch itself."""
-    module = ModuleType("torch")
-    module.Tensor, module.as_tensor = Tensor, Tensor
-    module.no_grad = contextlib.nullcontext
-    module.autograd = SimpleNamespace(graph=SimpleNamespace(increment_version=lambda _: None))
-    stream = SimpleNamespace(cuda_stream=1234)
-    module.cuda = SimpleNamespace(current_stream=lambda _: stream)
+    module = pytorch()
     monkeypatch.setitem(sys.modules, "torch", module)
     return module
 

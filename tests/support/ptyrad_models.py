@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from types import ModuleType, SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -142,3 +144,14 @@ class Optimizer:
 
 def create_optimizer(parameters):
     return Optimizer(parameters)
+
+
+def pytorch():
+    """A module with what lending wants of PyTorch itself."""
+    module = ModuleType("torch")
+    module.Tensor, module.as_tensor = Tensor, Tensor
+    module.no_grad = contextlib.nullcontext
+    module.autograd = SimpleNamespace(graph=SimpleNamespace(increment_version=lambda _: None))
+    stream = SimpleNamespace(cuda_stream=1234)
+    module.cuda = SimpleNamespace(current_stream=lambda _: stream)
+    return module
