@@ -62,6 +62,7 @@ def test_sources_compile(family: str, dtype: str, index: str, architecture: int)
 
 @NEEDS_NVRTC
 @pytest.mark.slow
+@pytest.mark.whole(when=lambda dtype, **_: dtype == "float64")  # which takes more of both
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("family", source.families())
 def test_sources_assemble(family: str, dtype: str) -> None:
@@ -89,6 +90,7 @@ IN_REGISTERS = [
 
 @NEEDS_NVRTC
 @pytest.mark.slow
+@pytest.mark.whole(when=lambda index, **_: index == "long long")  # which takes more registers
 @pytest.mark.parametrize("index", ["int", "long long"])
 @pytest.mark.parametrize(("family", "defines"), IN_REGISTERS, ids=str)
 def test_windows_stay_in_registers(family: str, defines: dict[str, Any], index: str) -> None:
