@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-ENDINGS = {".py", ".cu", ".cuh", ".h", ".html", ".typed"}
+ENDINGS = {".py", ".cu", ".cuh", ".h", ".cpp", ".html", ".typed"}
 PACKAGES = {"arraycon": "", "kernels": "arraycon/"}
 """Folders of the checkout, and where a wheel has them."""
 

@@ -27,6 +27,7 @@ def test_each_file_of_a_pattern_goes_into_a_folder() -> None:
     assert sorted(path.name for path in Path("out").iterdir()) == ["model.hdf5", "other.hdf5"]
 
 
+@pytest.mark.slow
 def test_names_are_made_of_stems() -> None:
     code, output = run(
         "apply", "model.hdf5", "other.hdf5", "-p", "params.yaml", "-o", "out/{stem}_c.hdf5",

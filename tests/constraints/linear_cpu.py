@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from cases import LATERAL, family
-from libraries import COMPLEX, FLOAT32, FLOAT64, REAL, relative_error
+from libraries import COMPLEX, ENGINES, FLOAT32, FLOAT64, REAL, relative_error
 
 import arraycon
 
@@ -18,6 +20,7 @@ TOLERANCE = {"float32": FLOAT32, "float64": FLOAT64}
 SINGLE_AND_ONE_LIBRARY = pytest.mark.quick(
     when=lambda dtype, engine, **_: dtype == "float32" and engine != "ducc0"
 )
+EVERY_ENGINE = pytest.mark.parametrize("engine", ENGINES, indirect=True)
 THICKNESS = {"slice_thickness": 1.5}
 VOLUMES = [
     ("obj_gaussian", {"dx": 0.2, "sigma": 0.3, "sigma_z": 2.0, "relax": 0.2}),
@@ -52,15 +55,24 @@ def given(name, options):
     return {**options, **depth}
 
 
-def check(name, options, obj, dtype):
+@functools.lru_cache(maxsize=len(SLICES + VOLUMES))
+def expected(name, options, shape, dtype, number):
+    """What the formula says, kept for the engines that follow: two thirds of the time were its."""
+    return getattr(FORMULA, name)(objects(shape, dtype, number), **dict(options))
+
+
+def check(name, options, shape, dtype, number):
     options, function = given(name, options), getattr(arraycon, name)
+    obj = objects(shape, dtype, number)
     # scratch memory that is not overwritten would bring the first run into the next
     function(np.full_like(obj, 1e6), **options)
     found = function(obj, **options)
     assert found.dtype == obj.dtype
-    assert relative_error(found, getattr(FORMULA, name)(obj, **options)) <= TOLERANCE[dtype]
+    right = expected(name, tuple(options.items()), shape, dtype, number)
+    assert relative_error(found, right) <= TOLERANCE[dtype]
 
 
+@EVERY_ENGINE  # of which each has the same answers: they come one after the other
 @SINGLE_AND_ONE_LIBRARY
 @pytest.mark.usefixtures("engine")
 @BOTH
@@ -68,9 +80,10 @@ def check(name, options, obj, dtype):
 @pytest.mark.parametrize("nz", [1, 2, 3, 8, volume._DENSE, volume._DENSE + 1, 61])
 def test_every_depth(nz, dtype, number):
     for name, options in VOLUMES:
-        check(name, options, objects((2, nz, 9, 14), dtype, number), dtype)
+        check(name, options, (2, nz, 9, 14), dtype, number)
 
 
+@EVERY_ENGINE  # of which each has the same answers: they come one after the other
 @SINGLE_AND_ONE_LIBRARY
 @pytest.mark.usefixtures("engine")
 @BOTH
@@ -78,7 +91,7 @@ def test_every_depth(nz, dtype, number):
 @pytest.mark.parametrize("shape", LATERAL)
 def test_lateral_sizes(shape, dtype, number):
     for name, options in SLICES + VOLUMES:
-        check(name, options, objects((2, 3, *shape), dtype, number), dtype)
+        check(name, options, (2, 3, *shape), dtype, number)
 
 
 @pytest.mark.usefixtures("divided", "engine")

@@ -73,6 +73,7 @@ def test_demo() -> None:
     assert recorded == again
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_what_diverges_is_done_again_with_shorter_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     choose, do = plan.suited, runs.run

@@ -25,7 +25,7 @@ from on_cpu import NEEDS_COMPILER, STANDIN, TESTS, cuda_on_cpu, environment
 from arraycon.kernels.common import threads
 from arraycon.kernels.gpu.tools import source
 
-CONSTRAINTS = tuple(f"constraints/{name}.py" for name in (*FAMILIES, "polar"))
+CONSTRAINTS = tuple(f"constraints/{name}.py" for name in (*FAMILIES, "polar", "polar_schedules"))
 SELECTIONS = {
     0: (
         "cupy",
@@ -38,7 +38,7 @@ SELECTIONS = {
     1: (
         "test_gpu or cupy and contiguous or cupy and options",
         *CONSTRAINTS,
-        "gpu/test_gpu.py",
+        *sorted(f"gpu/{path.name}" for path in (TESTS / "gpu").glob("test_gpu*.py")),
     ),
 }
 """Tests for each order of the threads: 0 as numbered, 1 the other way round."""

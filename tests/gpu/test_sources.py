@@ -25,6 +25,7 @@ KERNEL = cuda_on_cpu.KERNEL
 TOOLS = Path(source.__file__).parent
 LAUNCHERS = sorted([*TOOLS.glob("*.py"), *TOOLS.parent.glob("*.py")])
 VARIANTS = [(dtype, index) for dtype in ("float32", "float64") for index in ("int", "long long")]
+ARCHITECTURES = (75, 80, 90, 100)
 SCALARS = ("long long", "double", "real")
 NEEDS_NVRTC = pytest.mark.skipif(
     nvrtc.library() is None, reason=f"{nvrtc.WHEEL} is not installed (extra: dev)"
@@ -37,7 +38,16 @@ NEEDS_NVRTC = pytest.mark.skipif(
         (architecture, dtype, index) == (90, "float32", "int")
     )
 )
-@pytest.mark.parametrize("architecture", [75, 80, 90, 100])
+@pytest.mark.whole(
+    when=lambda architecture, dtype, index, family: (
+        ARCHITECTURES[
+            (source.families().index(family) + VARIANTS.index((dtype, index))) % len(ARCHITECTURES)
+        ]
+        == architecture
+        or (architecture, dtype, index) == (90, "float32", "int")
+    )
+)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize(("dtype", "index"), VARIANTS)
 @pytest.mark.parametrize("family", source.families())
 def test_sources_compile(family: str, dtype: str, index: str, architecture: int) -> None:
@@ -52,6 +62,7 @@ def test_sources_compile(family: str, dtype: str, index: str, architecture: int)
 
 @NEEDS_NVRTC
 @pytest.mark.slow
+@pytest.mark.whole(when=lambda dtype, **_: dtype == "float64")  # which takes more of both
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("family", source.families())
 def test_sources_assemble(family: str, dtype: str) -> None:
@@ -79,6 +90,7 @@ IN_REGISTERS = [
 
 @NEEDS_NVRTC
 @pytest.mark.slow
+@pytest.mark.whole(when=lambda index, **_: index == "long long")  # which takes more registers
 @pytest.mark.parametrize("index", ["int", "long long"])
 @pytest.mark.parametrize(("family", "defines"), IN_REGISTERS, ids=str)
 def test_windows_stay_in_registers(family: str, defines: dict[str, Any], index: str) -> None:

@@ -196,6 +196,7 @@ print(sorted(interrupted))
 """
 
 
+@pytest.mark.slow
 def test_a_signal_waits_for_the_end_of_the_constraint():
     support = [str(path) for path in sys.path if path.endswith("support")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(support), "ARRAYCON_THREADS": "2"}

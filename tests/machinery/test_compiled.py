@@ -107,10 +107,19 @@ c.IndexDataCacheFile = Other
     assert not list(tmp_path.rglob("*.nb?"))
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Machine code of a process that found none."""
+    folder = tmp_path_factory.mktemp("kept")
+    run(BLUR, folder)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["*.nbi", "*.nbc"])
-def test_a_damaged_cache(tmp_path, ending):
-    run(BLUR, tmp_path)
+def test_a_damaged_cache(tmp_path, kept, ending):
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    assert list(tmp_path.rglob(ending))
     for file in tmp_path.rglob(ending):
         file.write_bytes(file.read_bytes()[:20])
     run(BLUR, tmp_path)

@@ -10,9 +10,11 @@ from fuzzing import functions, judge
 from arraycon.kernels.cpu import clamp
 
 
+@pytest.mark.quick(when=lambda numbers, **_: numbers.start == 0)
 @pytest.mark.parametrize("kind", fuzz.KINDS)
-def test_random_cases(kind):
-    assert fuzz.run(kind, seed=13, numbers=range(320)) == 0
+@pytest.mark.parametrize("numbers", [range(80), range(80, 320)], ids=str)
+def test_random_cases(kind, numbers):
+    assert fuzz.run(kind, seed=13, numbers=numbers) == 0
 
 
 def test_a_wrong_kernel_is_found(monkeypatch):

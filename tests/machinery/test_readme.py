@@ -29,6 +29,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_script_says_and_writes_what_the_page_says(folder):
     printed = (folder / "printed.txt").read_text()
     assert re.search(
@@ -39,6 +40,7 @@ def test_the_script_says_and_writes_what_the_page_says(folder):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_commands(folder):
     (commands,) = COMMANDS.findall(TEXT)
     for line in commands.splitlines():

@@ -1,25 +1,17 @@
 // Stands in for the CUDA built-ins, so that a kernel's own text runs on the CPU under sanitizers.
 //
-// Every thread of a block is a fiber; blocks run one after the other. A fiber runs until it finishes
-// or waits for others, and then the next one in order runs: with the order turned round, a result
-// that lacks a barrier changes. Threads of which some wait for the block and others for their warp
-// are reported, because on a device they would hang.
+// What runs the threads is in ``cuda_on_cpu.cpp``, compiled once; a source, of which there are more
+// than a hundred, includes little, because that took half of the time that compiling it takes.
 
 #pragma once
-#include <ucontext.h>
+#include <time.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <random>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #define __global__
 #define __device__
@@ -35,136 +27,31 @@ struct dim3 {
     unsigned x, y, z;
 };
 
-// Where the linker puts the arrays that kernels declare as shared, if there are any.
-extern "C" {
-__attribute__((weak, visibility("hidden"))) extern unsigned char __start_shared_memory[];
-__attribute__((weak, visibility("hidden"))) extern unsigned char __stop_shared_memory[];
-}
-
-static dim3 threadIdx, blockIdx, blockDim, gridDim;
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 static const int warpSize = 32;
 
 namespace on_cpu {
 
 enum State { ready, at_block, at_warp, finished };
 
-struct Fiber {
-    ucontext_t context;
-    dim3 thread;
-    State state;
-    unsigned exchanges;  // between the lanes of the warp, so far
-};
+// of all threads and of the one that runs
+extern unsigned char *shared;
+extern size_t current;
 
-const size_t stack_bytes = 64 << 10;
-static std::vector<Fiber> fibers;
-static std::vector<std::unique_ptr<char[]>> stacks;  // kept, because new memory takes most time
-static std::vector<unsigned long long> slots;  // two values for each thread, taken in turns
-static ucontext_t scheduler;
-static size_t current;
-static unsigned char *shared;
-static void (*body)(void *);
-static void *body_data;
-
-inline void wait(State state) {
-    Fiber &fiber = fibers[current];
-    fiber.state = state;
-    swapcontext(&fiber.context, &scheduler);
-}
-
-inline void entry() {
-    body(body_data);
-    fibers[current].state = finished;
-}
-
-// NaN, and an index far outside: no kernel may rely on what was in shared memory before. A loop of
-// its own, because the sanitizer's `memset` would find the space between the arrays.
-__attribute__((no_sanitize("address"))) inline void forget(volatile unsigned char *first,
-                                                           volatile unsigned char *last) {
-    while (first < last) *first++ = 0xff;
-}
-
-// Let those go on that wait for nobody else: a warp, or the whole block.
-inline bool release(size_t first, size_t last, State state) {
-    bool any = false;
-    for (size_t i = first; i < last; ++i) {
-        if (fibers[i].state == finished) continue;
-        if (fibers[i].state != state) return false;
-        any = true;
-    }
-    if (any)
-        for (size_t i = first; i < last; ++i)
-            if (fibers[i].state == state) fibers[i].state = ready;
-    return any;
-}
-
-inline bool run_block(const std::vector<size_t> &order) {
-    for (size_t i = 0; i < fibers.size(); ++i) {
-        Fiber &fiber = fibers[i];
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = stacks[i].get();
-        fiber.context.uc_stack.ss_size = stack_bytes;
-        fiber.context.uc_link = &scheduler;
-        fiber.state = ready;
-        fiber.exchanges = 0;
-        makecontext(&fiber.context, entry, 0);
-    }
-    for (;;) {
-        for (size_t i : order) {
-            if (fibers[i].state != ready) continue;
-            current = i;
-            threadIdx = fibers[i].thread;
-            swapcontext(&scheduler, &fibers[i].context);
-        }
-        bool all_finished = true;
-        for (const Fiber &fiber : fibers) all_finished &= fiber.state == finished;
-        if (all_finished) return true;
-        bool released = release(0, fibers.size(), at_block);
-        for (size_t first = 0; first < fibers.size(); first += warpSize)
-            released |= release(first, std::min(first + warpSize, fibers.size()), at_warp);
-        if (!released) return false;
-    }
-}
-
-// order: 0 as numbered, 1 the other way round, others shuffled by that seed
-inline bool run_grid(dim3 grid, dim3 block, size_t shared_bytes, int order) {
-    gridDim = grid;
-    blockDim = block;
-    const size_t threads = (size_t)block.x * block.y * block.z;
-    fibers = std::vector<Fiber>(threads);
-    while (stacks.size() < threads) stacks.emplace_back(new char[stack_bytes]);
-    slots.assign(2 * threads, 0);
-    std::vector<size_t> sequence(threads);
-    for (size_t i = 0; i < threads; ++i) {
-        sequence[i] = i;
-        fibers[i].thread = {(unsigned)(i % block.x), (unsigned)(i / block.x % block.y),
-                            (unsigned)(i / block.x / block.y)};
-    }
-    if (order == 1) std::reverse(sequence.begin(), sequence.end());
-    if (order > 1) std::shuffle(sequence.begin(), sequence.end(), std::mt19937(order));
-    bool completed = true;
-    for (blockIdx.z = 0; blockIdx.z < grid.z && completed; ++blockIdx.z)
-        for (blockIdx.y = 0; blockIdx.y < grid.y && completed; ++blockIdx.y)
-            for (blockIdx.x = 0; blockIdx.x < grid.x && completed; ++blockIdx.x) {
-                // on the heap, with exactly as many bytes as the launch asked for
-                std::unique_ptr<unsigned char[]> memory(new unsigned char[shared_bytes]);
-                shared = memory.get();
-                forget(shared, shared + shared_bytes);
-                forget(__start_shared_memory, __stop_shared_memory);
-                completed = run_block(sequence);
-            }
-    fibers.clear();
-    if (!completed) stacks.clear();  // the frames of those that wait are still marked there
-    return completed;
-}
+void wait(State state);
+// The value that the same call of another lane of the warp was given, or one's own without that lane.
+unsigned long long exchanged(unsigned long long value, unsigned source_lane);
+// False if some threads wait for what others never reach; see `run_grid` for the order.
+bool run_grid(dim3 grid, dim3 block, size_t shared_bytes, int order, void (*body)(void *),
+              void *data);
 
 template <class T>
 T exchange(T value, unsigned source_lane) {
     static_assert(sizeof(T) <= 8, "a value of the warp has at most 8 bytes");
-    const size_t self = current, turn = fibers[self].exchanges++ % 2;
-    std::memcpy(&slots[2 * self + turn], &value, sizeof(T));
-    wait(at_warp);
-    const size_t source = self / warpSize * warpSize + source_lane;
-    if (source < fibers.size()) std::memcpy(&value, &slots[2 * source + turn], sizeof(T));
+    unsigned long long bits = 0;
+    std::memcpy(&bits, &value, sizeof(T));
+    bits = exchanged(bits, source_lane);
+    std::memcpy(&value, &bits, sizeof(T));
     return value;
 }
 
@@ -200,11 +87,9 @@ int launch(void (*kernel)(A...), const Argument *arguments, int number, const un
     for (int i = 0; i < number; ++i)
         if (!suitable[i]) return 1 + i;
     auto call = [&] { kernel(get<A>(arguments[I])...); };
-    body = [](void *data) { (*reinterpret_cast<decltype(call) *>(data))(); };
-    body_data = &call;
-    return run_grid({dims[0], dims[1], dims[2]}, {dims[3], dims[4], dims[5]}, shared_bytes, order)
-               ? 0
-               : -1;
+    auto body = [](void *data) { (*reinterpret_cast<decltype(call) *>(data))(); };
+    const dim3 grid{dims[0], dims[1], dims[2]}, block{dims[3], dims[4], dims[5]};
+    return run_grid(grid, block, shared_bytes, order, body, &call) ? 0 : -1;
 }
 
 template <class... A>
@@ -227,7 +112,9 @@ inline void __syncthreads() { on_cpu::wait(on_cpu::at_block); }
 inline void __syncwarp(unsigned = 0xffffffffu) { on_cpu::wait(on_cpu::at_warp); }
 inline void __threadfence() {}
 inline long long clock64() {
-    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
 template <class T>

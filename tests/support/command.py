@@ -40,7 +40,8 @@ def environment(**more: str) -> dict[str, str]:
     path = os.pathsep.join(
         [*more.pop("first", "").split(), str(Path(arraycon.__file__).parents[1])]
     )
-    kept = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    left = "COLUMNS", "FORCE_COLOR", "OPENBLAS_NUM_THREADS"
+    kept = {k: v for k, v in os.environ.items() if k not in left}
     return kept | {"PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"} | more
 
 
