@@ -76,7 +76,7 @@ def test_a_dataset_that_was_just_written_is_read_from_the_disk(tmp_path: Path, t
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_known_of_an_array_takes_no_memory(tmp_path: Path, kind):
     array = stored.store(kind, tmp_path, "x", VALUES)
-    seen = elsewhere.outline(array)
+    seen = elsewhere.outline("x", array)
     assert isinstance(seen, np.ndarray)
     assert (seen.shape, seen.dtype) == (SHAPE, VALUES.dtype)
     assert bool(elsewhere.kind(array)) == (kind != "memmap")

@@ -23,7 +23,7 @@ CONDA = {"matplotlib": "matplotlib-base"}
 
 def requirements(lines):
     """Least versions by name."""
-    found = (re.match(r"([\w-]+) *>= *([\d.]+)", line) for line in lines)
+    found = (re.match(r"([\w-]+)(?:\[\w+\])? *>= *([\d.]+)", line) for line in lines)
     return {each[1].lower(): each[2] for each in found if each}
 
 
@@ -65,9 +65,10 @@ def test_one_version():
 
 def test_the_least_versions_are_those_that_are_tested():
     script = (ROOT / ".ci" / "versions").read_text(encoding="utf-8")
-    oldest = re.search(r"^oldest=\((.*)\)$", script, re.M)[1]
+    oldest = re.search(r"^oldest=\((.*?)\)$", script, re.M | re.S)[1]
     tested = dict(re.findall(r'"([\w-]+)==([\d.]+)\.\*"', oldest))
-    assert tested == requirements(PROJECT["dependencies"])
+    extras = PROJECT["optional-dependencies"]
+    assert tested == requirements([*PROJECT["dependencies"], *extras["dask"], *extras["zarr"]])
     named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
     # the one in between is what everything else is tested on
     assert set(named) - {"3.11"} <= set(
