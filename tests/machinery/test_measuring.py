@@ -168,15 +168,15 @@ def peak_of(constraints, state, measure):
 @pytest.mark.quick(when=lambda name: name == "kz_filter")
 @pytest.mark.parametrize("name", OBJECT_CONSTRAINTS)
 def test_measuring_takes_no_copy(name):
-    """Beyond what the constraint itself needs there is a block of 64 kB, and a slice's rows."""
+    """Beyond what the constraint itself needs there are blocks of 64 kB, and no slice."""
     pytest.importorskip("numba", reason="numba is not installed")
     state = state_of((1, 12, 256, 256), "float32")
     constraints = only(**{name: OPTIONS.get(name, {})})
     with threads.use_threads(2):
         plain, measured = (peak_of(constraints, state, measure) for measure in (False, True))
-    # obj_z_recenter keeps one mode of the probe for each thread; what two threads that make a mask
-    # hold at once differs from call to call, measured or not, by half a mask: 0.0106 of this array
-    assert measured - plain < 0.02 * state.object_phase.nbytes
+    # What two threads hold at once differs from call to call, measured or not, by up to a mask,
+    # 0.022 of this array; one slice would be 0.083.
+    assert measured - plain < 0.05 * state.object_phase.nbytes
 
 
 @pytest.mark.parametrize("layout", ["strided", "transposed"])
