@@ -316,23 +316,33 @@ def keep(arrays: dict[str, Any], client: Any, folder: Path) -> tuple[Any, ...]:
 
 def every_constraint(folder: Path, client: Any) -> None:
     """Print every constraint by executor."""
-    print("\n| constraint | passes | transposes | serial | threads, 2 | 2 processes |")
-    print("|---|--:|--:|--:|--:|--:|")
+    print("\n| constraint | passes | transposes | serial | threads, 2 | 2 processes | resident |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     for name, one in declared().items():
         if not one.built_in or not one.layout:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             constraints = arraycon.Constraints({name: {"start_iter": 1, **one.typical}})
-        made = [state((2, 1 if one.flat else 16, 96, 80)) for _ in range(4)]
+        made = [state((2, 1 if one.flat else 16, 96, 80)) for _ in range(5)]
         options = {"memory": 8 * made[0].object_phase.nbytes}
         plan = constraints.plan(made[1], 1, **options)
         if not any(each.regions for each in plan.passes):  # the probe or positions alone
             continue
         constraints.apply(made[0], 1)
         row = []
-        for each, executor in zip(made[1:], ("serial", executors.Threads(2), client), strict=True):
-            constraints.apply(each, 1, executor=executor, scratch=folder, **options)
+        whole = made[0].object_phase.nbytes
+        for each, how in zip(
+            made[1:],
+            (
+                {"executor": "serial", "memory": 8 * whole},
+                {"executor": executors.Threads(2), "memory": 8 * whole},
+                {"executor": client, "memory": 8 * whole},
+                {"executor": client, "memory": 40 * whole, "resident": True},
+            ),
+            strict=True,
+        ):
+            constraints.apply(each, 1, scratch=folder, **how)
             row.append(f"{error(each, made[0]):.0e}")
         print(
             f"| {name} | {len(plan.passes)} | {plan.transposes} | {' | '.join(row)} |", flush=True
