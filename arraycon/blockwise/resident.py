@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from arraycon.blockwise import arriving
 from arraycon.blockwise.executors import RETRIES, Cluster
 from arraycon.blockwise.files import bounds
 from arraycon.blockwise.planning import Pass
@@ -37,6 +38,7 @@ from arraycon.blockwise.spread import (
 )
 from arraycon.blockwise.stores import Source, Store
 from arraycon.blockwise.tasks import Done, Task
+from arraycon.kernels.common import elsewhere
 from arraycon.kernels.common.steps import Like, Region, Shared
 
 
@@ -124,7 +126,24 @@ class Resident:
         # dask has it done by who has the piece
         return common, self._submit(cut, piece.values, inside(common, piece.where))
 
-    def in_file(self, name: str) -> Source:
+    def arrive(self, arrays: Mapping[str, Any], limit: int) -> None:
+        """Put a user's arrays into the store: dask's are made by the workers, and stay there."""
+        others = {name: x for name, x in arrays.items() if not elsewhere.is_dask(x)}
+        for name in arrays.keys() - others.keys():
+            self.store.sources[name] = self.spread(arrays[name])
+        arriving.arrive(self.store, others, self.cluster, limit)
+
+    def leave(self, arrays: Mapping[str, Any], limit: int) -> dict[str, Any]:
+        """Return arrays with their new versions; what can fail comes before any is written."""
+        made = {name: self.as_dask(name) for name, x in arrays.items() if elsewhere.is_dask(x)}
+        others = {name: x for name, x in arrays.items() if name not in made}
+        for name in others:
+            self.in_file(name)
+        for name, x in others.items():
+            made[name] = arriving.leave(self.store, name, x, limit)
+        return made
+
+    def in_file(self, name: str) -> None:
         """Let the workers write an array into a file, which takes its place in the store."""
         found = self.store.sources[name]
         if isinstance(found, Spread):
@@ -135,7 +154,6 @@ class Resident:
             ]
             self.cluster.client.gather(writing)
             self.store.swap({name: target})
-        return self.store.sources[name]
 
     def spread(self, array: Any) -> Spread:
         """Let the workers make the chunks of a dask array, if they have not yet, and keep them."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from arraycon.blockwise import arriving
 from arraycon.blockwise.executors import Executor
 from arraycon.blockwise.planning import Pass, Plan
 from arraycon.blockwise.stores import Source, Store
@@ -30,6 +31,12 @@ class Way(Protocol):
         self, each: Pass, likes: Mapping[str, Like], shared: Shared, before: Mapping[str, Source]
     ) -> Iterator[Done]:
         """Work on all regions of a pass; behind the last one the store has the new versions."""
+
+    def arrive(self, arrays: Mapping[str, Any], limit: int) -> None:
+        """Put a user's arrays into the store, in pieces of so many bytes at most."""
+
+    def leave(self, arrays: Mapping[str, Any], limit: int) -> dict[str, Any]:
+        """Return arrays with their new versions; what can fail comes before any is written."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,14 @@ class Streamed:
         task = Task(steps, sources, targets, shared, before, self.backend)
         yield from self.executor.map(task, each.regions)
         self.store.swap(targets)
+
+    def arrive(self, arrays: Mapping[str, Any], limit: int) -> None:
+        """Put a user's arrays into the store, in pieces of so many bytes at most."""
+        arriving.arrive(self.store, arrays, self.executor, limit)
+
+    def leave(self, arrays: Mapping[str, Any], limit: int) -> dict[str, Any]:
+        """Return arrays with their new versions."""
+        return {name: arriving.leave(self.store, name, x, limit) for name, x in arrays.items()}
 
 
 @dataclass

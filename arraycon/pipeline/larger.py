@@ -13,7 +13,7 @@ from arraycon.blocks import Block
 from arraycon.blockwise import arriving, executors, lowering, planning, regions
 from arraycon.blockwise.executors import Cluster, Executor
 from arraycon.blockwise.resident import Resident
-from arraycon.blockwise.running import Progress, Run, Streamed
+from arraycon.blockwise.running import Progress, Run, Streamed, Way
 from arraycon.blockwise.stores import Held, Store, source
 from arraycon.constraints import Constraint
 from arraycon.io import memory
@@ -144,13 +144,11 @@ def apply(
     held = {name: getattr(state, name) for name in _large_arrays(made, state)}
     with arriving.opened(options.scratch, held) as store:
         store.scratch.require(_disk(made))
-        way: Streamed | Resident = Streamed(store, executor, options.backend)
+        way: Way = Streamed(store, executor, options.backend)
         if options.resident:
             assert isinstance(executor, Cluster)
             way = Resident(store, executor, options.backend)
-            for name in list(filter(lambda name: elsewhere.is_dask(held[name]), held)):
-                store.sources[name] = way.spread(held.pop(name))
-        arriving.arrive(store, {**held, **made.lowered.planes}, executor, made.limit)
+        way.arrive({**held, **made.lowered.planes}, made.limit)
         before = dict(store.sources)
         run = Run(made, store, dict(small), way, measure, options.progress)
         run()
@@ -165,9 +163,9 @@ def _memory(options: Options, executor: Executor) -> int:
         asked = regions.parse_memory(options.memory)
         return executor.share(asked) if isinstance(executor, Cluster) else asked
     if options.backend == "cupy":
-        free = executor.device() if isinstance(executor, Cluster) else executors.on_device()
-        part = free // _OF_DEVICE
-        return executor.share(part) if isinstance(executor, Cluster) else part
+        if isinstance(executor, Cluster):
+            return executor.share(executor.device() // _OF_DEVICE)
+        return executors.on_device() // _OF_DEVICE
     if isinstance(executor, Cluster) and executor.limit is not None:
         return executor.share(executor.limit // (_OF_KEEPER if options.resident else _OF_WORKER))
     host = memory.free()
@@ -260,16 +258,15 @@ def _leave(
     limit: int,
 ) -> None:
     """Write what has changed into the state's arrays."""
-    for name, found in store.sources.items():
-        if name in ARRAYS and getattr(state, name) is not None and found is not before.get(name):
-            array = getattr(state, name)
-            if isinstance(run.way, Resident) and elsewhere.is_dask(array):
-                new = run.way.as_dask(name)
-            else:
-                if isinstance(run.way, Resident):
-                    run.way.in_file(name)
-                new = arriving.leave(store, name, array, limit)
-            setattr(state, name, new)
+    changed = {
+        name: array
+        for name, found in store.sources.items()
+        if name in ARRAYS
+        and (array := getattr(state, name)) is not None
+        and found is not before.get(name)
+    }
+    for name, new in run.way.leave(changed, limit).items():
+        setattr(state, name, new)
     for name, new in run.small.items():
         if new is not small[name]:
             _put(state, name, new)
